@@ -1,0 +1,10 @@
+"""Attention Augmented Convolutional Networks (Bello et al., ICCV 2019) for Keras 3.
+
+Importing this package imports Keras and nothing else: it works with any of Keras's backends.
+"""
+
+from aa_keras import applications, layers
+
+__version__ = "0.1.0"
+
+__all__ = ["applications", "layers"]

@@ -1,0 +1,80 @@
+"""Checks of arguments that several layers take."""
+
+import math
+import numbers
+
+import keras
+
+
+def positive_integer(name, value):
+    """Returns `value` as an int, or raises ValueError unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+    return int(value)
+
+
+def integer_pair(name, value):
+    """Returns `value`, a positive integer or a pair of them, as a pair (height, width)."""
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    try:
+        height, width = (positive_integer(name, item) for item in pair)
+    except ValueError:
+        raise ValueError(
+            f"`{name}` must be a positive integer or a pair of them (height, width). Received: {name}={value!r}"
+        ) from None
+    return height, width
+
+
+def channels_last(data_format):
+    """Returns "channels_last", or raises ValueError where `data_format` or Keras's default asks for anything else."""
+    data_format = data_format or keras.config.image_data_format()
+    if data_format != "channels_last":
+        raise ValueError(
+            '`data_format` must be "channels_last": transpose the input to (batch, height, width, channels), and where '
+            'this is the default of Keras, call keras.config.set_image_data_format("channels_last"). '
+            f"Received: data_format={data_format!r}"
+        )
+    return data_format
+
+
+def feature_map_shape(layer, input_shape):
+    """Returns `input_shape` as a tuple (batch, height, width, channels), or raises ValueError naming the layer."""
+    shape = tuple(input_shape)
+    if len(shape) != 4 or shape[-1] is None:
+        raise ValueError(
+            f"{layer.__class__.__name__} {layer.name!r} takes inputs of shape (batch, height, width, channels) with a "
+            f"known number of channels. Received: input_shape={shape}"
+        )
+    return shape
+
+
+def one_of(name, value, choices):
+    """Returns `value`, or raises ValueError unless it is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}. Received: {name}={value!r}")
+    return value
+
+
+def table_size(layer, input_shape):
+    """Returns the (height, width) that a layer's tables of relative positions are made for.
+
+    That is the layer's `max_size`, or else the size of its input; raises ValueError where neither is known.
+    """
+    _, height, width, _ = feature_map_shape(layer, input_shape)
+    size = layer.max_size or (height, width)
+    if None in size:
+        raise ValueError(
+            f"{layer.__class__.__name__} {layer.name!r} is built with an unknown height or width and needs "
+            "`max_size=(height, width)`, the size in pixels of its input that the tables of relative positions are made "
+            f"for. Received: max_size=None, input_shape={tuple(input_shape)}"
+        )
+    return size
+
+
+def ratio(name, value, most=None):
+    """Returns `value` as a float, or raises ValueError unless it is a number above 0 and at most `most`."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf or (most is not None and value > most):
+        at_most = "" if most is None else f" and at most {most}"
+        raise ValueError(f"`{name}` must be a number above 0{at_most}. Received: {name}={value!r}")
+    return float(value)

@@ -1,0 +1,224 @@
+"""The attention-augmented convolution."""
+
+import math
+
+import keras
+from keras import ops
+
+from aa_keras.layers import _arguments
+from aa_keras.layers._convolutional import ConvolutionalLayer
+from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class AttentionAugmentedConv2D(ConvolutionalLayer):
+    """A convolution that shares its output channels with self-attention over the whole feature map.
+
+    *Attention Augmented Convolutional Networks* (Bello et al., ICCV 2019), section 3.3: the convolution computes
+    `filters` - dv channels, multi-head attention with two-dimensional relative positions dv, and the two are
+    concatenated in this order. It goes wherever `keras.layers.Conv2D` with `padding="same"` does.
+
+    The depths of keys and values over all heads follow the paper's ratios kappa and upsilon, rounded down to a
+    multiple of the heads and, for keys, no less than `min_key_dim` a head:
+
+        dk = max(min_key_dim * num_heads, floor(key_ratio * filters / num_heads) * num_heads)
+        dv = max(num_heads, floor(value_ratio * filters / num_heads) * num_heads)
+
+    Args:
+        filters: positive integer, the number of output channels, those of attention included.
+        kernel_size: integer or pair of integers, the size of the convolution's window.
+        strides: integer or pair of integers. The convolution strides; the attention branch first average-pools its
+            input by as much (3x3 windows).
+        padding: "same"; attention covers the whole map, so that nothing else fits it.
+        data_format: "channels_last" or None.
+        dilation_rate: integer or pair of integers, of the convolution alone.
+        num_heads: positive integer, the number of attention heads.
+        key_ratio: positive number, the paper's kappa: the depth of keys over `filters`.
+        value_ratio: number in (0, 1], the paper's upsilon: the depth of values over `filters`. 1 leaves no
+            convolution.
+        min_key_dim: positive integer, the least depth of keys in each head (section 4 of the paper).
+        position_encoding: "relative", "sinusoidal", "coordinates" or None, as in `SelfAttention2D`.
+        attention_pooling: positive integer. Above 1, attention runs on a map average-pooled once more (3x3 windows)
+            by this stride, and its output is resized back bilinearly: for maps too large to attend to in full.
+        max_size: integer or pair (height, width) in pixels of this layer's input, the size that the tables of
+            relative positions are made for. None takes the size that the layer is built with.
+        activation: activation of the concatenated output, or None.
+        use_bias: boolean, whether the convolution and the attention's projections have biases.
+        kernel_initializer: initializer of every kernel.
+        bias_initializer: initializer of every bias.
+        kernel_regularizer: regularizer of every kernel.
+        bias_regularizer: regularizer of every bias.
+        activity_regularizer: regularizer of the output.
+        kernel_constraint: constraint on every kernel.
+        bias_constraint: constraint on every bias.
+        **kwargs: `name`, `dtype` and `trainable`, as for any layer.
+
+    Call arguments:
+        inputs: tensor, a feature map of any height and width.
+
+    Input shape:
+        (batch, height, width, channels)
+
+    Output shape:
+        (batch, ceil(height / strides[0]), ceil(width / strides[1]), filters)
+
+    Raises:
+        ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
+            when the layer is built and there is no `max_size`.
+
+    Example:
+
+    >>> layer = AttentionAugmentedConv2D(filters=64, kernel_size=3, num_heads=4)
+    >>> layer(keras.random.normal((2, 14, 14, 32))).shape
+    (2, 14, 14, 64)
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        strides=(1, 1),
+        padding="same",
+        data_format=None,
+        dilation_rate=(1, 1),
+        num_heads=8,
+        key_ratio=0.2,
+        value_ratio=0.1,
+        min_key_dim=20,
+        position_encoding="relative",
+        attention_pooling=1,
+        max_size=None,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(
+            data_format=data_format,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            **kwargs,
+        )
+        self.filters = _arguments.positive_integer("filters", filters)
+        self.kernel_size = _arguments.integer_pair("kernel_size", kernel_size)
+        self.strides = _arguments.integer_pair("strides", strides)
+        self.padding = _arguments.one_of("padding", padding, ("same",))
+        self.dilation_rate = _arguments.integer_pair("dilation_rate", dilation_rate)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                "`strides` and `dilation_rate` cannot both be above 1. "
+                f"Received: strides={strides}, dilation_rate={dilation_rate}"
+            )
+        self.num_heads = _arguments.positive_integer("num_heads", num_heads)
+        self.key_ratio = _arguments.ratio("key_ratio", key_ratio)
+        self.value_ratio = _arguments.ratio("value_ratio", value_ratio, most=1)
+        self.min_key_dim = _arguments.positive_integer("min_key_dim", min_key_dim)
+        if self.num_heads > self.filters:
+            raise ValueError(
+                "`num_heads` must be at most `filters`, since attention takes at least one output channel a head. "
+                f"Received: num_heads={num_heads}, filters={filters}"
+            )
+        self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
+        self.attention_pooling = _arguments.positive_integer("attention_pooling", attention_pooling)
+        self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)
+        self.activation = keras.activations.get(activation)
+
+    @property
+    def key_depth(self):
+        """The paper's dk: the channels of the keys over all heads."""
+        return self.num_heads * max(self.min_key_dim, self._channels_per_head(self.key_ratio))
+
+    @property
+    def value_depth(self):
+        """The paper's dv: the channels of the values over all heads, which are attention's share of the output."""
+        return self.num_heads * max(1, self._channels_per_head(self.value_ratio))
+
+    def _channels_per_head(self, ratio):
+        # The small addend keeps products such as 0.29 * 100 = 28.999999999999996 from being rounded down.
+        return math.floor(ratio * self.filters / self.num_heads + 1e-9)
+
+    def attention_size(self, size):
+        """Returns the (height, width) at which attention runs for an input of `size` (height, width); None stays."""
+        for strides in (self.strides, (self.attention_pooling,) * 2):
+            size = _strided(size, strides)
+        return size
+
+    def build(self, input_shape):
+        batch, height, width, channels = _arguments.feature_map_shape(self, input_shape)
+        if self.position_encoding == "relative":
+            _arguments.table_size(self, input_shape)
+        self.convolution = None
+        if self.filters > self.value_depth:
+            self.convolution = keras.layers.Conv2D(
+                self.filters - self.value_depth,
+                self.kernel_size,
+                strides=self.strides,
+                padding=self.padding,
+                dilation_rate=self.dilation_rate,
+                name="convolution",
+                **self.child_arguments(),
+            )
+            self.convolution.build((batch, height, width, channels))
+        self.self_attention = SelfAttention2D(
+            self.num_heads,
+            self.key_depth // self.num_heads,
+            self.value_depth // self.num_heads,
+            position_encoding=self.position_encoding,
+            max_size=self.max_size and self.attention_size(self.max_size),
+            name="self_attention",
+            **self.child_arguments(),
+        )
+        self.self_attention.build((batch, *self.attention_size((height, width)), channels))
+
+    def call(self, inputs):
+        attended = inputs
+        for strides in (self.strides, (self.attention_pooling,) * 2):
+            if max(strides) > 1:
+                attended = ops.average_pool(attended, 3, strides, padding="same", data_format=self.data_format)
+        attended = self.self_attention(attended)
+        if self.attention_pooling > 1:
+            size = _strided(ops.shape(inputs)[1:3], self.strides)
+            attended = ops.image.resize(attended, size, interpolation="bilinear", data_format=self.data_format)
+        outputs = attended
+        if self.convolution is not None:
+            outputs = ops.concatenate([self.convolution(inputs), attended], axis=-1)
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, *_strided((height, width), self.strides), self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+            "num_heads": self.num_heads,
+            "key_ratio": self.key_ratio,
+            "value_ratio": self.value_ratio,
+            "min_key_dim": self.min_key_dim,
+            "position_encoding": self.position_encoding,
+            "attention_pooling": self.attention_pooling,
+            "max_size": self.max_size,
+            "activation": keras.activations.serialize(self.activation),
+        }
+
+
+def _strided(size, strides):
+    """The size that padding "same" leaves of (height, width): divided by the strides, rounded up; None stays."""
+    return tuple(None if length is None else -(-length // stride) for length, stride in zip(size, strides, strict=True))

@@ -1,0 +1,165 @@
+"""Self-attention over feature maps."""
+
+import keras
+
+from aa_keras import attention
+from aa_keras.layers import _arguments
+from aa_keras.layers._convolutional import ConvolutionalLayer
+from aa_keras.layers.position_encoding import (
+    CoordinateChannels2D,
+    RelativePositionEmbedding2D,
+    SinusoidalPositionEncoding2D,
+)
+
+POSITION_ENCODINGS = ("relative", "sinusoidal", "coordinates", None)
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class SelfAttention2D(ConvolutionalLayer):
+    """Multi-head self-attention of every pixel to every other one, with two-dimensional positions.
+
+    Section 3 of the paper: one 1x1 convolution makes queries, keys and values (in this order, head by head within
+    each), attention runs over the whole map, and a 1x1 convolution mixes the concatenated heads.
+
+    Args:
+        num_heads: positive integer, the number of attention heads.
+        key_dim: positive integer, the channels of a query and of a key in each head.
+        value_dim: positive integer, the channels of a value in each head; None takes `key_dim`.
+        position_encoding: what tells positions apart. "relative": learned embeddings of the offset between query and
+            key, added to the logits; "sinusoidal": sines and cosines added to the input; "coordinates": two channels
+            in [-1, 1] appended to the input; None: nothing.
+        max_size: integer or pair (height, width) in pixels of the layer's input, the size that the tables of relative
+            positions are made for. None takes the size that the layer is built with.
+        data_format: "channels_last" or None.
+        use_bias: boolean, whether the two convolutions have biases.
+        kernel_initializer: initializer of the two kernels.
+        bias_initializer: initializer of the two biases.
+        kernel_regularizer: regularizer of the two kernels.
+        bias_regularizer: regularizer of the two biases.
+        activity_regularizer: regularizer of the output.
+        kernel_constraint: constraint on the two kernels.
+        bias_constraint: constraint on the two biases.
+        **kwargs: `name`, `dtype` and `trainable`, as for any layer.
+
+    Call arguments:
+        inputs: tensor, a feature map of any height and width (see `RelativePositionEmbedding2D` for sizes other than
+            the layer was built for).
+        return_attention_scores: boolean, whether to return the attention probabilities too.
+
+    Input shape:
+        (batch, height, width, channels)
+
+    Output shape:
+        (batch, height, width, num_heads * value_dim)
+
+    Returns:
+        The output; with `return_attention_scores=True` a pair of it and the attention probabilities, of shape
+        (batch, num_heads, height * width, height * width), rows being queries and pixels counted row by row.
+
+    Raises:
+        ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
+            when the layer is built and there is no `max_size`.
+
+    Example:
+
+    >>> layer = SelfAttention2D(num_heads=4, key_dim=16, value_dim=8)
+    >>> output, scores = layer(keras.random.normal((2, 8, 10, 64)), return_attention_scores=True)
+    >>> output.shape, scores.shape
+    ((2, 8, 10, 32), (2, 4, 80, 80))
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        position_encoding="relative",
+        max_size=None,
+        data_format=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(
+            data_format=data_format,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            **kwargs,
+        )
+        self.num_heads = _arguments.positive_integer("num_heads", num_heads)
+        self.key_dim = _arguments.positive_integer("key_dim", key_dim)
+        self.value_dim = self.key_dim if value_dim is None else _arguments.positive_integer("value_dim", value_dim)
+        self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
+        self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)
+
+    def build(self, input_shape):
+        input_shape = _arguments.feature_map_shape(self, input_shape)
+        dtype = self.dtype_policy
+        # The layer that adds an absolute position to the input, and the one that embeds relative positions: at most
+        # one of the two is there.
+        self.input_encoding = None
+        self.relative_embedding = None
+        if self.position_encoding == "sinusoidal":
+            self.input_encoding = SinusoidalPositionEncoding2D(dtype=dtype, name="sinusoidal")
+        elif self.position_encoding == "coordinates":
+            self.input_encoding = CoordinateChannels2D(dtype=dtype, name="coordinates")
+        elif self.position_encoding == "relative":
+            _arguments.table_size(self, input_shape)
+            self.relative_embedding = RelativePositionEmbedding2D(
+                self.key_dim, max_size=self.max_size, dtype=dtype, name="relative"
+            )
+            self.relative_embedding.build(input_shape)
+
+        encoded_shape = input_shape
+        if self.input_encoding is not None:
+            self.input_encoding.build(input_shape)
+            encoded_shape = self.input_encoding.compute_output_shape(input_shape)
+        self.query_key_value = self._pointwise_convolution(self.num_heads * (2 * self.key_dim + self.value_dim), "qkv")
+        self.query_key_value.build(encoded_shape)
+        self.output_projection = self._pointwise_convolution(self.num_heads * self.value_dim, "output")
+        self.output_projection.build((*input_shape[:-1], self.num_heads * self.value_dim))
+
+    def _pointwise_convolution(self, filters, name):
+        return keras.layers.Conv2D(filters, 1, name=name, **self.child_arguments())
+
+    def call(self, inputs, return_attention_scores=False):
+        encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
+        projected = self.query_key_value(encoded)
+        depth = self.num_heads * self.key_dim
+        queries = attention.split_heads(projected[..., :depth], self.num_heads)
+        keys = attention.split_heads(projected[..., depth : 2 * depth], self.num_heads)
+        values = attention.split_heads(projected[..., 2 * depth :], self.num_heads)
+        relative = (None, None) if self.relative_embedding is None else self.relative_embedding(inputs)
+        outputs, scores = attention.attention_2d(queries, keys, values, *relative)
+        outputs = self.output_projection(attention.merge_heads(outputs))
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def compute_output_shape(self, input_shape, return_attention_scores=False):
+        batch, height, width, _ = input_shape
+        output_shape = (batch, height, width, self.num_heads * self.value_dim)
+        if not return_attention_scores:
+            return output_shape
+        positions = None if height is None or width is None else height * width
+        return output_shape, (batch, self.num_heads, positions, positions)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "value_dim": self.value_dim,
+            "position_encoding": self.position_encoding,
+            "max_size": self.max_size,
+        }
