@@ -1,0 +1,6 @@
+"""Builders of the paper's networks, used as those of `keras.applications`."""
+
+from aa_keras.applications.aa_wide_resnet import AAWideResNet, AAWideResNet28_10, WideResNet, WideResNet28_10
+
+# Every builder, and nothing else: a config names one of these.
+__all__ = ["AAWideResNet", "AAWideResNet28_10", "WideResNet", "WideResNet28_10"]

@@ -65,8 +65,8 @@ def table_size(layer, input_shape):
     if None in size:
         raise ValueError(
             f"{layer.__class__.__name__} {layer.name!r} is built with an unknown height or width and needs "
-            "`max_size=(height, width)`, the size in pixels of its input that the tables of relative positions are made "
-            f"for. Received: max_size=None, input_shape={tuple(input_shape)}"
+            "`max_size=(height, width)`, the size in pixels of its input that its tables of relative positions are "
+            f"made for. Received: max_size=None, input_shape={tuple(input_shape)}"
         )
     return size
 

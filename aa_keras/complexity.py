@@ -1,0 +1,104 @@
+"""Parameters and floating-point operations of models."""
+
+import dataclasses
+import math
+
+import keras
+from keras import layers
+
+from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelComplexity:
+    """What a model costs.
+
+    Attributes:
+        parameters: number of trainable parameters.
+        flops: floating-point operations for one image, two for each multiplication and addition of the matrix
+            products; everything else (normalisation, activations, pooling, softmax) is left out, as is customary.
+    """
+
+    parameters: int
+    flops: int
+
+
+def model_complexity(model, input_shape=None):
+    """Counts the parameters of a model and the FLOPs of its matrix products, attention's included.
+
+    Convolutions and dense layers count as usual. Attention over HW positions counts 2 (HW)^2 (dk + dv) for content
+    and values. Logits of relative positions count as products of every query with all 2H - 1 and 2W - 1 rows of the
+    tables, 2 HW dk (2H + 2W - 2), which is how the paper's published algorithm computes them; those here need about
+    half of that.
+
+    Args:
+        model: a functional or `Sequential` Keras model of one input.
+        input_shape: (height, width, channels) to count FLOPs for; None takes that of the model's input.
+
+    Returns:
+        A `ModelComplexity`.
+
+    Raises:
+        ValueError: if the input's height or width is unknown and `input_shape` is not given, and for layers with
+            weights that there is no rule for.
+    """
+    functional = keras.Model(model.inputs, model.outputs)
+    shape = tuple(input_shape or model.inputs[0].shape[1:])
+    if len(model.inputs) != 1 or None in shape:
+        raise ValueError(
+            "FLOPs are counted for models of one input of a known shape: pass `input_shape=(height, width, channels)`. "
+            f"Received: input_shape={input_shape}, model inputs of shapes {[tensor.shape for tensor in model.inputs]}"
+        )
+    flops = 0
+
+    def count(layer, *args, **kwargs):
+        nonlocal flops
+        outputs = layer(*args, **kwargs)
+        flops += _layer_flops(layer, args, outputs)
+        return outputs
+
+    # Cloning calls every layer once more, on the shapes that are asked for, wherever in the model it stands.
+    keras.models.clone_model(functional, [keras.Input(shape)], call_function=count, recursive=True)
+    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return ModelComplexity(parameters=parameters, flops=flops)
+
+
+def _layer_flops(layer, args, outputs):
+    """FLOPs of one call of a layer for one image."""
+    if isinstance(layer, (keras.Model, layers.InputLayer)):
+        return 0  # the layers inside are counted one by one
+    if isinstance(layer, AttentionAugmentedConv2D):
+        return _augmented_convolution_flops(layer, args[0].shape, outputs.shape)
+    if isinstance(layer, SelfAttention2D):
+        return _self_attention_flops(layer, args[0].shape[1:3])
+    if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
+        return 2 * math.prod(args[0].shape[1:-1]) * math.prod(layer.kernel.shape)
+    if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
+        kernels = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+        return 2 * math.prod(outputs.shape[1:-1]) * kernels
+    if isinstance(
+        layer,
+        (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D),
+    ):
+        return 2 * math.prod(outputs.shape[1:-1]) * math.prod(layer.kernel.shape)
+    if any(len(variable.shape) > 1 for variable in getattr(layer, "weights", ())):
+        raise ValueError(f"There is no rule for the FLOPs of the layer {layer.name!r}, a {type(layer).__name__}")
+    return 0
+
+
+def _augmented_convolution_flops(layer, input_shape, output_shape):
+    convolution = 0
+    if layer.convolution is not None:
+        convolution = 2 * math.prod(output_shape[1:3]) * math.prod(layer.convolution.kernel.shape)
+    return convolution + _self_attention_flops(layer.self_attention, layer.attention_size(input_shape[1:3]))
+
+
+def _self_attention_flops(layer, size):
+    height, width = size
+    positions = height * width
+    key_depth, value_depth = layer.num_heads * layer.key_dim, layer.num_heads * layer.value_dim
+    projections = math.prod(layer.query_key_value.kernel.shape) + math.prod(layer.output_projection.kernel.shape)
+    flops = 2 * positions * projections + 2 * positions**2 * (key_depth + value_depth)
+    if layer.position_encoding == "relative":
+        flops += 2 * positions * key_depth * (2 * height - 1 + 2 * width - 1)
+    return flops

@@ -1,0 +1,162 @@
+"""What every model family needs: checked arguments, an input, augmented convolutions, a classifier, weights."""
+
+import dataclasses
+import os
+
+import keras
+from keras import layers
+
+from aa_keras.layers import AttentionAugmentedConv2D
+
+POOLINGS = (None, "avg", "max")
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionOptions:
+    """How a network is augmented: the keyword arguments that the builders of all families share.
+
+    `stages` counts residual stages from 1; `pooling` is that of the first augmented stage, which has the largest maps.
+    """
+
+    num_heads: int
+    key_ratio: float
+    value_ratio: float
+    position_encoding: str | None
+    stages: tuple[int, ...]
+    pooling: int
+
+    def check(self, number_of_stages):
+        """Raises ValueError unless the stages are distinct ones of the network's."""
+        valid = range(1, number_of_stages + 1)
+        if not isinstance(self.stages, (tuple, list)) or not all(stage in valid for stage in self.stages):
+            raise ValueError(
+                f"`attention_stages` must be a tuple of stages from 1 to {number_of_stages}, empty for no attention. "
+                f"Received: attention_stages={self.stages!r}"
+            )
+
+    def convolution(self, inputs, filters, kernel_size, strides, stage, max_size, name):
+        """Applies a convolution without bias, augmented with attention where `stage` is one of those augmented."""
+        if stage not in self.stages:
+            return convolution(inputs, filters, kernel_size, strides, name)
+        return AttentionAugmentedConv2D(
+            filters,
+            kernel_size,
+            strides=strides,
+            num_heads=self.num_heads,
+            key_ratio=self.key_ratio,
+            value_ratio=self.value_ratio,
+            position_encoding=self.position_encoding,
+            attention_pooling=self.pooling if stage == min(self.stages) else 1,
+            max_size=max_size,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=name,
+        )(inputs)
+
+
+NO_ATTENTION = AttentionOptions(num_heads=1, key_ratio=1, value_ratio=1, position_encoding=None, stages=(), pooling=1)
+
+
+def convolution(inputs, filters, kernel_size, strides, name):
+    """Applies a convolution without bias, since batch normalisation follows."""
+    return layers.Conv2D(
+        filters, kernel_size, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
+    )(inputs)
+
+
+def batch_normalization(inputs, name):
+    """Normalises a batch with the momentum and epsilon of the paper's networks."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(inputs)
+
+
+def image_input(input_tensor, input_shape, default_shape, include_top):
+    """Returns the tensor that a model starts from.
+
+    Args:
+        input_tensor: Keras tensor (output of `keras.Input` or of another layer), or None to make one.
+        input_shape: (height, width, channels) without the batch; height and width may be None. None takes
+            `default_shape`, or its channels alone where the model has no top, as in `keras.applications`.
+        default_shape: (height, width, channels) of the family.
+        include_top: whether the model has a classifier.
+
+    Raises:
+        ValueError: for a shape of another form, or one that disagrees with that of the tensor, and where Keras is set
+            to channels-first images.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            'The models take channels-last images: call keras.config.set_image_data_format("channels_last") first. '
+            f"Received: image_data_format={keras.config.image_data_format()!r}"
+        )
+    if input_shape is not None:
+        is_shape = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3 and input_shape[-1] is not None
+        if not is_shape or not all(size is None or (isinstance(size, int) and size > 0) for size in input_shape):
+            raise ValueError(
+                "`input_shape` must be a tuple (height, width, channels) of positive integers, height and width of "
+                f"which may be None. Received: input_shape={input_shape!r}"
+            )
+        input_shape = tuple(input_shape)
+    if input_tensor is None:
+        unknown_size = (None, None, default_shape[-1])
+        return keras.Input(input_shape or (default_shape if include_top else unknown_size))
+    if not keras.backend.is_keras_tensor(input_tensor):
+        raise ValueError(
+            "`input_tensor` must be a Keras tensor, the output of `keras.Input` or of a layer. "
+            f"Received: input_tensor={input_tensor!r}"
+        )
+    tensor_shape = tuple(input_tensor.shape[1:])
+    if len(tensor_shape) != 3 or (input_shape is not None and input_shape != tensor_shape):
+        raise ValueError(
+            "`input_tensor` must have the shape (batch, height, width, channels), and `input_shape`, where given, must "
+            f"be its. Received: input_tensor of shape {tuple(input_tensor.shape)}, input_shape={input_shape}"
+        )
+    return input_tensor
+
+
+def known_size(image, default_shape):
+    """Returns (height, width) of an input, the family's default standing in for what is unknown."""
+    return tuple(size or default for size, default in zip(image.shape[1:3], default_shape[:2], strict=True))
+
+
+def strided(size, stride):
+    """Returns (height, width) divided by the stride of a "same" convolution, rounded up."""
+    return tuple(-(-length // stride) for length in size)
+
+
+def classification_model(image, features, include_top, weights, pooling, classes, classifier_activation, name):
+    """Returns the model of a classifier, or without a top of the pooling asked for, on top of `features`.
+
+    The arguments are those of the builders; the input is the source of `image`.
+    """
+    _check_arguments(include_top, weights, pooling, classes)
+    outputs = features
+    if include_top:
+        outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
+        # In float32 whatever the network's precision, so that softmax and loss are.
+        outputs = layers.Dense(classes, activation=classifier_activation, dtype="float32", name="predictions")(outputs)
+    elif pooling == "avg":
+        outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
+    elif pooling == "max":
+        outputs = layers.GlobalMaxPooling2D(name="max_pool")(features)
+    model = keras.Model(keras.utils.get_source_inputs(image), outputs, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _check_arguments(include_top, weights, pooling, classes):
+    """Raises ValueError for what `keras.applications` raises for, and for a `pooling` that it would ignore."""
+    if pooling not in POOLINGS:
+        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if include_top and pooling is not None:
+        raise ValueError(
+            "`pooling` is for models without a classifier: pass `include_top=False` or leave it out. "
+            f"Received: pooling={pooling!r}, include_top={include_top}"
+        )
+    if include_top and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
+        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
+    if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
+        raise ValueError(
+            "`weights` must be None or the path of a file of weights (.weights.h5 or .keras) that exists. "
+            f"Received: weights={weights!r}"
+        )

@@ -1,0 +1,257 @@
+"""Attention-augmented Wide-ResNets (Bello et al., ICCV 2019, section 4.1) and their plain twins.
+
+Wide-ResNets are those of Zagoruyko and Komodakis, *Wide Residual Networks* (BMVC 2016): pre-activation blocks of two
+3x3 convolutions in three stages. The augmented ones have attention in the first convolution of every block.
+"""
+
+import keras
+from keras import layers, ops
+
+from aa_keras.applications import _building as building
+from aa_keras.applications import _labels, _preprocessing
+from aa_keras.applications.specs import CIFAR100_MEAN, CIFAR100_STD
+
+DEFAULT_SHAPE = (32, 32, 3)
+STAGES = 3
+
+_SHARED_DOCUMENTATION = """
+    Args:
+        include_top: boolean, whether the model ends in a classifier.
+        weights: None for random weights, or the path of a file of weights (`.weights.h5` or `.keras`).
+        input_tensor: Keras tensor to use as the image input, or None.
+        input_shape: (height, width, channels) of the images; height and width may be None. None takes (32, 32, 3), or
+            (None, None, 3) without a top. Tables of relative positions are made for this size, or for 32x32 where it
+            is unknown; smaller inputs use their centre, larger ones share their ends.
+        pooling: without a top, what to make of the last feature map: None leaves it, "avg" and "max" pool it globally.
+        classes: number of classes.
+        classifier_activation: activation of the classifier; None returns logits.
+        name: name of the model.
+        shortcut: what a block that changes the shape adds its output to: "pad" for its input average-pooled and
+            padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 convolution.
+        num_heads: (augmented networks, as all that follow) number of attention heads.
+        key_ratio: the paper's kappa, the depth of keys over the filters of the convolution.
+        value_ratio: the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.
+        position_encoding: "relative", "sinusoidal", "coordinates" or None.
+        attention_stages: tuple of the stages, from 1 to 3, that are augmented.
+        attention_pooling: stride of an average pooling before attention in the first of these stages.
+
+    Returns:
+        A `keras.Model` of images that went through `preprocess_input`, with outputs of shape (batch, classes), or
+        (batch, ceil(height / 4), ceil(width / 4), 64 * width) without top and pooling.
+
+    Raises:
+        ValueError: for an argument out of its range, for `pooling` beside a top, and for an `input_shape` that is not
+            that of `input_tensor`.
+    """
+
+
+def AAWideResNet28_10(  # noqa: N802
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=100,
+    classifier_activation="softmax",
+    name="aa_wide_resnet28_10",
+    shortcut="pad",
+    num_heads=8,
+    key_ratio=0.2,
+    value_ratio=0.1,
+    position_encoding="relative",
+    attention_stages=(1, 2, 3),
+    attention_pooling=1,
+):
+    """Builds the attention-augmented Wide-ResNet-28-10 of the paper's Table 1."""
+    attention = building.AttentionOptions(
+        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling
+    )
+    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    features = _wide_resnet_features(image, 28, 10, shortcut, attention)
+    return building.classification_model(
+        image, features, include_top, weights, pooling, classes, classifier_activation, name
+    )
+
+
+def WideResNet28_10(  # noqa: N802
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=100,
+    classifier_activation="softmax",
+    name="wide_resnet28_10",
+    shortcut="pad",
+):
+    """Builds the Wide-ResNet-28-10 that the paper's Table 1 compares with."""
+    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    features = _wide_resnet_features(image, 28, 10, shortcut)
+    return building.classification_model(
+        image, features, include_top, weights, pooling, classes, classifier_activation, name
+    )
+
+
+def AAWideResNet(  # noqa: N802
+    depth,
+    width,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=100,
+    classifier_activation="softmax",
+    name="aa_wide_resnet",
+    shortcut="pad",
+    num_heads=8,
+    key_ratio=0.2,
+    value_ratio=0.1,
+    position_encoding="relative",
+    attention_stages=(1, 2, 3),
+    attention_pooling=1,
+):
+    """Builds an attention-augmented Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
+    attention = building.AttentionOptions(
+        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling
+    )
+    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    features = _wide_resnet_features(image, depth, width, shortcut, attention)
+    return building.classification_model(
+        image, features, include_top, weights, pooling, classes, classifier_activation, name
+    )
+
+
+def WideResNet(  # noqa: N802
+    depth,
+    width,
+    include_top=True,
+    weights=None,
+    input_tensor=None,
+    input_shape=None,
+    pooling=None,
+    classes=100,
+    classifier_activation="softmax",
+    name="wide_resnet",
+    shortcut="pad",
+):
+    """Builds a Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
+    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    features = _wide_resnet_features(image, depth, width, shortcut)
+    return building.classification_model(
+        image, features, include_top, weights, pooling, classes, classifier_activation, name
+    )
+
+
+for _builder in (AAWideResNet28_10, WideResNet28_10, AAWideResNet, WideResNet):
+    _builder.__doc__ += "\n" + _SHARED_DOCUMENTATION
+
+
+def preprocess_input(x, data_format=None):
+    """Normalises images by the mean and standard deviation of CIFAR-100, as the models expect them.
+
+    Args:
+        x: array or tensor of RGB images with values in [0, 255], of shape (..., 3) and any type. It is not changed.
+        data_format: "channels_last" or None.
+
+    Returns:
+        A floating-point array, or tensor where `x` is one, of the same shape.
+
+    Raises:
+        ValueError: if the last axis does not hold 3 channels, or for another `data_format`.
+    """
+    return _preprocessing.normalize(x, CIFAR100_MEAN, CIFAR100_STD, data_format)
+
+
+def decode_predictions(preds, top=5):
+    """Names the most probable classes of CIFAR-100.
+
+    Args:
+        preds: array of shape (batch, 100), probabilities or logits of a model for CIFAR-100.
+        top: how many classes to name for each image.
+
+    Returns:
+        For each image a list of `top` triples (class index, class name, score), the highest score first.
+
+    Raises:
+        ValueError: if `preds` has another shape, or `top` is not between 1 and 100.
+    """
+    return _labels.decode_predictions(preds, top, _labels.class_names("cifar100"))
+
+
+def _wide_resnet_features(image, depth, width, shortcut, attention=None):
+    """Applies the stem and the three stages of a Wide-ResNet, the final activation included."""
+    for argument, value in (("depth", depth), ("width", width)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{argument}` must be a positive integer. Received: {argument}={value!r}")
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"`depth` must be 6 n + 4: 10, 16, 22, 28, 34, 40 and so on. Received: depth={depth}")
+    if shortcut not in ("pad", "projection"):
+        raise ValueError(f"`shortcut` must be 'pad' or 'projection'. Received: shortcut={shortcut!r}")
+    attention = attention or building.NO_ATTENTION
+    attention.check(STAGES)
+
+    size = building.known_size(image, DEFAULT_SHAPE)
+    x = building.convolution(image, 16, 3, 1, name="stem_conv")
+    for stage in range(1, STAGES + 1):
+        filters = 16 * width * 2 ** (stage - 1)
+        for block in range(1, (depth - 4) // 6 + 1):
+            strides = 2 if stage > 1 and block == 1 else 1
+            x = _residual_block(x, filters, strides, shortcut, attention, stage, size, f"stage{stage}_block{block}")
+            size = building.strided(size, strides)
+    x = building.batch_normalization(x, name="final_bn")
+    return layers.ReLU(name="final_relu")(x)
+
+
+def _residual_block(inputs, filters, strides, shortcut, attention, stage, size, name):
+    """Applies a pre-activation block; `size` is the (height, width) that position tables are made for."""
+    x = building.batch_normalization(inputs, name=f"{name}_bn1")
+    x = layers.ReLU(name=f"{name}_relu1")(x)
+    residual = inputs
+    if strides > 1 or inputs.shape[-1] != filters:
+        # Where the shape changes, the shortcut starts behind the activation, as Zagoruyko and Komodakis have it.
+        residual = _shortcut(x, filters, strides, shortcut, name)
+    x = attention.convolution(x, filters, 3, strides, stage, max_size=size, name=f"{name}_conv1")
+    x = building.batch_normalization(x, name=f"{name}_bn2")
+    x = layers.ReLU(name=f"{name}_relu2")(x)
+    x = building.convolution(x, filters, 3, 1, name=f"{name}_conv2")
+    return layers.Add(name=f"{name}_add")([x, residual])
+
+
+def _shortcut(inputs, filters, strides, shortcut, name):
+    if shortcut == "projection":
+        return building.convolution(inputs, filters, 1, strides, name=f"{name}_shortcut_conv")
+    x = inputs
+    if strides > 1:
+        x = layers.AveragePooling2D(strides, padding="same", name=f"{name}_shortcut_pool")(x)
+    return ChannelPadding(filters - inputs.shape[-1], name=f"{name}_shortcut_pad")(x)
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class ChannelPadding(layers.Layer):
+    """Pads a feature map with channels of zeros, half of them on either side.
+
+    Args:
+        channels: integer of at least 0, how many channels to add.
+        **kwargs: `name`, `dtype` and `trainable`, as for any layer.
+
+    Input shape:
+        (batch, height, width, channels)
+
+    Output shape:
+        (batch, height, width, channels + those added)
+    """
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def call(self, inputs):
+        before = self.channels // 2
+        return ops.pad(inputs, ((0, 0), (0, 0), (0, 0), (before, self.channels - before)))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + self.channels)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
