@@ -3,6 +3,11 @@
 Importing this package imports Keras and nothing else: it works with any of Keras's backends.
 """
 
+from aa_keras._quiet import quiet_import
+
+with quiet_import():
+    import keras  # noqa: F401
+
 from aa_keras import applications, layers
 
 __version__ = "0.1.0"

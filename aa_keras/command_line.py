@@ -1,0 +1,85 @@
+"""What `train.py` and `evaluate.py` have in common: the flag of a recipe, and a user's mistakes told in one line."""
+
+import os
+import pathlib
+import re
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from aa_keras.errors import UserError
+
+
+def run(main, default_config=None):
+    """Parses flags, among them --config and --config.FIELD, and calls `main` with the config.
+
+    Flags that cannot be parsed, `UserError` and errors of the operating system (a full disk, a folder that may not be
+    written) end the program with one line on standard error and status 1; everything else keeps its traceback.
+
+    Args:
+        main: function of the config, an `ml_collections.ConfigDict`, or None where there is none.
+        default_config: recipe to use without --config, a path relative to the program's folder; or None.
+    """
+    config = None
+
+    def parse_flags(arguments):
+        nonlocal config
+        sys.argv[:] = arguments = [arguments[0], *_with_config_path(arguments[1:])]
+        default = None if default_config is None else str(_program_folder() / default_config)
+        try:
+            # Defining the flag reads the recipe and the fields that --config.FIELD sets.
+            config = config_flags.DEFINE_config_file("config", default, "File of a recipe; see configs/.")
+            return app.parse_flags_with_usage(arguments)
+        except flags.Error as error:
+            _fail(f"flags: {_one_line(error)}")
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            message = str(error.args[0] if error.args else error)
+            if "Error whilst parsing config file" in message:
+                raise  # a defect of the recipe's own code
+            fields = ", ".join(re.findall(r"--(config\.[\w.]+)", " ".join(arguments)))
+            hint = re.search(r"Did you mean .*", message)
+            reason = hint.group() if hint else "see the recipe and aa_keras/recipes.py for those there are"
+            _fail(f"flags: the recipe lacks a field among {fields}, or it takes another value. {reason}")
+
+    def run_main(_):
+        logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache, for instance
+        try:
+            main(config.value)
+        except (UserError, OSError) as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            _fail("interrupted", status=130)
+
+    app.run(run_main, flags_parser=parse_flags)
+
+
+def _with_config_path(arguments):
+    """Replaces the value of --config by a path that exists: from the current folder, or else from the program's."""
+    arguments = list(arguments)
+    for index, argument in enumerate(arguments):
+        name, equals, path = argument.partition("=")
+        if name.lstrip("-") != "config" or not name.startswith("-"):
+            continue
+        if not equals:
+            path = arguments.pop(index + 1) if index + 1 < len(arguments) else ""
+        found = [folder / path for folder in (pathlib.Path.cwd(), _program_folder()) if (folder / path).is_file()]
+        if not found:
+            recipes = sorted(file.stem for file in (_program_folder() / "configs").glob("*.py"))
+            _fail(f"--config must be the file of a recipe, such as {recipes}. Received: --config={path}")
+        arguments[index] = f"--config={found[0]}"
+        break
+    return arguments
+
+
+def _program_folder():
+    return pathlib.Path(sys.argv[0]).resolve().parent
+
+
+def _one_line(message):
+    return " ".join(str(message).split())
+
+
+def _fail(message, status=1):
+    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,131 @@
+"""What a recipe's config says, and the data and model that it names."""
+
+import inspect
+import os
+
+import keras
+import ml_collections
+import numpy as np
+
+from aa_keras import applications
+from aa_keras.data import Preprocessing, load_dataset
+from aa_keras.errors import UserError
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def default_config():
+    """Returns the fields of every recipe with their defaults, as an `ml_collections.ConfigDict`.
+
+    A recipe, a file with a function `get_config`, changes what it needs to and adds the arguments of its builder.
+    """
+    config = ml_collections.ConfigDict()
+    config.name = ml_collections.config_dict.required_placeholder(str)  # also of the folder in runs/
+
+    config.dataset = ml_collections.config_dict.required_placeholder(str)  # "digits", or a name in TFDS
+    config.data_dir = ml_collections.config_dict.placeholder(str)  # of TFDS
+    config.data_dir = os.environ.get("AA_KERAS_DATA")
+    config.validation_examples = 0  # held out of the training images
+    config.horizontal_flip = False
+    config.crop_padding = 0  # pixels by which to shift training images at most
+
+    config.builder = ml_collections.config_dict.required_placeholder(str)  # one of aa_keras.applications.__all__
+    config.builder_arguments = ml_collections.ConfigDict()
+    config.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
+    config.jit_compile = False  # XLA; always on with JAX
+
+    config.seed = 0
+    config.epochs = ml_collections.config_dict.required_placeholder(int)
+    config.steps_per_epoch = ml_collections.config_dict.placeholder(int)  # unset: all training images
+    config.batch_size = ml_collections.config_dict.required_placeholder(int)
+    config.learning_rate_per_256 = ml_collections.config_dict.required_placeholder(float)  # times batch_size / 256
+    config.warmup_fraction = 0.05  # of all steps, before the cosine
+    config.momentum = 0.9
+    config.weight_decay = 0.0  # of the kernels of convolutions and dense layers
+
+    config.export = False  # write saved_model/ at the end
+    return config
+
+
+def check_config(config):
+    """Raises UserError, naming the field, unless a config's values make sense."""
+    for field in ("name", "dataset", "builder", "epochs", "batch_size", "learning_rate_per_256"):
+        _require(config, field, lambda value: value is not None, "set by the recipe")
+    _require(config, "name", lambda name: name == os.path.basename(name) and name not in ("", ".", ".."), "a file name")
+    _require(config, "builder", lambda name: name in applications.__all__, f"one of {', '.join(applications.__all__)}")
+    _require(config, "precision", lambda precision: precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+    for field in ("epochs", "batch_size"):
+        _require(config, field, lambda value: value >= 1, "at least 1")
+    _require(config, "steps_per_epoch", lambda steps: steps is None or steps >= 1, "at least 1, or unset")
+    for field in ("validation_examples", "crop_padding", "weight_decay"):
+        _require(config, field, lambda value: 0 <= value < float("inf"), "at least 0")
+    _require(config, "seed", lambda seed: 0 <= seed < 2**32, "from 0 to 2 ** 32 - 1")
+    _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
+    for field in ("warmup_fraction", "momentum"):
+        _require(config, field, lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+
+def _require(config, field, is_valid, wanted):
+    if not is_valid(config[field]):
+        raise UserError(f"config.{field} must be {wanted}. Received: {field}={config[field]!r}")
+
+
+def dataset_from(config):
+    """Returns the `ImageDataset` that a config names."""
+    return load_dataset(config.dataset, config.data_dir, config.validation_examples)
+
+
+def preprocessing_from(config, dataset):
+    """Returns the `Preprocessing` of a config for a data set.
+
+    Mean and standard deviation are those that the paper's networks for the data set use, or else are computed from the
+    images to train on.
+    """
+    for spec in applications.specs.SPECS.values():
+        if spec.dataset == dataset.name:
+            mean, std = spec.mean, spec.std
+            break
+    else:
+        pixels = dataset.train.images.reshape(-1, dataset.image_shape[-1])
+        mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
+        std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
+    return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding)
+
+
+def model_from(config, dataset, classifier_activation):
+    """Builds the network of a config for a data set's images and classes.
+
+    Args:
+        config: a recipe's config.
+        dataset: `ImageDataset`.
+        classifier_activation: None for a network of logits, which is what trains; "softmax" for one of
+            probabilities, which is what is saved.
+
+    Returns:
+        A `keras.Model`.
+
+    Raises:
+        UserError: if the builder does not take the config's arguments.
+    """
+    builder = getattr(applications, config.builder)
+    arguments = config.builder_arguments.to_dict()
+    given_here = {"include_top", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"}
+    allowed = set(inspect.signature(builder).parameters) - given_here
+    if not set(arguments) <= allowed:
+        raise UserError(
+            f"config.builder_arguments must be arguments of {config.builder}: {', '.join(sorted(allowed))}. "
+            f"Received: {', '.join(sorted(set(arguments) - allowed))}"
+        )
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        return builder(
+            **arguments,
+            input_shape=dataset.image_shape,
+            classes=len(dataset.class_names),
+            classifier_activation=classifier_activation,
+        )
+    except (TypeError, ValueError) as error:
+        raise UserError(f"config.builder_arguments do not suit {config.builder}: {error}") from None
+    finally:
+        keras.config.set_dtype_policy(policy)

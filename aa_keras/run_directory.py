@@ -1,0 +1,126 @@
+"""The folder of a run: which config it belongs to, and what lies in it."""
+
+import json
+import os
+import pathlib
+import shutil
+
+from aa_keras.errors import UserError
+
+# What a run and its evaluation write. Nothing else in a folder is ever removed.
+CONTENTS = (
+    "config.json",
+    "checkpoints",
+    "metrics.csv",
+    "tensorboard",
+    "curves.png",
+    "model.keras",
+    "best.keras",
+    "result.json",
+    "saved_model",
+    "labels.txt",
+    "evaluation.json",
+    "confusion_matrix.png",
+)
+# Fields that may differ between the starts of one run: where the data lies does not change the result.
+NOT_COMPARED = ("data_dir",)
+
+
+class RunDirectory:
+    """A run's folder.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+
+    def __truediv__(self, name):
+        return self.path / name
+
+    def check(self, config, overwrite):
+        """Raises UserError if the folder cannot take a run of `config`; changes nothing.
+
+        Args:
+            config: the config as a dictionary, from `config_as_dictionary`.
+            overwrite: whether another run in the folder may go.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UserError(f"--workdir must be a folder. Received: --workdir={self.path}, which is a file")
+        if (self / "config.json").exists():
+            if not overwrite:
+                self._check_same(config)
+        elif any(self.path.iterdir()):
+            raise UserError(
+                "--workdir must be a new or empty folder, or one with a run in it. "
+                f"Received: --workdir={self.path}, which holds {', '.join(sorted(os.listdir(self.path))[:3])}"
+            )
+
+    def _check_same(self, config):
+        there = flattened(read_json(self / "config.json"))
+        here = flattened(config)
+        differences = [
+            f"{field} is {there.get(field, 'not set')!r} there and {here.get(field, 'not set')!r} here"
+            for field in sorted({**there, **here})
+            if there.get(field) != here.get(field) and field not in NOT_COMPARED
+        ]
+        if differences:
+            raise UserError(
+                f"--workdir={self.path} holds a run of another config: {'; '.join(differences)}. "
+                "Choose another --workdir, or pass --overwrite to replace that run"
+            )
+
+    def start(self, config, overwrite):
+        """Makes the folder ready: writes the config, unless its run is there already and goes on."""
+        if overwrite:
+            for name in CONTENTS:
+                _remove(self / name)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self / "config.json").exists():
+            write_json(self / "config.json", config)
+
+
+def config_as_dictionary(config):
+    """Returns an `ml_collections.ConfigDict` as a dictionary that equals what JSON makes of it."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def flattened(dictionary, prefix=""):
+    """Returns {"a": {"b": 1}} as {"a.b": 1}."""
+    flat = {}
+    for key, value in dictionary.items():
+        if isinstance(value, dict):
+            flat.update(flattened(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def read_json(path):
+    """Reads a JSON file, or raises UserError naming it."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not a JSON file ({error})") from None
+
+
+def write_json(path, content):
+    """Writes a JSON file, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_whole(path, text):
+    """Writes a text file so that a reader, also after a crash, finds the old text or the new one."""
+    partial = pathlib.Path(f"{path}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

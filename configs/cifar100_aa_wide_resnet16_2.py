@@ -1,0 +1,24 @@
+"""A small AA-Wide-ResNet-16-2 on CIFAR-100, with attention where the maps are small: for a look on a CPU.
+
+Command:   python train.py --config=configs/cifar100_aa_wide_resnet16_2.py --config.data_dir=FOLDER
+"""
+
+from aa_keras.recipes import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "cifar100_aa_wide_resnet16_2"
+    config.dataset = "cifar100"
+    config.horizontal_flip = True
+    config.crop_padding = 4
+    config.builder = "AAWideResNet"
+    config.builder_arguments.depth = 16
+    config.builder_arguments.width = 2
+    config.builder_arguments.num_heads = 4
+    config.builder_arguments.attention_stages = (2, 3)
+    config.epochs = 4
+    config.batch_size = 128
+    config.learning_rate_per_256 = 0.2
+    config.weight_decay = 5e-4
+    return config

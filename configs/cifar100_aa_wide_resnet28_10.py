@@ -1,0 +1,26 @@
+"""AA-Wide-ResNet-28-10 on CIFAR-100 with the paper's hyperparameters (section 4.1).
+
+Command:   python train.py --config=configs/cifar100_aa_wide_resnet28_10.py --config.data_dir=FOLDER
+Hardware:  one GPU of 16 GB or more, with --config.precision=mixed_bfloat16
+Accuracy:  81.6 % top-1, 95.2 % top-5 in the paper
+Status:    only single steps were run here; the time and accuracy of a whole run are not known
+
+All 50,000 training images are trained on and the last checkpoint is reported, as in the paper; for a held-out slice
+set --config.validation_examples=5000.
+"""
+
+from aa_keras.recipes import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "cifar100_aa_wide_resnet28_10"
+    config.dataset = "cifar100"
+    config.horizontal_flip = True
+    config.crop_padding = 4
+    config.builder = "AAWideResNet28_10"
+    config.epochs = 500
+    config.batch_size = 256
+    config.learning_rate_per_256 = 0.2
+    config.weight_decay = 5e-4
+    return config

@@ -1,0 +1,13 @@
+"""Settings of every test: TensorFlow kept quiet, random numbers the same at each run."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers():
+    keras.utils.set_random_seed(0)

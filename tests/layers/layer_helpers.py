@@ -1,0 +1,39 @@
+"""What the tests of the layers share."""
+
+import keras
+import numpy as np
+
+POSITION_ENCODINGS = ["relative", "sinusoidal", "coordinates", None]
+
+
+def feature_map(*shape, seed=1):
+    """A random feature map."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def to_numpy(tensors):
+    """Tensors or variables, alone or nested, as NumPy arrays."""
+    return keras.tree.map_structure(
+        lambda tensor: keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)), tensors
+    )
+
+
+def weights_by_name(layer):
+    """A layer's weights in float64 by their path below the layer: "qkv/kernel" and so on."""
+    return {weight.path.split("/", 1)[1]: to_numpy(weight).astype("float64") for weight in layer.weights}
+
+
+def attention_weights(layer):
+    """The weights of the attention branch of an `AttentionAugmentedConv2D`, named as by `SelfAttention2D` alone."""
+    prefix = "self_attention/"
+    return {
+        name.removeprefix(prefix): value for name, value in weights_by_name(layer).items() if name.startswith(prefix)
+    }
+
+
+def with_random_weights(layer, input_shape, seed=2):
+    """Builds a layer and draws every weight anew, so that no bias is zero and no mistake hides behind one."""
+    layer.build(input_shape)
+    generator = np.random.default_rng(seed)
+    layer.set_weights([generator.normal(scale=0.5, size=weight.shape) for weight in layer.weights])
+    return layer

@@ -1,0 +1,25 @@
+"""Trains a model from a recipe and evaluates it: `python train.py --config=configs/X.py --workdir=DIR`.
+
+Without flags it trains on the digits that scikit-learn ships, into runs/digits. Every field of the recipe can be set,
+as in --config.epochs=10.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it is imported, so before anything else
+
+from absl import flags
+
+from aa_keras import command_line
+from aa_keras.training import train_and_evaluate
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; by default runs/ and the name of the recipe.")
+OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace another run in the run directory.")
+
+
+def main(config):
+    train_and_evaluate(config, WORKDIR.value or os.path.join("runs", config.name), OVERWRITE.value)
+
+
+if __name__ == "__main__":
+    command_line.run(main, default_config="configs/digits_aa_wide_resnet10_2.py")
