@@ -21,6 +21,8 @@ def plot_curves(history, path):
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
+        if quantity == "cross_entropy":
+            axes.set_yscale("log")
         if quantity != "learning_rate":
             axes.legend()
     figure.savefig(path, dpi=120)
@@ -42,7 +44,8 @@ def plot_confusion_matrix(confusion, class_names, path):
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class's images", shrink=0.8)
     small = 5 if classes > 30 else 10
-    axes.set_xticks(range(classes), class_names, rotation=90, fontsize=small)
+    rotation = 90 if max(map(len, class_names)) > 2 else 0
+    axes.set_xticks(range(classes), class_names, rotation=rotation, fontsize=small)
     axes.set_yticks(range(classes), class_names, fontsize=small)
     axes.set(xlabel="predicted class", ylabel="true class")
     if classes <= 30:

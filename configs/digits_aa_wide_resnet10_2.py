@@ -15,7 +15,7 @@ def get_config():
     config.builder_arguments.depth = 10
     config.builder_arguments.width = 2
     config.builder_arguments.num_heads = 4
-    config.epochs = 40
+    config.epochs = 30
     config.batch_size = 64
     config.learning_rate_per_256 = 0.4
     config.weight_decay = 5e-4

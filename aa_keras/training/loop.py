@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import pathlib
 import platform
 import statistics
 import subprocess
@@ -114,6 +115,7 @@ def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoint
         steps_per_epoch=steps_per_epoch,
         validation_data=validation,
         callbacks=callbacks,
+        shuffle=False,  # training_dataset does it
         verbose=1 if sys.stdout.isatty() else 0,
     )
 
@@ -182,14 +184,10 @@ def _version(package):
 
 def _git_revision():
     """The commit of the checkout that the library is run from, marked where files differ from it; None elsewhere."""
-    command = ["git", "-C", *importlib.resources.files("aa_keras").__fspath__().splitlines()]
+    folder = pathlib.Path(__file__).parent
+    command = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        described = subprocess.run(
-            [*command, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        described = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return described.stdout.strip()

@@ -1,0 +1,97 @@
+"""Height and width that are not known before the call."""
+
+import keras
+import numpy as np
+import pytest
+from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+
+from aa_keras.layers import (
+    AttentionAugmentedConv2D,
+    CoordinateChannels2D,
+    RelativePositionEmbedding2D,
+    SelfAttention2D,
+    SinusoidalPositionEncoding2D,
+)
+
+SIZES = [(4, 7), (9, 5)]
+
+
+def augmented(position_encoding="relative", **arguments):
+    return AttentionAugmentedConv2D(
+        8, 3, num_heads=2, value_ratio=0.5, position_encoding=position_encoding, max_size=(6, 7), **arguments
+    )
+
+
+def layers():
+    """Every layer, the ones with positions once for each encoding."""
+    for position_encoding in POSITION_ENCODINGS:
+        yield SelfAttention2D(2, 3, position_encoding=position_encoding, max_size=(6, 7))
+        yield augmented(position_encoding)
+        yield augmented(position_encoding, strides=2, attention_pooling=2)
+    yield RelativePositionEmbedding2D(3, max_size=(6, 7))
+    yield SinusoidalPositionEncoding2D()
+    yield CoordinateChannels2D()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs tf.function")
+@pytest.mark.parametrize("layer", layers(), ids=lambda layer: layer.name)
+def test_in_a_tf_function_of_unknown_batch_height_and_width(layer):
+    tf = pytest.importorskip("tensorflow")
+    with_random_weights(layer, (None, None, None, 5))
+    function = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 5), tf.float32)])
+    for batch, size in enumerate(SIZES, start=1):
+        inputs = feature_map(batch, *size, 5)
+        for of_graph, eager in zip(tf.nest.flatten(function(inputs)), tf.nest.flatten(layer(inputs)), strict=True):
+            np.testing.assert_allclose(to_numpy(of_graph), to_numpy(eager), atol=1e-5)
+    assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(
+    "make", [augmented, lambda: augmented(strides=2, attention_pooling=2)], ids=["plain", "pooled"]
+)
+def test_in_a_functional_model(make):
+    layer = make()
+    inputs = keras.Input((None, None, 5))
+    outputs = layer(inputs)
+    assert outputs.shape == (None, None, None, 8)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(outputs))
+    for size in SIZES:
+        maps = feature_map(2, *size, 5)
+        expected = to_numpy(layer(maps)).mean(axis=(1, 2))
+        np.testing.assert_allclose(model.predict(maps, verbose=0), expected, atol=1e-5)
+
+
+def test_in_a_sequential_model_that_is_built_by_its_first_input():
+    model = keras.Sequential([AttentionAugmentedConv2D(8, 3, strides=2, num_heads=2), SelfAttention2D(2, 3)])
+    maps = feature_map(2, 7, 6, 5)
+    outputs = to_numpy(model(maps))
+    assert outputs.shape == (2, 4, 3, 6)
+    np.testing.assert_allclose(outputs, to_numpy(model.layers[1](model.layers[0](maps))), atol=1e-6)
+    assert [len(table) for table in model.layers[1].relative_embedding.get_weights()] == [7, 5]
+
+
+def test_one_unknown_side_is_enough_to_need_max_size_and_max_size_is_enough():
+    for size in [(None, 7), (6, None)]:
+        layer = SelfAttention2D(2, 3, max_size=(6, 7))
+        assert layer(keras.Input((*size, 5))).shape == (None, *size, 6)
+        with pytest.raises(ValueError, match="max_size"):
+            SelfAttention2D(2, 3)(keras.Input((*size, 5)))
+
+
+@pytest.mark.parametrize("position_encoding", ["sinusoidal", "coordinates", None])
+def test_absolute_positions_need_no_max_size(position_encoding):
+    layer = AttentionAugmentedConv2D(8, 3, num_heads=2, position_encoding=position_encoding)
+    assert layer(keras.Input((None, None, 5))).shape == (None, None, None, 8)
+
+
+@pytest.mark.parametrize("size", [(None, None), (None, 9), (9, None)])
+def test_compute_output_shape_leaves_unknown_sides_unknown(size):
+    expected = tuple(None if side is None else 5 for side in size)
+    assert augmented(strides=2).compute_output_shape((None, *size, 5)) == (None, *expected, 8)
+    assert SelfAttention2D(2, 3).compute_output_shape((None, *size, 5)) == (None, *size, 6)
+    assert CoordinateChannels2D().compute_output_shape((None, *size, 5)) == (None, *size, 7)
+    height, width = size
+    assert RelativePositionEmbedding2D(3).compute_output_shape((None, *size, 5)) == (
+        (height, height, 3),
+        (width, width, 3),
+    )
