@@ -7,6 +7,7 @@ Shapes are written with B images, `heads` heads, H x W positions (HW of them onc
 `value_dim` channels a head.
 """
 
+import numpy as np
 from keras import ops
 
 
@@ -48,6 +49,28 @@ def relative_embeddings(table, size):
     # Rows are picked by a product with one-hot vectors rather than by `take`, whose gradient is sparse on TensorFlow:
     # optimizers that square it would treat each use of a row as a separate gradient.
     return ops.matmul(ops.one_hot(offset + furthest, rows, dtype=table.dtype), table)
+
+
+def resized_table(table, size):
+    """Resizes a table of embeddings by offset for maps of another size, linearly and with offset zero fixed.
+
+    An offset takes the embedding of the same fraction of the map, so that the two ends of the table stay its ends:
+    for weights that were learned at another resolution.
+
+    Args:
+        table: array of shape (2 * M - 1, key_dim), row 0 for the offset -(M - 1).
+        size: positive integer, the new number of positions along the axis.
+
+    Returns:
+        A NumPy array of shape (2 * size - 1, key_dim) and the same type.
+    """
+    table = np.asarray(table)
+    furthest = len(table) // 2
+    offsets = np.linspace(-furthest, furthest, 2 * size - 1) if size > 1 else np.zeros(1)
+    below = np.clip(np.floor(offsets).astype(int), -furthest, max(furthest - 1, -furthest))
+    share = (offsets - below)[:, None]
+    above = np.minimum(below + 1, furthest)
+    return ((1 - share) * table[below + furthest] + share * table[above + furthest]).astype(table.dtype)
 
 
 def relative_logits(queries, relative_height, relative_width):

@@ -2,10 +2,12 @@
 
 import dataclasses
 import os
+import re
 
 import keras
 from keras import layers
 
+from aa_keras.applications._weights import load_weights
 from aa_keras.layers import AttentionAugmentedConv2D
 
 POOLINGS = (None, "avg", "max")
@@ -55,6 +57,45 @@ class AttentionOptions:
 
 
 NO_ATTENTION = AttentionOptions(num_heads=1, key_ratio=1, value_ratio=1, position_encoding=None, stages=(), pooling=1)
+
+
+_DOCUMENTATION = """
+
+    Args:
+        include_top: boolean, whether the model ends in a classifier.
+        weights: None for random weights, or the path of a file of weights (`.weights.h5` or `.keras`) of the same
+            network. Tables of relative positions for another image size are resized, and a log line says so; without
+            a top, the file's number of classes does not matter.
+        input_tensor: Keras tensor to use as the image input, or None.
+        input_shape: (height, width, channels) of the images; height and width may be None. None takes {default_shape},
+            or (None, None, 3) without a top. Tables of relative positions are made for this size, or for
+            {default_shape} where it is unknown; smaller inputs use their centre, larger ones share their ends.
+        pooling: without a top, what to make of the last feature map: None leaves it, "avg" and "max" pool it globally.
+        classes: number of classes.
+        classifier_activation: activation of the classifier; None returns logits.
+        name: name of the model.
+{more_arguments}        num_heads: (augmented networks, as all that follow) number of attention heads.
+        key_ratio: the paper's kappa, the depth of keys over the filters of the convolution.
+        value_ratio: the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.
+        position_encoding: "relative", "sinusoidal", "coordinates" or None.
+        attention_stages: tuple of the stages, from 1 to {stages}, that are augmented.
+        attention_pooling: stride of an average pooling before attention in the first of these stages.
+
+    Returns:
+        A `keras.Model` of images that went through `preprocess_input`, with outputs of shape (batch, classes), or
+        {output_shape} without top and pooling. Its `pyramid_outputs` are the
+        outputs of the stages, {pyramid}.
+
+    Raises:
+        ValueError: for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
+            of `input_tensor`, and for weights of another network, naming the first difference.
+    """
+
+
+def document(builders, **family):
+    """Appends to the docstring of each builder the arguments that all of them share."""
+    for builder in builders:
+        builder.__doc__ += _DOCUMENTATION.format(**family)
 
 
 def convolution(inputs, filters, kernel_size, strides, name):
@@ -138,10 +179,23 @@ def classification_model(image, features, include_top, weights, pooling, classes
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
     elif pooling == "max":
         outputs = layers.GlobalMaxPooling2D(name="max_pool")(features)
-    model = keras.Model(keras.utils.get_source_inputs(image), outputs, name=name)
+    model = PyramidModel(keras.utils.get_source_inputs(image), outputs, name=name)
     if weights is not None:
-        model.load_weights(weights)
+        load_weights(model, weights, include_top)
     return model
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class PyramidModel(keras.Model):
+    """A functional model that knows its feature maps of each resolution.
+
+    The builders name the last layer at stride 2 ** n "Pn", as feature pyramids do.
+    """
+
+    @property
+    def pyramid_outputs(self):
+        """Dictionary of the stages' outputs, Keras tensors, by level: "P3" has an eighth of the image's resolution."""
+        return {layer.name: layer.output for layer in self.layers if re.fullmatch(r"P\d", layer.name)}
 
 
 def _check_arguments(include_top, weights, pooling, classes):

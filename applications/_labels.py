@@ -5,24 +5,33 @@ import importlib.resources
 import numpy as np
 
 
-def class_names(dataset):
-    """Returns the names of a data set's classes, in the order of their indices."""
+def lines(dataset):
+    """Returns the lines of the file of a data set's classes, in the order of their indices."""
     file = importlib.resources.files("aa_keras.applications") / "labels" / f"{dataset}.txt"
-    return tuple(file.read_text(encoding="utf-8").splitlines())
+    return file.read_text(encoding="utf-8").splitlines()
 
 
-def decode_predictions(predictions, top, names):
-    """Returns for each image the `top` triples (class index, class name, score), the highest score first."""
+def decode_predictions(predictions, top, classes):
+    """Names the most probable classes.
+
+    Args:
+        predictions: array of shape (batch, classes).
+        top: how many to name for each image.
+        classes: a pair (identifier, name) for each class.
+
+    Returns:
+        For each image the `top` triples (identifier, name, score), the highest score first.
+    """
     predictions = np.asarray(predictions)
-    if predictions.ndim != 2 or predictions.shape[1] != len(names):
+    if predictions.ndim != 2 or predictions.shape[1] != len(classes):
         raise ValueError(
-            f"`preds` must have the shape (batch, {len(names)}). Received: preds of shape {predictions.shape}"
+            f"`preds` must have the shape (batch, {len(classes)}). Received: preds of shape {predictions.shape}"
         )
-    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= len(names):
-        raise ValueError(f"`top` must be an integer from 1 to {len(names)}. Received: top={top!r}")
+    if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= len(classes):
+        raise ValueError(f"`top` must be an integer from 1 to {len(classes)}. Received: top={top!r}")
     # Stable, so that equal scores come in the order of their classes.
     best = np.argsort(-predictions, axis=1, kind="stable")[:, :top]
     return [
-        [(int(index), names[index], float(row[index])) for index in indices]
+        [(*classes[index], float(row[index])) for index in indices]
         for row, indices in zip(predictions, best, strict=True)
     ]

@@ -14,36 +14,6 @@ from aa_keras.applications.specs import CIFAR100_MEAN, CIFAR100_STD
 DEFAULT_SHAPE = (32, 32, 3)
 STAGES = 3
 
-_SHARED_DOCUMENTATION = """
-    Args:
-        include_top: boolean, whether the model ends in a classifier.
-        weights: None for random weights, or the path of a file of weights (`.weights.h5` or `.keras`).
-        input_tensor: Keras tensor to use as the image input, or None.
-        input_shape: (height, width, channels) of the images; height and width may be None. None takes (32, 32, 3), or
-            (None, None, 3) without a top. Tables of relative positions are made for this size, or for 32x32 where it
-            is unknown; smaller inputs use their centre, larger ones share their ends.
-        pooling: without a top, what to make of the last feature map: None leaves it, "avg" and "max" pool it globally.
-        classes: number of classes.
-        classifier_activation: activation of the classifier; None returns logits.
-        name: name of the model.
-        shortcut: what a block that changes the shape adds its output to: "pad" for its input average-pooled and
-            padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 convolution.
-        num_heads: (augmented networks, as all that follow) number of attention heads.
-        key_ratio: the paper's kappa, the depth of keys over the filters of the convolution.
-        value_ratio: the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.
-        position_encoding: "relative", "sinusoidal", "coordinates" or None.
-        attention_stages: tuple of the stages, from 1 to 3, that are augmented.
-        attention_pooling: stride of an average pooling before attention in the first of these stages.
-
-    Returns:
-        A `keras.Model` of images that went through `preprocess_input`, with outputs of shape (batch, classes), or
-        (batch, ceil(height / 4), ceil(width / 4), 64 * width) without top and pooling.
-
-    Raises:
-        ValueError: for an argument out of its range, for `pooling` beside a top, and for an `input_shape` that is not
-            that of `input_tensor`.
-    """
-
 
 def AAWideResNet28_10(  # noqa: N802
     include_top=True,
@@ -143,8 +113,17 @@ def WideResNet(  # noqa: N802
     )
 
 
-for _builder in (AAWideResNet28_10, WideResNet28_10, AAWideResNet, WideResNet):
-    _builder.__doc__ += "\n" + _SHARED_DOCUMENTATION
+building.document(
+    (AAWideResNet28_10, WideResNet28_10, AAWideResNet, WideResNet),
+    default_shape=DEFAULT_SHAPE,
+    stages=STAGES,
+    output_shape="(batch, ceil(height / 4), ceil(width / 4), 64 * width of the network)",
+    pyramid='"P0" to "P2"',
+    more_arguments="""\
+        shortcut: what a block that changes the shape adds its output to: "pad" for its input average-pooled and
+            padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 convolution.
+""",
+)
 
 
 def preprocess_input(x, data_format=None):
@@ -176,7 +155,8 @@ def decode_predictions(preds, top=5):
     Raises:
         ValueError: if `preds` has another shape, or `top` is not between 1 and 100.
     """
-    return _labels.decode_predictions(preds, top, _labels.class_names("cifar100"))
+    names = _labels.lines("cifar100")
+    return _labels.decode_predictions(preds, top, list(enumerate(names)))
 
 
 def _wide_resnet_features(image, depth, width, shortcut, attention=None):
@@ -191,19 +171,23 @@ def _wide_resnet_features(image, depth, width, shortcut, attention=None):
     attention = attention or building.NO_ATTENTION
     attention.check(STAGES)
 
+    blocks = (depth - 4) // 6
     size = building.known_size(image, DEFAULT_SHAPE)
     x = building.convolution(image, 16, 3, 1, name="stem_conv")
     for stage in range(1, STAGES + 1):
         filters = 16 * width * 2 ** (stage - 1)
-        for block in range(1, (depth - 4) // 6 + 1):
+        for block in range(1, blocks + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = _residual_block(x, filters, strides, shortcut, attention, stage, size, f"stage{stage}_block{block}")
+            name = f"stage{stage}_block{block}"
+            # The last stage ends behind the final activation.
+            output_name = f"P{stage - 1}" if block == blocks and stage < STAGES else f"{name}_add"
+            x = _residual_block(x, filters, strides, shortcut, attention, stage, size, name, output_name)
             size = building.strided(size, strides)
     x = building.batch_normalization(x, name="final_bn")
-    return layers.ReLU(name="final_relu")(x)
+    return layers.ReLU(name="P2")(x)
 
 
-def _residual_block(inputs, filters, strides, shortcut, attention, stage, size, name):
+def _residual_block(inputs, filters, strides, shortcut, attention, stage, size, name, output_name):
     """Applies a pre-activation block; `size` is the (height, width) that position tables are made for."""
     x = building.batch_normalization(inputs, name=f"{name}_bn1")
     x = layers.ReLU(name=f"{name}_relu1")(x)
@@ -215,7 +199,7 @@ def _residual_block(inputs, filters, strides, shortcut, attention, stage, size, 
     x = building.batch_normalization(x, name=f"{name}_bn2")
     x = layers.ReLU(name=f"{name}_relu2")(x)
     x = building.convolution(x, filters, 3, 1, name=f"{name}_conv2")
-    return layers.Add(name=f"{name}_add")([x, residual])
+    return layers.Add(name=output_name)([x, residual])
 
 
 def _shortcut(inputs, filters, strides, shortcut, name):

@@ -6,6 +6,10 @@ import types
 CIFAR100_MEAN = (129.3, 124.1, 112.4)
 CIFAR100_STD = (68.2, 65.4, 70.4)
 
+# The statistics that are customary for ImageNet.
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
@@ -73,4 +77,36 @@ WIDE_RESNETS = (
     ),
 )
 
-SPECS = types.MappingProxyType({spec.builder: spec for spec in WIDE_RESNETS})
+# Table 2 of the paper.
+RESNETS = (
+    ModelSpec(
+        builder="ResNet50",
+        dataset="imagenet2012",
+        input_shape=(224, 224, 3),
+        classes=1000,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        parameters=25_557_032,
+        gflops=8.18,
+        paper_parameters=25.6,
+        paper_gflops=8.2,
+        paper_top1=76.4,
+        paper_top5=93.1,
+    ),
+    ModelSpec(
+        builder="AAResNet50",
+        dataset="imagenet2012",
+        input_shape=(224, 224, 3),
+        classes=1000,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        parameters=25_809_392,
+        gflops=8.43,
+        paper_parameters=25.8,
+        paper_gflops=8.3,
+        paper_top1=77.7,
+        paper_top5=93.8,
+    ),
+)
+
+SPECS = types.MappingProxyType({spec.builder: spec for spec in (*WIDE_RESNETS, *RESNETS)})
