@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it
 from absl import flags
 
 from aa_keras import command_line
-from aa_keras.evaluation import evaluate_run
+from aa_keras.reporting import evaluate_run
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory of a finished run.")
 WEIGHTS = flags.DEFINE_string("weights", None, "File of weights, .weights.h5 or .keras, for the model of --config.")

@@ -3,12 +3,13 @@
 import os
 import pathlib
 import re
+import signal
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from aa_keras.errors import UserError
+from aa_keras.errors import Terminated, UserError
 
 
 def run(main, default_config=None):
@@ -48,8 +49,10 @@ def run(main, default_config=None):
             main(config.value)
         except (UserError, OSError) as error:
             _fail(str(error))
+        except Terminated as error:
+            _fail(str(error), status=128 + signal.SIGTERM)
         except KeyboardInterrupt:
-            _fail("interrupted", status=130)
+            _fail("interrupted", status=128 + signal.SIGINT)
 
     app.run(run_main, flags_parser=parse_flags)
 

@@ -1,4 +1,4 @@
-"""The error for what a user can put right."""
+"""Errors that are no defects of the program."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command-line programs print the message alone; any other exception is a defect and keeps its traceback.
     """
+
+
+class Terminated(Exception):  # noqa: N818  an event rather than an error
+    """Training was asked to stop (SIGTERM), and did at the end of a step."""

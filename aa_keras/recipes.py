@@ -92,7 +92,7 @@ def preprocessing_from(config, dataset):
     return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding)
 
 
-def model_from(config, dataset, classifier_activation):
+def model_from(config, dataset, classifier_activation, weights=None):
     """Builds the network of a config for a data set's images and classes.
 
     Args:
@@ -100,16 +100,19 @@ def model_from(config, dataset, classifier_activation):
         dataset: `ImageDataset`.
         classifier_activation: None for a network of logits, which is what trains; "softmax" for one of
             probabilities, which is what is saved.
+        weights: file of weights, or None for new ones.
 
     Returns:
         A `keras.Model`.
 
     Raises:
-        UserError: if the builder does not take the config's arguments.
+        UserError: if the builder does not take the config's arguments, or the weights are not its.
     """
     builder = getattr(applications, config.builder)
     arguments = config.builder_arguments.to_dict()
-    given_here = {"include_top", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"}
+    given_here = {
+        *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"),
+    }
     allowed = set(inspect.signature(builder).parameters) - given_here
     if not set(arguments) <= allowed:
         raise UserError(
@@ -121,11 +124,12 @@ def model_from(config, dataset, classifier_activation):
     try:
         return builder(
             **arguments,
+            weights=weights,
             input_shape=dataset.image_shape,
             classes=len(dataset.class_names),
             classifier_activation=classifier_activation,
         )
     except (TypeError, ValueError) as error:
-        raise UserError(f"config.builder_arguments do not suit {config.builder}: {error}") from None
+        raise UserError(f"{config.builder} of the config: {error}") from None
     finally:
         keras.config.set_dtype_policy(policy)

@@ -20,7 +20,9 @@ CONTENTS = (
     "saved_model",
     "labels.txt",
     "evaluation.json",
+    "class_accuracy.png",
     "confusion_matrix.png",
+    "mistakes.png",
 )
 # Fields that may differ between the starts of one run: where the data lies does not change the result.
 NOT_COMPARED = ("data_dir",)

@@ -53,3 +53,56 @@ def plot_confusion_matrix(confusion, class_names, path):
             color = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, confusion[row, column], ha="center", va="center", color=color, fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
+    """Draws the accuracy of each class, the best above; of many classes, the best and the worst.
+
+    Args:
+        per_class_accuracy: array (classes,), NaN for classes without images, which are left out.
+        class_names: names of the classes.
+        path: PNG file to write.
+        most: how many classes to draw at most.
+    """
+    order = [index for index in np.argsort(per_class_accuracy) if not np.isnan(per_class_accuracy[index])]
+    title = "Accuracy of each class"
+    if len(order) > most:
+        title = f"Accuracy of the {most // 2} worst and {most // 2} best of {len(order)} classes"
+        order = order[: most // 2] + order[-most // 2 :]
+    figure = Figure(figsize=(8, 1.2 + 0.24 * len(order)), layout="constrained")
+    axes = figure.subplots()
+    accuracies = [per_class_accuracy[index] for index in order]
+    axes.barh(range(len(order)), accuracies, color="#4c78a8")
+    axes.set_yticks(range(len(order)), [class_names[index] for index in order], fontsize=8)
+    for row, accuracy in enumerate(accuracies):
+        axes.text(accuracy + 0.005, row, f"{accuracy:.1%}", va="center", fontsize=7)
+    mean = float(np.nanmean(per_class_accuracy))
+    axes.axvline(mean, color="#e4572e", linewidth=1, label=f"mean of all classes {mean:.1%}")
+    axes.set(xlim=(0, 1.1), ylim=(-0.6, len(order) - 0.4), xlabel="top-1 accuracy", title=title)
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
+    """Draws the most confident mistakes of a classifier.
+
+    Args:
+        mistakes: sequence of `aa_keras.evaluation.Mistake`.
+        class_names: names of the classes.
+        mean: what was subtracted from pixels in [0, 255] to make the images, by channel.
+        std: what they were then divided by.
+        path: PNG file to write.
+        columns: images in a row.
+    """
+    rows = max(-(-len(mistakes) // columns), 1)
+    figure = Figure(figsize=(2.3 * columns, 2.7 * rows + 0.5), layout="constrained")
+    figure.suptitle("The most confident mistakes" if mistakes else "No mistakes")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, mistake in zip(grid, mistakes, strict=False):
+        pixels = np.clip(np.round(mistake.image * std + mean), 0, 255).astype(np.uint8)
+        axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+        prediction, label = class_names[mistake.prediction], class_names[mistake.label]
+        axes.set_title(f"{prediction} ({mistake.confidence:.0%})\nis {label}", fontsize=8)
+    figure.savefig(path, dpi=120)

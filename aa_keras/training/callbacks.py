@@ -1,11 +1,15 @@
-"""What happens at the end of an epoch."""
+"""What happens while a model is trained."""
 
 import csv
 import io
+import math
+import signal
+import threading
 import time
 
 import keras
 
+from aa_keras.errors import Terminated, UserError
 from aa_keras.run_directory import write_whole
 
 
@@ -42,6 +46,68 @@ class EpochRecorder(keras.callbacks.Callback):
             self.state.best = accuracy
         self.checkpoints.save(self.model, self.state, is_best)
         write_metrics(self.metrics_path, self.state.history)
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stops training where the loss or a weight is no longer a number, before a checkpoint is made of it.
+
+    The loss that Keras reports is the mean since the beginning of the epoch, and so stays infinite or NaN: it is enough
+    to look now and then, since to look is to wait for the device.
+    """
+
+    STEPS = 50
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % self.STEPS == 0:
+            self._check("loss", float(logs["loss"]))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check("loss", float(logs["loss"]))
+        # The last step's update may have overflowed behind the last loss.
+        for variable in self.model.trainable_variables:
+            self._check(f"weight {variable.path}", float(keras.ops.sum(variable)))
+
+    def _check(self, name, value):
+        if not math.isfinite(value):
+            raise UserError(
+                f"The {name} became {value} in epoch {self._epoch}, and training stopped. The last checkpoint is from "
+                "before; a lower --config.learning_rate_per_256 (with another --workdir) may help"
+            )
+
+
+class StopOnSigterm(keras.callbacks.Callback):
+    """Raises `Terminated` at the end of the step in which SIGTERM came; to be used as a context manager too.
+
+    Outside of it the signal ends the process at once, as usual, which is safe: checkpoints are whole or not there.
+    """
+
+    def __enter__(self):
+        self._asked = False
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
+        if self._in_main_thread:  # others cannot handle signals
+            self._previous = signal.signal(signal.SIGTERM, self._ask)
+        return self
+
+    def __exit__(self, *_):
+        if self._in_main_thread:
+            signal.signal(signal.SIGTERM, self._previous)
+
+    def _ask(self, *_):
+        self._asked = True
+
+    def check(self):
+        """Raises `Terminated` if the signal came."""
+        if self._asked:
+            raise Terminated
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.check()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.check()
 
 
 class EpochSummary(keras.callbacks.Callback):

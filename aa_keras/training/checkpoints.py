@@ -1,10 +1,12 @@
 """Checkpoints: the network, the optimizer and the story so far, in one folder an epoch."""
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 import shutil
 
+from aa_keras.errors import UserError
 from aa_keras.run_directory import read_json, write_json
 
 WEIGHTS = "model.weights.h5"
@@ -34,8 +36,8 @@ class TrainingState:
 class Checkpoints:
     """The checkpoints of a run.
 
-    A checkpoint is written under another name and then renamed, so that one that exists is whole: its weights and its
-    epoch belong together.
+    A checkpoint is written under another name and then renamed, so that one that has its name is whole: weights,
+    optimizer and epoch belong together. Checksums tell one that was damaged later.
 
     Args:
         folder: where they lie.
@@ -46,7 +48,6 @@ class Checkpoints:
 
     def save(self, model, state, is_best):
         """Writes the checkpoint of the epoch just finished, and removes all but the last ones."""
-        previous = self.latest()
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -54,25 +55,61 @@ class Checkpoints:
         if is_best:
             shutil.copyfile(partial / WEIGHTS, partial / BEST_WEIGHTS)
         elif state.best is not None:
-            shutil.copyfile(previous / BEST_WEIGHTS, partial / BEST_WEIGHTS)
-        write_json(partial / STATE, dataclasses.asdict(state))
-        os.replace(partial, self.folder / f"epoch_{state.epochs:04d}")
+            shutil.copyfile(self._folder_of(state.epochs - 1) / BEST_WEIGHTS, partial / BEST_WEIGHTS)
+        checksums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
+        write_json(partial / STATE, {**dataclasses.asdict(state), "checksums": checksums})
+
+        finished = self._folder_of(state.epochs)
+        shutil.rmtree(finished, ignore_errors=True)  # damaged, if there is one: see `restore`
+        os.replace(partial, finished)
         for old in self._finished()[:-KEPT]:
             shutil.rmtree(old)
 
-    def latest(self):
-        """Returns the folder of the last checkpoint, or None."""
-        finished = self._finished()
-        return finished[-1] if finished else None
-
     def restore(self, model):
-        """Loads the last checkpoint into a compiled model, if there is one, and returns its `TrainingState`."""
-        latest = self.latest()
-        if latest is None:
-            return TrainingState()
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(latest / WEIGHTS)
-        return TrainingState(**read_json(latest / STATE))
+        """Loads the last checkpoint that is whole into a compiled model, and returns its `TrainingState`.
+
+        Without a checkpoint the model stays as it is.
+
+        Raises:
+            UserError: if there are checkpoints and all are damaged.
+        """
+        damaged = []
+        for folder in reversed(self._finished()):
+            state = _whole_state(folder)
+            if state is not None:
+                model.optimizer.build(model.trainable_variables)
+                model.load_weights(folder / WEIGHTS)
+                return state
+            damaged.append(folder.name)
+            print(f"The checkpoint {folder} is damaged; falling back to the one before")
+        if damaged:
+            raise UserError(
+                f"All checkpoints in {self.folder} are damaged ({', '.join(damaged)}): --overwrite starts the run anew"
+            )
+        return TrainingState()
+
+    def best_weights(self, state):
+        """Returns the file of the best weights up to `state`, or None where nothing was validated."""
+        return None if state.best is None else self._folder_of(state.epochs) / BEST_WEIGHTS
+
+    def _folder_of(self, epochs):
+        return self.folder / f"epoch_{epochs:04d}"
 
     def _finished(self):
         return sorted(self.folder.glob("epoch_*"), key=lambda path: int(path.name.removeprefix("epoch_")))
+
+
+def _whole_state(folder):
+    """Returns the `TrainingState` of a checkpoint, or None if any of its files is missing or damaged."""
+    try:
+        state = read_json(folder / STATE)
+        checksums = state.pop("checksums")
+        whole = all(_checksum(folder / name) == checksum for name, checksum in checksums.items())
+    except (OSError, UserError, KeyError):
+        return None
+    return TrainingState(**state) if whole else None
+
+
+def _checksum(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

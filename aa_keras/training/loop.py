@@ -13,12 +13,12 @@ import keras
 from aa_keras import evaluation, visualization
 from aa_keras.complexity import model_complexity
 from aa_keras.data import evaluation_dataset, training_dataset
-from aa_keras.errors import UserError
+from aa_keras.errors import Terminated, UserError
 from aa_keras.export import export_saved_model
 from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
 from aa_keras.run_directory import RunDirectory, config_as_dictionary, read_json, write_json
-from aa_keras.training.callbacks import EpochRecorder, EpochSummary
-from aa_keras.training.checkpoints import BEST_WEIGHTS, Checkpoints
+from aa_keras.training.callbacks import EpochRecorder, EpochSummary, StopOnNonFinite, StopOnSigterm
+from aa_keras.training.checkpoints import Checkpoints
 from aa_keras.training.optimization import compile_model
 
 
@@ -37,7 +37,8 @@ def train_and_evaluate(config, workdir, overwrite=False):
         The result, a dictionary, as in `result.json`.
 
     Raises:
-        UserError: for a config or a directory that cannot be used.
+        UserError: for a config or a directory that cannot be used, and where the loss becomes infinite or NaN.
+        Terminated: if SIGTERM came while the model was trained; nothing but the epoch under way is lost.
     """
     check_config(config)
     run = RunDirectory(workdir)
@@ -64,7 +65,7 @@ def train_and_evaluate(config, workdir, overwrite=False):
         print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
     _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state)
 
-    classifier = _save_models(model, config, dataset, run, checkpoints)
+    classifier = _save_models(model, config, dataset, run, checkpoints, state)
     visualization.plot_curves(state.history, run / "curves.png")
     test = evaluation_dataset(dataset.test, preprocessing, config.batch_size)
     measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
@@ -102,30 +103,39 @@ def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoint
     validation = None
     if len(dataset.validation):
         validation = evaluation_dataset(dataset.validation, preprocessing, config.batch_size)
+    stop = StopOnSigterm()
     callbacks = [
+        stop,
+        StopOnNonFinite(),
         EpochRecorder(state, checkpoints, run / "metrics.csv"),
         keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
     ]
     if not sys.stdout.isatty():
         callbacks.append(EpochSummary(config.epochs))
-    model.fit(
-        batches,
-        epochs=config.epochs,
-        initial_epoch=state.epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_data=validation,
-        callbacks=callbacks,
-        shuffle=False,  # training_dataset does it
-        verbose=1 if sys.stdout.isatty() else 0,
-    )
+    try:
+        with stop:
+            model.fit(
+                batches,
+                epochs=config.epochs,
+                initial_epoch=state.epochs,
+                steps_per_epoch=steps_per_epoch,
+                validation_data=validation,
+                callbacks=callbacks,
+                shuffle=False,  # training_dataset does it
+                verbose=1 if sys.stdout.isatty() else 0,
+            )
+            stop.check()
+    except Terminated:
+        finished = f"behind epoch {state.epochs}" if state.epochs else "from the beginning"
+        raise Terminated(f"stopped by SIGTERM; the same command goes on {finished} of {config.epochs}") from None
 
 
-def _save_models(model, config, dataset, run, checkpoints):
+def _save_models(model, config, dataset, run, checkpoints, state):
     """Writes the last and the best network as classifiers with probabilities, and returns the last one."""
     classifier = model_from(config, dataset, classifier_activation="softmax")
-    best = checkpoints.latest() / BEST_WEIGHTS
     last_weights = model.get_weights()
-    if best.exists():
+    best = checkpoints.best_weights(state)
+    if best is not None:
         model.load_weights(best)
         classifier.set_weights(model.get_weights())
         classifier.save(run / "best.keras")

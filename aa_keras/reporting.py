@@ -1,0 +1,159 @@
+"""Evaluates a trained model and writes what came out: numbers, and pictures to look at."""
+
+import os
+import pathlib
+
+import keras
+import ml_collections
+import numpy as np
+
+from aa_keras import applications, visualization
+from aa_keras.complexity import model_complexity
+from aa_keras.data import evaluation_dataset
+from aa_keras.errors import UserError
+from aa_keras.evaluation import evaluate, summary
+from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
+from aa_keras.run_directory import read_json, write_json
+
+MISTAKES = 25
+
+
+def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, output=None, data_dir=None):
+    """Evaluates a trained model on the test images of its data set, and writes what came out.
+
+    The model is that of a finished run (`workdir`), or a recipe's with a file of weights (`config` and `weights`), or
+    a SavedModel of a recipe (`saved_model`, with `config` unless it lies in its run directory).
+
+    Args:
+        config: recipe, or None where the run directory tells it.
+        workdir: run directory, or None.
+        weights: file of weights (`.weights.h5` or `.keras`), or None.
+        saved_model: folder of a SavedModel as `aa_keras.export` writes it, or None.
+        output: folder for `evaluation.json` and the pictures; None takes the run directory, or else `evaluation`.
+        data_dir: where the data lies, instead of where the config says.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        UserError: if these do not name one model, or it cannot be read.
+    """
+    if sum(argument is not None for argument in (workdir, weights, saved_model)) != 1:
+        raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
+    if saved_model is not None and config is None:
+        workdir = pathlib.Path(saved_model).resolve().parent
+    if workdir is not None and config is None:
+        config = _config_of_run(workdir)
+    if config is None:
+        raise UserError("--weights says nothing of the data and the network: --config must be given too")
+    if data_dir is not None:
+        config.data_dir = data_dir
+    check_config(config)
+    dataset = dataset_from(config)
+    preprocessing = preprocessing_from(config, dataset)
+    model = None
+    if saved_model is not None:
+        predict = _saved_model(saved_model)
+        batches = raw_batches(dataset.test, config.batch_size)
+    else:
+        model = _keras_model(config, dataset, workdir, weights)
+        predict = model.predict_on_batch
+        batches = evaluation_dataset(dataset.test, preprocessing, config.batch_size)
+    evaluation = evaluate(_with_classes(predict, dataset), batches, config.batch_size, mistakes_kept=MISTAKES)
+
+    output = pathlib.Path(output or workdir or "evaluation")
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(output / "evaluation.json", _as_dictionary(evaluation, dataset))
+    names = dataset.class_names
+    visualization.plot_confusion_matrix(evaluation.confusion, names, output / "confusion_matrix.png")
+    visualization.plot_class_accuracy(evaluation.per_class_accuracy, names, output / "class_accuracy.png")
+    # What the network sees is normalised; what the SavedModel takes is not.
+    mean, std = (0, 1) if model is None else (np.asarray(preprocessing.mean), np.asarray(preprocessing.std))
+    visualization.plot_mistakes(evaluation.mistakes, names, mean, std, output / "mistakes.png")
+    print(f"Test: {summary(evaluation)}")
+    _print_extremes(evaluation, names)
+    if model is not None:
+        print(_zoo_row(config, dataset, model, evaluation))
+    print(f"{output}: class_accuracy.png, confusion_matrix.png, evaluation.json, mistakes.png")
+    return evaluation
+
+
+def _config_of_run(workdir):
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.is_file():
+        raise UserError(f"There is no run in {os.fspath(workdir)!r}: it has no config.json. --config can name a recipe")
+    return ml_collections.ConfigDict(read_json(path))
+
+
+def _keras_model(config, dataset, workdir, weights):
+    if workdir is not None:
+        path = pathlib.Path(workdir) / "model.keras"
+        if not path.is_file():
+            raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
+        return keras.models.load_model(path, compile=False)
+    return model_from(config, dataset, classifier_activation="softmax", weights=weights)
+
+
+def _with_classes(predict, dataset):
+    """Wraps `predict` to raise UserError where the model's classes are not the data set's."""
+
+    def checked(images):
+        probabilities = np.asarray(predict(images))
+        if probabilities.shape[1] != len(dataset.class_names):
+            raise UserError(
+                f"The model has {probabilities.shape[1]} classes, and the data set {dataset.name!r} has "
+                f"{len(dataset.class_names)}"
+            )
+        return probabilities
+
+    return checked
+
+
+def _saved_model(path):
+    import tensorflow as tf
+
+    if not (pathlib.Path(path) / "saved_model.pb").is_file():
+        raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
+    signature = tf.saved_model.load(path).signatures["serving_default"]
+    return lambda images: signature(images=tf.constant(images))["probabilities"]
+
+
+def raw_batches(examples, batch_size):
+    """Returns a list of pairs of uint8 images and labels, in batches of which the last may be smaller."""
+    starts = range(0, len(examples), batch_size)
+    return [
+        (examples.images[start : start + batch_size], examples.labels[start : start + batch_size]) for start in starts
+    ]
+
+
+def _as_dictionary(evaluation, dataset):
+    return {
+        "dataset": dataset.name,
+        "examples": evaluation.examples,
+        "top1": evaluation.top1,
+        "top5": evaluation.top5,
+        "loss": evaluation.loss,
+        "per_class_accuracy": {
+            name: None if np.isnan(accuracy) else float(accuracy)
+            for name, accuracy in zip(dataset.class_names, evaluation.per_class_accuracy, strict=True)
+        },
+    }
+
+
+def _print_extremes(evaluation, class_names, count=3):
+    """Prints the classes that do worst and best."""
+    order = [index for index in np.argsort(evaluation.per_class_accuracy) if evaluation.confusion[index].sum()]
+    for title, indices in (("Worst", order[:count]), ("Best", order[: -count - 1 : -1])):
+        classes = (f"{class_names[index]} {evaluation.per_class_accuracy[index]:.1%}" for index in indices)
+        print(f"{title} classes: {', '.join(classes)}")
+
+
+def _zoo_row(config, dataset, model, evaluation):
+    """The model's row for a table of the zoo, with the paper's accuracy where the paper has the model."""
+    complexity = model_complexity(model, dataset.image_shape)
+    spec = applications.specs.SPECS.get(config.builder)
+    paper = f"{spec.paper_top1} / {spec.paper_top5}" if spec and spec.dataset == dataset.name else ""
+    return (
+        f"Row: | `{config.builder}` | {dataset.name} | {complexity.parameters:,} | {complexity.flops / 1e9:.2f} | "
+        f"{paper} | {100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f} |"
+    )
