@@ -77,9 +77,9 @@ def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
     for row, accuracy in enumerate(accuracies):
         axes.text(accuracy + 0.005, row, f"{accuracy:.1%}", va="center", fontsize=7)
     mean = float(np.nanmean(per_class_accuracy))
-    axes.axvline(mean, color="#e4572e", linewidth=1, label=f"mean of all classes {mean:.1%}")
-    axes.set(xlim=(0, 1.1), ylim=(-0.6, len(order) - 0.4), xlabel="top-1 accuracy", title=title)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.axvline(mean, color="#e4572e", linewidth=1)
+    axes.set(xlim=(0, 1.1), ylim=(-0.6, len(order) - 0.4), title=title)
+    axes.set_xlabel(f"top-1 accuracy (line: mean of all classes, {mean:.1%})")
     figure.savefig(path, dpi=120)
 
 
@@ -104,5 +104,5 @@ def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
         pixels = np.clip(np.round(mistake.image * std + mean), 0, 255).astype(np.uint8)
         axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
         prediction, label = class_names[mistake.prediction], class_names[mistake.label]
-        axes.set_title(f"{prediction} ({mistake.confidence:.0%})\nis {label}", fontsize=8)
+        axes.set_title(f"taken for {prediction} ({mistake.confidence:.0%})\nlabelled {label}", fontsize=8)
     figure.savefig(path, dpi=120)

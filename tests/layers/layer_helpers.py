@@ -32,8 +32,12 @@ def attention_weights(layer):
 
 
 def with_random_weights(layer, input_shape, seed=2):
-    """Builds a layer and draws every weight anew, so that no bias is zero and no mistake hides behind one."""
     layer.build(input_shape)
+    return randomize_weights(layer, seed)
+
+
+def randomize_weights(layer, seed=2):
+    """Draws every weight of a layer or model anew, so that no bias is zero and no mistake hides behind one."""
     generator = np.random.default_rng(seed)
     layer.set_weights([generator.normal(scale=0.5, size=weight.shape) for weight in layer.weights])
     return layer

@@ -58,17 +58,17 @@ def test_self_attention_at_another_size_than_it_was_built_for_is_the_oracles(siz
     np.testing.assert_allclose(to_numpy(layer(inputs)), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("position_encoding", POSITION_ENCODINGS)
 @pytest.mark.parametrize(
-    ("size", "strides", "attention_pooling"),
+    ("size", "strides", "attention_pooling", "position_encoding"),
     [
-        ((4, 6), 1, 1),
-        ((7, 5), 2, 1),
-        ((8, 6), 2, 1),
-        ((5, 8), (1, 2), 1),
-        ((7, 6), 1, 2),
-        ((9, 7), 2, 2),
-        ((9, 8), (2, 1), 3),
+        ((4, 6), 1, 1, "relative"),
+        ((7, 5), 2, 1, "relative"),
+        ((8, 6), 2, 1, "sinusoidal"),
+        ((5, 8), (1, 2), 1, "relative"),
+        ((7, 6), 1, 2, "coordinates"),
+        ((8, 4), 1, 2, "relative"),
+        *(((9, 7), 2, 2, position_encoding) for position_encoding in POSITION_ENCODINGS),
+        ((9, 8), (2, 1), 3, "relative"),
     ],
     ids=str,
 )

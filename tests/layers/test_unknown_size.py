@@ -1,5 +1,7 @@
 """Height and width that are not known before the call."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -16,28 +18,45 @@ from aa_keras.layers import (
 SIZES = [(4, 7), (9, 5)]
 
 
-def augmented(position_encoding="relative", **arguments):
+def attention(position_encoding="relative"):
+    return SelfAttention2D(2, 3, position_encoding=position_encoding, max_size=(6, 7))
+
+
+def augmented(position_encoding="relative", strides=1, attention_pooling=1):
     return AttentionAugmentedConv2D(
-        8, 3, num_heads=2, value_ratio=0.5, position_encoding=position_encoding, max_size=(6, 7), **arguments
+        filters=8,
+        kernel_size=3,
+        strides=strides,
+        num_heads=2,
+        value_ratio=0.5,
+        position_encoding=position_encoding,
+        attention_pooling=attention_pooling,
+        max_size=(6, 7),
     )
 
 
-def layers():
-    """Every layer, the ones with positions once for each encoding."""
-    for position_encoding in POSITION_ENCODINGS:
-        yield SelfAttention2D(2, 3, position_encoding=position_encoding, max_size=(6, 7))
-        yield augmented(position_encoding)
-        yield augmented(position_encoding, strides=2, attention_pooling=2)
-    yield RelativePositionEmbedding2D(3, max_size=(6, 7))
-    yield SinusoidalPositionEncoding2D()
-    yield CoordinateChannels2D()
+def pooled(position_encoding="relative"):
+    return augmented(position_encoding, strides=2, attention_pooling=2)
+
+
+LAYERS = {
+    "relative embedding": lambda: RelativePositionEmbedding2D(3, max_size=(6, 7)),
+    "sinusoidal encoding": SinusoidalPositionEncoding2D,
+    "coordinate channels": CoordinateChannels2D,
+    **{
+        f"{make.__name__} {position_encoding}": functools.partial(make, position_encoding)
+        for make in (attention, pooled)
+        for position_encoding in POSITION_ENCODINGS
+    },
+    "augmented": augmented,
+}
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs tf.function")
-@pytest.mark.parametrize("layer", layers(), ids=lambda layer: layer.name)
-def test_in_a_tf_function_of_unknown_batch_height_and_width(layer):
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_in_a_tf_function_of_unknown_batch_height_and_width(make):
     tf = pytest.importorskip("tensorflow")
-    with_random_weights(layer, (None, None, None, 5))
+    layer = with_random_weights(make(), (None, None, None, 5))
     function = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 5), tf.float32)])
     for batch, size in enumerate(SIZES, start=1):
         inputs = feature_map(batch, *size, 5)
@@ -46,9 +65,7 @@ def test_in_a_tf_function_of_unknown_batch_height_and_width(layer):
     assert function.experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize(
-    "make", [augmented, lambda: augmented(strides=2, attention_pooling=2)], ids=["plain", "pooled"]
-)
+@pytest.mark.parametrize("make", [augmented, pooled])
 def test_in_a_functional_model(make):
     layer = make()
     inputs = keras.Input((None, None, 5))
@@ -86,8 +103,8 @@ def test_absolute_positions_need_no_max_size(position_encoding):
 
 @pytest.mark.parametrize("size", [(None, None), (None, 9), (9, None)])
 def test_compute_output_shape_leaves_unknown_sides_unknown(size):
-    expected = tuple(None if side is None else 5 for side in size)
-    assert augmented(strides=2).compute_output_shape((None, *size, 5)) == (None, *expected, 8)
+    halved = tuple(None if side is None else 5 for side in size)
+    assert augmented(strides=2).compute_output_shape((None, *size, 5)) == (None, *halved, 8)
     assert SelfAttention2D(2, 3).compute_output_shape((None, *size, 5)) == (None, *size, 6)
     assert CoordinateChannels2D().compute_output_shape((None, *size, 5)) == (None, *size, 7)
     height, width = size
