@@ -1,6 +1,7 @@
 """What a recipe's config says, and the data and model that it names."""
 
 import inspect
+import itertools
 import os
 
 import keras
@@ -39,7 +40,8 @@ def default_config():
     config.steps_per_epoch = ml_collections.config_dict.placeholder(int)  # unset: all training images
     config.batch_size = ml_collections.config_dict.required_placeholder(int)
     config.learning_rate_per_256 = ml_collections.config_dict.required_placeholder(float)  # times batch_size / 256
-    config.warmup_fraction = 0.05  # of all steps, before the cosine
+    config.warmup_fraction = 0.05  # of all steps, linear
+    config.decay_epochs = ()  # where the learning rate is divided by 10; empty for a cosine to zero
     config.momentum = 0.9
     config.weight_decay = 0.0  # of the kernels of convolutions and dense layers
 
@@ -61,8 +63,16 @@ def check_config(config):
         _require(config, field, lambda value: 0 <= value < float("inf"), "at least 0")
     _require(config, "seed", lambda seed: 0 <= seed < 2**32, "from 0 to 2 ** 32 - 1")
     _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
+    ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or ()"
+    _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
     for field in ("warmup_fraction", "momentum"):
         _require(config, field, lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+
+def _is_ascending(values, above, below):
+    bounded = (above, *values, below)
+    whole = all(isinstance(value, int) for value in values)
+    return whole and all(first < second for first, second in itertools.pairwise(bounded))
 
 
 def _require(config, field, is_valid, wanted):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from aa_keras.data import image_ops
 from aa_keras.data.decoding import CorruptImageError, decode_image
 
-_NO_IMAGE = np.zeros((0, 0, 3), dtype=np.uint8)
+_STAND_IN = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
 class EncodedImages(abc.ABC):
@@ -41,20 +41,20 @@ class EncodedImages(abc.ABC):
         """Returns the bytes of an image; raises OSError if there are none to be had."""
 
     def decode_for_training(self, name, content, seed, preprocessing, corrupt_files):
-        """Returns a part of an image, drawn as `seed` has it; an image of no pixels if it is corrupt."""
+        """Returns a part of an image, drawn as `seed` has it, and whether there is one: False if it is corrupt."""
 
         def decode(name, content, seed):
             def box_of(height, width):
                 return image_ops.random_box(height, width, seed, preprocessing.smallest_crop)
 
             try:
-                return self._decode(content, box_of, preprocessing.image_size)
+                return self._decode(content, box_of, preprocessing.image_size), True
             except CorruptImageError as error:
                 corrupt_files.skip(_text(name), str(error), len(self))
-                return _NO_IMAGE
+                return _STAND_IN, False
 
-        image = tf.numpy_function(decode, (name, content, seed), tf.uint8)
-        return tf.ensure_shape(image, (None, None, 3))
+        image, is_whole = tf.numpy_function(decode, (name, content, seed), (tf.uint8, tf.bool))
+        return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
 
     def decode_for_evaluation(self, name, content, size, corrupt_files):
         """Returns an image, or of one to be cropped to `size` the part that matters, and the image's shorter side."""

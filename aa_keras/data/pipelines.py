@@ -76,13 +76,13 @@ def training_dataset(examples, preprocessing, batch_size, steps_per_epoch, seed,
         A `tf.data.Dataset` of len(epochs) * steps_per_epoch pairs of float32 images (batch_size, height, width,
         channels) and int32 labels (batch_size,).
     """
-    of_an_epoch = _encoded_examples if isinstance(examples, EncodedImages) else _examples_in_memory
-    count = steps_per_epoch * batch_size
+    prepared = _prepared_if_encoded if isinstance(examples, EncodedImages) else _prepared_in_memory
+    examples_of_epoch = prepared(examples, preprocessing, corrupt_files or CorruptFiles())
 
     def one_epoch(epoch):
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         order_key, augmentation_key = tf.unstack(tf.random.split(key, 2))
-        return of_an_epoch(examples, preprocessing, count, order_key, augmentation_key, corrupt_files or CorruptFiles())
+        return examples_of_epoch(steps_per_epoch * batch_size, order_key, augmentation_key)
 
     return (
         tf.data.Dataset.range(epochs.start, epochs.stop)
@@ -92,34 +92,38 @@ def training_dataset(examples, preprocessing, batch_size, steps_per_epoch, seed,
     )
 
 
-def _examples_in_memory(examples, preprocessing, count, order_key, augmentation_key, _):
+def _prepared_in_memory(examples, preprocessing, _):
     images, labels = tf.constant(examples.images), tf.constant(examples.labels)
-    order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), order_key)
 
-    def example(index):
-        key = tf.random.fold_in(augmentation_key, index)
-        return preprocessing.for_training(images[index], key), labels[index]
+    def examples_of_epoch(count, order_key, augmentation_key):
+        def example(index):
+            key = tf.random.fold_in(augmentation_key, index)
+            return preprocessing.for_training(images[index], key), labels[index]
 
-    indices = tf.data.Dataset.from_tensor_slices(order[:count])
-    return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), order_key)
+        indices = tf.data.Dataset.from_tensor_slices(order[:count])
+        return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+
+    return examples_of_epoch
 
 
-def _encoded_examples(examples, preprocessing, count, order_key, augmentation_key, corrupt_files):
-    def example(index, name, content, label):
-        crop_key, key = tf.unstack(tf.random.split(tf.random.fold_in(augmentation_key, index), 2))
-        image = examples.decode_for_training(name, content, crop_key, preprocessing, corrupt_files)
-        is_whole = tf.size(image) > 0
-        image = tf.cond(is_whole, lambda: image, lambda: tf.zeros((1, 1, 3), tf.uint8))
-        return preprocessing.for_training(image, key), label, is_whole
+def _prepared_if_encoded(examples, preprocessing, corrupt_files):
+    def examples_of_epoch(count, order_key, augmentation_key):
+        def example(index, name, content, label):
+            crop_key, key = tf.unstack(tf.random.split(tf.random.fold_in(augmentation_key, index), 2))
+            image, is_whole = examples.decode_for_training(name, content, crop_key, preprocessing, corrupt_files)
+            return preprocessing.for_training(image, key), label, is_whole
 
-    return (
-        examples.records(order_key)
-        .map(example, num_parallel_calls=tf.data.AUTOTUNE)
-        .filter(lambda image, label, is_whole: is_whole)
-        .map(lambda image, label, is_whole: (image, label))
-        .repeat()
-        .take(count)
-    )
+        return (
+            examples.records(order_key)
+            .map(example, num_parallel_calls=tf.data.AUTOTUNE)
+            .filter(lambda image, label, is_whole: is_whole)
+            .map(lambda image, label, is_whole: (image, label))
+            .repeat()
+            .take(count)
+        )
+
+    return examples_of_epoch
 
 
 def evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):

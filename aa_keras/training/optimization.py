@@ -4,20 +4,7 @@ import keras
 
 
 def compile_model(model, config, steps):
-    """Compiles a model of logits for a recipe of `steps` steps in all.
-
-    The schedule is the paper's for CIFAR-100 (section 4.1): linear warm-up to learning_rate_per_256 * batch_size / 256
-    and then a cosine to zero. It depends on the optimizer's count of steps alone, so that a resumed run goes
-    on with it.
-    """
-    warmup_steps = round(config.warmup_fraction * steps)
-    rate = config.learning_rate_per_256 * config.batch_size / 256
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup_steps else rate,
-        decay_steps=max(steps - warmup_steps, 1),
-        warmup_target=rate if warmup_steps else None,
-        warmup_steps=warmup_steps,
-    )
+    """Compiles a model of logits for a recipe of `steps` steps in all."""
     metrics = [
         keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="cross_entropy"),
         keras.metrics.SparseCategoricalAccuracy(name="top1"),
@@ -25,11 +12,64 @@ def compile_model(model, config, steps):
     ]
     add_weight_decay(model, config.weight_decay)
     model.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=config.momentum),
+        optimizer=keras.optimizers.SGD(learning_rate_schedule(config, steps), momentum=config.momentum),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=metrics,
         jit_compile=config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile,
     )
+
+
+def learning_rate_schedule(config, steps):
+    """Returns the schedule of a recipe, which depends on the step alone, so that a resumed run goes on with it.
+
+    The paper's (sections 4.1 and 4.2): linear warm-up to learning_rate_per_256 * batch_size / 256, then a cosine to
+    zero, or, where the recipe has `decay_epochs`, a division by 10 at each of them.
+
+    Args:
+        config: a recipe's config.
+        steps: number of steps of the whole run.
+    """
+    warmup_steps = round(config.warmup_fraction * steps)
+    rate = config.learning_rate_per_256 * config.batch_size / 256
+    if config.decay_epochs:
+        boundaries = [round(epoch * steps / config.epochs) for epoch in config.decay_epochs]
+        rates = [rate / 10**decays for decays in range(len(boundaries) + 1)]
+        return LinearWarmup(keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates), warmup_steps)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup_steps else rate,
+        decay_steps=max(steps - warmup_steps, 1),
+        warmup_target=rate if warmup_steps else None,
+        warmup_steps=warmup_steps,
+    )
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule whose first steps lead linearly up to it.
+
+    Args:
+        schedule: the schedule, a `keras.optimizers.schedules.LearningRateSchedule`.
+        warmup_steps: how many steps it takes, at least 0.
+    """
+
+    def __init__(self, schedule, warmup_steps):
+        super().__init__()
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step):
+        share = keras.ops.cast(step, "float32") / max(self.warmup_steps, 1)
+        return self.schedule(step) * (keras.ops.minimum(share, 1.0) if self.warmup_steps else 1.0)
+
+    def get_config(self):
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "warmup_steps": self.warmup_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["warmup_steps"])
 
 
 def add_weight_decay(model, weight_decay):
