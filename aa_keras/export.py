@@ -5,13 +5,13 @@ import pathlib
 import shutil
 
 import keras
-import numpy as np
 
 
 def export_saved_model(model, preprocessing, class_names, path):
     """Writes a TensorFlow SavedModel that takes raw images, and `labels.txt` beside it.
 
-    Preprocessing is part of it, so that a server needs TensorFlow alone:
+    Preprocessing is part of it, resizing included where the network was trained on images of any size, so that a server
+    needs TensorFlow alone:
 
         served = tf.saved_model.load(path)
         probabilities = served.signatures["serving_default"](images=images)["probabilities"]
@@ -25,18 +25,15 @@ def export_saved_model(model, preprocessing, class_names, path):
     import tensorflow as tf
 
     path = pathlib.Path(path)
-    image = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
-    normalization = keras.layers.Normalization(
-        mean=preprocessing.mean, variance=np.square(preprocessing.std), dtype="float32", name="normalization"
-    )
-    serving = keras.Model(image, model(normalization(image)), name="serving")
-
+    image_shape = model.input_shape[1:]
+    if preprocessing.image_size is not None:
+        image_shape = (None, None, image_shape[-1])
     archive = keras.export.ExportArchive()
-    archive.track(serving)
+    archive.track(model)
     archive.add_endpoint(
         "serve",
-        lambda images: {"probabilities": serving(images, training=False)},
-        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")],
+        lambda images: {"probabilities": model(preprocessing.for_evaluation(images), training=False)},
+        input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="images")],
     )
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

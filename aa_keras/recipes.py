@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from aa_keras import applications
-from aa_keras.data import Preprocessing, load_dataset
+from aa_keras.data import LabelledImages, Preprocessing, load_dataset
 from aa_keras.errors import UserError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -23,10 +23,15 @@ def default_config():
     config = ml_collections.ConfigDict()
     config.name = ml_collections.config_dict.required_placeholder(str)  # also of the folder in runs/
 
-    config.dataset = ml_collections.config_dict.required_placeholder(str)  # "digits", or a name in TFDS
-    config.data_dir = ml_collections.config_dict.placeholder(str)  # of TFDS
+    config.dataset = ml_collections.config_dict.required_placeholder(str)  # "digits", "image_folder", a name in TFDS
+    config.data_dir = ml_collections.config_dict.placeholder(str)  # of TFDS, or the image folder
     config.data_dir = os.environ.get("AA_KERAS_DATA")
     config.validation_examples = 0  # held out of the training images
+    config.test_split = ml_collections.config_dict.placeholder(str)  # unset: "test" or "validation"
+    config.test_fraction = 0.2  # of an image folder without such splits
+    config.image_size = ml_collections.config_dict.placeholder(int)  # for images of any size
+    config.shuffle_buffer = 8192  # encoded images, where these do not fit into memory
+    config.corrupt_files_limit = 10  # how many images training may skip
     config.horizontal_flip = False
     config.crop_padding = 0  # pixels by which to shift training images at most
 
@@ -56,12 +61,14 @@ def check_config(config):
     _require(config, "name", lambda name: name == os.path.basename(name) and name not in ("", ".", ".."), "a file name")
     _require(config, "builder", lambda name: name in applications.__all__, f"one of {', '.join(applications.__all__)}")
     _require(config, "precision", lambda precision: precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
-    for field in ("epochs", "batch_size"):
+    for field in ("epochs", "batch_size", "shuffle_buffer"):
         _require(config, field, lambda value: value >= 1, "at least 1")
-    _require(config, "steps_per_epoch", lambda steps: steps is None or steps >= 1, "at least 1, or unset")
-    for field in ("validation_examples", "crop_padding", "weight_decay"):
+    for field in ("image_size", "steps_per_epoch"):
+        _require(config, field, lambda value: value is None or value >= 1, "at least 1, or unset")
+    for field in ("validation_examples", "crop_padding", "corrupt_files_limit", "weight_decay"):
         _require(config, field, lambda value: 0 <= value < float("inf"), "at least 0")
     _require(config, "seed", lambda seed: 0 <= seed < 2**32, "from 0 to 2 ** 32 - 1")
+    _require(config, "test_fraction", lambda share: 0 < share < 1, "above 0 and below 1")
     _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
     ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or ()"
     _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
@@ -82,24 +89,37 @@ def _require(config, field, is_valid, wanted):
 
 def dataset_from(config):
     """Returns the `ImageDataset` that a config names."""
-    return load_dataset(config.dataset, config.data_dir, config.validation_examples)
+    return load_dataset(
+        config.dataset,
+        config.data_dir,
+        config.validation_examples,
+        config.image_size,
+        config.test_split,
+        config.test_fraction,
+        config.shuffle_buffer,
+    )
 
 
 def preprocessing_from(config, dataset):
     """Returns the `Preprocessing` of a config for a data set.
 
-    Mean and standard deviation are those that the paper's networks for the data set use, or else are computed from the
-    images to train on.
+    Mean and standard deviation are those that the paper's networks for the data set use; or else of images in memory
+    their own, and of photographs of any size ImageNet's.
     """
+    mean, std = _statistics(dataset)
+    return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size)
+
+
+def _statistics(dataset):
     for spec in applications.specs.SPECS.values():
         if spec.dataset == dataset.name:
-            mean, std = spec.mean, spec.std
-            break
-    else:
-        pixels = dataset.train.images.reshape(-1, dataset.image_shape[-1])
-        mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
-        std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
-    return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding)
+            return spec.mean, spec.std
+    if not isinstance(dataset.train, LabelledImages):
+        return applications.specs.IMAGENET_MEAN, applications.specs.IMAGENET_STD
+    pixels = dataset.train.images.reshape(-1, dataset.image_shape[-1])
+    mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
+    std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
+    return mean, std
 
 
 def model_from(config, dataset, classifier_activation, weights=None):

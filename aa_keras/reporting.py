@@ -9,7 +9,7 @@ import numpy as np
 
 from aa_keras import applications, visualization
 from aa_keras.complexity import model_complexity
-from aa_keras.data import evaluation_dataset
+from aa_keras.data import CorruptFiles, evaluation_dataset, raw_dataset
 from aa_keras.errors import UserError
 from aa_keras.evaluation import evaluate, summary
 from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
@@ -51,15 +51,18 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
     check_config(config)
     dataset = dataset_from(config)
     preprocessing = preprocessing_from(config, dataset)
-    model = None
+    corrupt_files = CorruptFiles()
     if saved_model is not None:
-        predict = _saved_model(saved_model)
-        batches = raw_batches(dataset.test, config.batch_size)
+        model, predict = None, _saved_model(saved_model)
+        # Raw images may each be of their own size, and then do not go into one batch.
+        batch_size = config.batch_size if config.image_size is None else 1
+        batches = raw_dataset(dataset.test, corrupt_files).batch(batch_size)
     else:
         model = _keras_model(config, dataset, workdir, weights)
-        predict = model.predict_on_batch
-        batches = evaluation_dataset(dataset.test, preprocessing, config.batch_size)
-    evaluation = evaluate(_with_classes(predict, dataset), batches, config.batch_size, mistakes_kept=MISTAKES)
+        predict, batch_size = model.predict_on_batch, config.batch_size
+        batches = evaluation_dataset(dataset.test, preprocessing, batch_size, corrupt_files)
+    with corrupt_files.as_user_errors():
+        evaluation = evaluate(_with_classes(predict, dataset), batches, batch_size, mistakes_kept=MISTAKES)
 
     output = pathlib.Path(output or workdir or "evaluation")
     output.mkdir(parents=True, exist_ok=True)
@@ -116,14 +119,6 @@ def _saved_model(path):
         raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
     signature = tf.saved_model.load(path).signatures["serving_default"]
     return lambda images: signature(images=tf.constant(images))["probabilities"]
-
-
-def raw_batches(examples, batch_size):
-    """Returns a list of pairs of uint8 images and labels, in batches of which the last may be smaller."""
-    starts = range(0, len(examples), batch_size)
-    return [
-        (examples.images[start : start + batch_size], examples.labels[start : start + batch_size]) for start in starts
-    ]
 
 
 def _as_dictionary(evaluation, dataset):

@@ -1,13 +1,18 @@
 """Data sets of images and their `tf.data` pipelines."""
 
-from aa_keras.data.pipelines import Preprocessing, evaluation_dataset, training_dataset
+from aa_keras.data.corrupt_files import CorruptFiles
+from aa_keras.data.encoded import EncodedImages
+from aa_keras.data.pipelines import Preprocessing, evaluation_dataset, raw_dataset, training_dataset
 from aa_keras.data.sources import ImageDataset, LabelledImages, load_dataset
 
 __all__ = [
+    "CorruptFiles",
+    "EncodedImages",
     "ImageDataset",
     "LabelledImages",
     "Preprocessing",
     "evaluation_dataset",
     "load_dataset",
+    "raw_dataset",
     "training_dataset",
 ]

@@ -24,8 +24,8 @@ def decode_image(encoded, box_of=None, side=None):
 
     Args:
         encoded: bytes.
-        box_of: function of the image's height and width that returns (top, left, height, width) of the part to decode;
-            None for the whole image.
+        box_of: function of the image's shape (height, width, channels) that returns where the part to decode begins,
+            (top, left, 0), and its size, (height, width, -1), as `tf.slice` takes them; None for the whole image.
         side: height and width that the part will be resized to: one that is larger by a factor of 2, 4 or 8 or more
             is reduced by that factor, which in a JPEG saves most of the work. None for no reduction.
 
@@ -46,17 +46,17 @@ def decode_image(encoded, box_of=None, side=None):
     image = _whole_image(encoded)
     if box_of is None:
         return image
-    top, left, height, width = (int(number) for number in box_of(*image.shape[:2]))
+    (top, left, _), (height, width, _) = (np.asarray(part) for part in box_of(np.array(image.shape, np.int32)))
     return _reduced(image[top : top + height, left : left + width], _reduction(height, width, side))
 
 
 def _part_of_jpeg(encoded, box_of, side):
     encoded = tf.constant(encoded)
-    height, width, _ = np.asarray(tf.io.extract_jpeg_shape(encoded))
-    box = np.asarray(box_of(height, width))
-    ratio = _reduction(*box[2:], side)
+    begin, size = (np.asarray(part)[:2] for part in box_of(tf.io.extract_jpeg_shape(encoded)))
+    ratio = _reduction(*size, side)
     # `ratio` scales the image before it is cropped.
-    return np.asarray(tf.io.decode_and_crop_jpeg(encoded, box // ratio, channels=3, ratio=ratio))
+    box = np.concatenate((begin, size)) // ratio
+    return np.asarray(tf.io.decode_and_crop_jpeg(encoded, box, channels=3, ratio=ratio))
 
 
 def _reduction(height, width, side):

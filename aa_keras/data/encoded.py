@@ -44,8 +44,8 @@ class EncodedImages(abc.ABC):
         """Returns a part of an image, drawn as `seed` has it, and whether there is one: False if it is corrupt."""
 
         def decode(name, content, seed):
-            def box_of(height, width):
-                return image_ops.random_box(height, width, seed, preprocessing.smallest_crop)
+            def box_of(shape):
+                return image_ops.random_box(shape, seed, preprocessing.smallest_crop)
 
             try:
                 return self._decode(content, box_of, preprocessing.image_size), True
@@ -62,10 +62,11 @@ class EncodedImages(abc.ABC):
         def decode(name, content):
             shorter_side = 0
 
-            def box_of(height, width):
+            def box_of(shape):
                 nonlocal shorter_side
-                shorter_side = min(height, width)
-                return (0, 0, height, width) if size is None else image_ops.central_box(height, width, size)
+                shape = np.asarray(shape)
+                shorter_side = min(shape[:2])
+                return ((0, 0, 0), shape) if size is None else image_ops.central_box(shape, size)
 
             try:
                 return self._decode(content, box_of), np.int32(shorter_side)

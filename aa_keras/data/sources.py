@@ -1,16 +1,20 @@
-"""Where labelled images come from: scikit-learn's digits and TensorFlow Datasets, held in memory."""
+"""Where labelled images come from, and the two smallest answers: held in memory, and scikit-learn's digits."""
 
 import dataclasses
 import pathlib
+import typing
 
 import numpy as np
 
 from aa_keras.errors import UserError
 
+if typing.TYPE_CHECKING:
+    from aa_keras.data.encoded import EncodedImages
+
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """Images and their classes.
+    """Images of one size and their classes, in memory.
 
     Attributes:
         images: uint8 array of shape (examples, height, width, channels).
@@ -22,6 +26,11 @@ class LabelledImages:
 
     def __len__(self):
         return len(self.labels)
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of an image."""
+        return self.images.shape[1:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,34 +47,67 @@ class ImageDataset:
 
     name: str
     class_names: tuple[str, ...]
-    train: LabelledImages
-    validation: LabelledImages
-    test: LabelledImages
+    train: "LabelledImages | EncodedImages"
+    validation: "LabelledImages | EncodedImages"
+    test: "LabelledImages | EncodedImages"
 
     @property
     def image_shape(self):
-        """(height, width, channels) of an image."""
-        return self.train.images.shape[1:]
+        """(height, width, channels) of an image, as a network sees it."""
+        return self.train.image_shape
 
 
-def load_dataset(name, data_dir=None, validation_examples=0):
-    """Loads a data set into memory.
+def load_dataset(
+    name,
+    data_dir=None,
+    validation_examples=0,
+    image_size=None,
+    test_split=None,
+    test_fraction=0.2,
+    shuffle_buffer=8192,
+):
+    """Loads a data set of images of one size into memory, or finds one of images of any size.
 
     Args:
-        name: "digits" for the 1,797 handwritten digits that scikit-learn ships, which need no download; or the name
-            of a set of images of one size with labels in TensorFlow Datasets, such as "cifar100".
-        data_dir: folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None takes theirs.
-        validation_examples: how many training examples to hold out; the digits have a fixed split instead.
+        name: "digits" for the 1,797 handwritten digits that scikit-learn ships, which need no download; "image_folder"
+            for a folder of class folders (see `aa_keras.data.image_folder`); or the name of a set of labelled images in
+            TensorFlow Datasets, such as "cifar100" or "imagenet2012".
+        data_dir: the image folder; or folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None
+            takes theirs.
+        validation_examples: how many training examples to hold out, unless the data set has a split for that; the
+            digits have a fixed split instead.
+        image_size: height and width to resize images to, which then stay encoded until they are needed; None for
+            images of one size, held in memory as they are.
+        test_split: name of the split to report on; "train" reports on the images trained on. None takes "test" where
+            that has labels, or else "validation"; where there are both, the latter is for validation.
+        test_fraction: share of each class to report on, for an image folder without a split for that.
+        shuffle_buffer: encoded training examples of TensorFlow Datasets held in memory to draw the next one from;
+            8192 photographs of ImageNet take 0.9 GB.
 
     Returns:
         An `ImageDataset`.
 
     Raises:
-        UserError: if there is no such data set or folder, or it does not consist of labelled images of one size.
+        UserError: if there is no such data set, folder or split, or it does not consist of labelled images.
     """
     if name == "digits":
+        if image_size is not None or test_split not in (None, "test"):
+            raise UserError(
+                "config.image_size and config.test_split must be unset for dataset='digits', of 8x8 pixels and with a "
+                f"split of its own. Received: image_size={image_size}, test_split={test_split!r}"
+            )
         return _digits()
-    return _from_tensorflow_datasets(name, data_dir, validation_examples)
+    if image_size is not None and image_size < 1:
+        raise UserError(f"config.image_size must be at least 1, or unset. Received: image_size={image_size}")
+    if name == "image_folder":
+        from aa_keras.data.image_folder import load_image_folder
+
+        if image_size is None:
+            raise UserError("config.image_size must be set for dataset='image_folder', for instance to 224")
+        return load_image_folder(data_dir, image_size, validation_examples, test_split, test_fraction)
+    from aa_keras.data.tfds_images import load_from_tensorflow_datasets
+
+    return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)
 
 
 def _digits():
@@ -81,49 +123,38 @@ def _digits():
     return ImageDataset("digits", tuple(str(digit) for digit in range(10)), train, validation, test)
 
 
-def _from_tensorflow_datasets(name, data_dir, validation_examples):
-    import tensorflow_datasets as tfds
+def choose_splits(splits, test_split, where):
+    """Returns the names of the splits to report on and to validate on; None for either where there is none.
 
-    folder = tensorflow_datasets_folder(data_dir)
-    try:
-        builder = tfds.builder(name, data_dir=folder)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+    Args:
+        splits: names of those there are.
+        test_split: name of the one to report on, "train" among them, or None for the usual one.
+        where: what has these splits, for the error.
+
+    Raises:
+        UserError: if there is no `test_split`.
+    """
+    validation_splits = [name for name in ("validation", "val") if name in splits]
+    if test_split is None:
+        test_split = next((name for name in ("test", *validation_splits) if name in splits), None)
+    elif test_split != "train" and test_split not in splits:
+        names = ", ".join(sorted({"train", *splits}))
+        raise UserError(f"config.test_split must be unset or one of {names} in {where}. Received: {test_split!r}")
+    return test_split, next((name for name in validation_splits if name != test_split), None)
+
+
+def check_validation_examples(validation_examples, train_examples, validation_split):
+    """Raises UserError unless so many of the training examples can be held out."""
+    if validation_split is not None and validation_examples:
         raise UserError(
-            "config.dataset must be 'digits' or the name of a data set of TensorFlow Datasets. "
-            f"Received: dataset={name!r} ({_first_line(error)})"
-        ) from None
-    features = builder.info.features
-    if not {"image", "label"} <= set(features or ()) or None in features["image"].shape:
-        raise UserError(
-            "config.dataset must name a data set of labelled images of one size. "
-            f"Received: dataset={name!r}, whose features are {sorted(features or ())}"
+            f"config.validation_examples must be 0 for a data set that has the split {validation_split!r} to validate "
+            f"on. Received: validation_examples={validation_examples}"
         )
-    try:
-        builder.download_and_prepare()
-        splits = {split: builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test")}
-    except Exception as error:  # TFDS raises errors of many kinds for a lack of files, network or splits
+    if not 0 <= validation_examples < train_examples:
         raise UserError(
-            f"The data set {name!r} could not be read from, or downloaded to, {builder.data_dir}: "
-            f"{_first_line(error)}. Does config.data_dir point at TensorFlow Datasets? Received: data_dir={data_dir!r}"
-        ) from None
-    arrays = {
-        split: LabelledImages(np.asarray(tensors["image"]), np.asarray(tensors["label"], dtype=np.int32))
-        for split, tensors in splits.items()
-    }
-    train = arrays["train"]
-    if not 0 <= validation_examples < len(train):
-        raise UserError(
-            f"config.validation_examples must be from 0 to {len(train) - 1}, the training examples less one. "
+            f"config.validation_examples must be from 0 to {train_examples - 1}, the training examples less one. "
             f"Received: validation_examples={validation_examples}"
         )
-    kept = len(train) - validation_examples
-    return ImageDataset(
-        name=builder.name,
-        class_names=tuple(features["label"].names),
-        train=LabelledImages(train.images[:kept], train.labels[:kept]),
-        validation=LabelledImages(train.images[kept:], train.labels[kept:]),
-        test=arrays["test"],
-    )
 
 
 def tensorflow_datasets_folder(data_dir):
@@ -137,7 +168,3 @@ def tensorflow_datasets_folder(data_dir):
             f"Received: data_dir={str(data_dir)!r}"
         )
     return str(folder / "tfds" if (folder / "tfds").is_dir() else folder)
-
-
-def _first_line(error):
-    return str(error).strip().split("\n")[0]

@@ -12,7 +12,7 @@ import keras
 
 from aa_keras import evaluation, visualization
 from aa_keras.complexity import model_complexity
-from aa_keras.data import evaluation_dataset, training_dataset
+from aa_keras.data import CorruptFiles, evaluation_dataset, training_dataset
 from aa_keras.errors import Terminated, UserError
 from aa_keras.export import export_saved_model
 from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
@@ -63,12 +63,15 @@ def train_and_evaluate(config, workdir, overwrite=False):
     state = checkpoints.restore(model)
     if state.epochs:
         print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
-    _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state)
+    corrupt_files = CorruptFiles(config.corrupt_files_limit)
+    with corrupt_files.as_user_errors():
+        _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state, corrupt_files)
 
     classifier = _save_models(model, config, dataset, run, checkpoints, state)
     visualization.plot_curves(state.history, run / "curves.png")
-    test = evaluation_dataset(dataset.test, preprocessing, config.batch_size)
-    measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
+    test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
+    with corrupt_files.as_user_errors():
+        measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
     if config.export:
         export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
     result = _result(config, measured, complexity, steps_per_epoch, state)
@@ -88,7 +91,7 @@ def _steps_per_epoch(config, dataset):
     return config.steps_per_epoch or available
 
 
-def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state):
+def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state, corrupt_files):
     """Trains through the epochs that `state` lacks."""
     if state.epochs >= config.epochs:
         return
@@ -99,10 +102,11 @@ def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoint
         steps_per_epoch,
         config.seed,
         range(state.epochs, config.epochs),
+        corrupt_files,
     )
     validation = None
     if len(dataset.validation):
-        validation = evaluation_dataset(dataset.validation, preprocessing, config.batch_size)
+        validation = evaluation_dataset(dataset.validation, preprocessing, config.batch_size, corrupt_files)
     stop = StopOnSigterm()
     callbacks = [
         stop,

@@ -1,0 +1,192 @@
+"""Labelled images from TensorFlow Datasets, in memory or encoded."""
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from aa_keras.data.encoded import EncodedImages
+from aa_keras.data.sources import (
+    ImageDataset,
+    LabelledImages,
+    check_validation_examples,
+    choose_splits,
+    tensorflow_datasets_folder,
+)
+from aa_keras.errors import UserError
+
+# What has to be downloaded by hand, because it wants a registration.
+ARCHIVES = {"imagenet2012": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")}
+
+
+class TfdsImages(EncodedImages):
+    """The encoded images of a split, or of a part of one.
+
+    They are shuffled as a stream of bytes: the files of the split, or groups of neighbouring ones, are read in an order
+    that is drawn at random, and their examples pass through a buffer out of which the next one is drawn.
+
+    Args:
+        builder: `tfds.core.DatasetBuilder`, prepared.
+        split: split as TFDS writes it, such as "train[:1000]".
+        image_size: height and width that a network sees the images in.
+        shuffle_buffer: examples in the buffer: 8192 photographs of ImageNet take 0.9 GB.
+        groups: how many groups of files to shuffle.
+    """
+
+    def __init__(self, builder, split, image_size, shuffle_buffer=8192, groups=1):
+        self.image_shape = (image_size, image_size, 3)
+        self._shuffle_buffer = shuffle_buffer
+        self._name = f"{builder.name} {split}"
+        self._has_file_names = "file_name" in builder.info.features
+        self._in_order = self._read_split(builder, split).enumerate()
+        parts = tfds.even_splits(split, groups) if groups > 1 else [split]
+        unnumbered = [self._read_split(builder, part) for part in parts]
+        self._group_sizes = [int(group.cardinality()) for group in unnumbered]
+        starts = np.cumsum([0, *self._group_sizes[:-1]])
+        # An example's index is the same whatever the order in which the groups are read.
+        self._groups = [group.enumerate(start) for group, start in zip(unnumbered, starts, strict=True)]
+
+    def _read_split(self, builder, split):
+        wanted = {feature: True for feature in ("image", "label", "file_name") if feature in builder.info.features}
+        return builder.as_dataset(
+            split=split,
+            decoders=tfds.decode.PartialDecoding(wanted, decoders={"image": tfds.decode.SkipDecoding()}),
+            read_config=tfds.ReadConfig(try_autocache=False),
+        )
+
+    def __len__(self):
+        return sum(self._group_sizes)
+
+    def records(self, order_key=None):
+        if order_key is None:
+            return self._in_order.map(self._record)
+        group_key, buffer_key = tf.unstack(tf.random.split(order_key, 2))
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(self._groups), dtype=tf.int64), group_key)
+        turns = tf.data.Dataset.from_tensor_slices(tf.repeat(order, tf.gather(self._group_sizes, order)))
+        examples = tf.data.Dataset.choose_from_datasets(self._groups, turns, stop_on_empty_dataset=False)
+        # `shuffle` mixes its seed with that of the graph around it, by default the global one, and fails where it is 0.
+        tf.compat.v1.get_default_graph().seed = 1
+        shuffled = examples.shuffle(self._shuffle_buffer, seed=buffer_key[0], reshuffle_each_iteration=False)
+        return shuffled.map(self._record)
+
+    def _record(self, index, example):
+        if self._has_file_names:
+            name = example["file_name"]
+        else:
+            name = tf.strings.join([self._name, ", example ", tf.strings.as_string(index)])
+        return index, name, example["image"], tf.cast(example["label"], tf.int32)
+
+    def read(self, content):
+        return content
+
+
+def load_from_tensorflow_datasets(
+    name, data_dir=None, validation_examples=0, image_size=None, test_split=None, shuffle_buffer=8192
+):
+    """Loads a data set of TensorFlow Datasets: see `aa_keras.data.load_dataset`."""
+    builder = _builder(name, tensorflow_datasets_folder(data_dir))
+    features = builder.info.features
+    is_labelled = {"image", "label"} <= set(features or ())
+    if not is_labelled or (image_size is None and None in features["image"].shape):
+        hint = ", or config.image_size be set to resize them" if is_labelled else ""
+        raise UserError(
+            f"config.dataset must name a data set of labelled images of one size{hint}. "
+            f"Received: dataset={name!r}, whose features are {sorted(features or ())}"
+        )
+    try:
+        _prepare(builder)
+        test_split, validation_split = choose_splits(_labelled_splits(builder), test_split, f"the data set {name!r}")
+        if test_split is None:
+            raise UserError(
+                f"The data set {name!r} has no images to report on, but only the splits {list(builder.info.splits)}: "
+                "config.test_split='train' reports on those trained on"
+            )
+        if image_size is None:
+            parts = _load_in_memory(builder, validation_examples, validation_split, test_split)
+        else:
+            parts = _load_encoded(
+                builder, validation_examples, validation_split, test_split, image_size, shuffle_buffer
+            )
+    except UserError:
+        raise
+    except Exception as error:  # TFDS raises errors of many kinds for a lack of files, network or splits
+        raise UserError(
+            f"The data set {name!r} could not be read from, or downloaded to, {builder.data_dir}: "
+            f"{_first_line(error)}. Does config.data_dir point at TensorFlow Datasets? Received: data_dir={data_dir!r}"
+        ) from None
+    return ImageDataset(builder.name, tuple(features["label"].names), *parts)
+
+
+def _builder(name, folder):
+    try:
+        return tfds.builder(name, data_dir=folder)
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        raise UserError(
+            "config.dataset must be 'digits', 'image_folder' or the name of a data set of TensorFlow Datasets. "
+            f"Received: dataset={name!r} ({_first_line(error)})"
+        ) from None
+
+
+def _prepare(builder):
+    """Downloads and converts a data set, unless that has been done."""
+    try:
+        builder.as_dataset(split="train")
+        return
+    except AssertionError:  # there is nothing in its folder
+        pass
+    manual_folder = pathlib.Path(builder.data_path).parents[1] / "downloads" / "manual"
+    missing = [archive for archive in ARCHIVES.get(builder.name, ()) if not (manual_folder / archive).is_file()]
+    if missing:
+        raise UserError(
+            f"The data set {builder.name!r} is not in {builder.data_path}: download {' and '.join(missing)} from "
+            f"image-net.org into {manual_folder}, or let config.data_dir name the folder of TensorFlow Datasets that "
+            "has it prepared"
+        )
+    builder.download_and_prepare()
+
+
+def _labelled_splits(builder):
+    """Returns the names of the splits whose images have classes."""
+    splits = list(builder.info.splits) or ["train", "validation"]  # TFDS's mocks accept any name and list none
+    if "test" in splits:
+        first = next(iter(builder.as_dataset(split="test[:1]", decoders={"image": tfds.decode.SkipDecoding()})))
+        if first["label"] < 0:  # as in ImageNet
+            splits.remove("test")
+    return splits
+
+
+def _load_in_memory(builder, validation_examples, validation_split, test_split):
+    def load(split):
+        tensors = builder.as_dataset(split=split, batch_size=-1)
+        return LabelledImages(np.asarray(tensors["image"]), np.asarray(tensors["label"], dtype=np.int32))
+
+    everything = load("train")
+    check_validation_examples(validation_examples, len(everything), validation_split)
+    kept = len(everything) - validation_examples
+    train, validation = (
+        LabelledImages(everything.images[part], everything.labels[part]) for part in (slice(kept), slice(kept, None))
+    )
+    if validation_split is not None:
+        validation = load(validation_split)
+    return train, validation, train if test_split == "train" else load(test_split)
+
+
+def _load_encoded(builder, validation_examples, validation_split, test_split, image_size, shuffle_buffer):
+    train_examples = int(builder.as_dataset(split="train").cardinality())
+    check_validation_examples(validation_examples, train_examples, validation_split)
+    train_split = "train"
+    if validation_examples:
+        kept = train_examples - validation_examples
+        train_split, validation_split = f"train[:{kept}]", f"train[{kept}:]"
+    files = builder.info.splits["train"].num_shards if builder.info.splits else 1
+    train = TfdsImages(builder, train_split, image_size, shuffle_buffer, groups=min(files, 32))
+    if validation_split is None:
+        validation = LabelledImages(np.zeros((0, *train.image_shape), np.uint8), np.zeros((0,), np.int32))
+    else:
+        validation = TfdsImages(builder, validation_split, image_size)
+    return train, validation, train if test_split == "train" else TfdsImages(builder, test_split, image_size)
+
+
+def _first_line(error):
+    return str(error).strip().split("\n")[0]

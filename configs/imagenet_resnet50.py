@@ -1,0 +1,26 @@
+"""ResNet-50 on ImageNet with the paper's hyperparameters (section 4.2): what AA-ResNet-50 is compared with.
+
+Command:   python train.py --config=configs/imagenet_resnet50.py --config.data_dir=FOLDER
+Hardware:  one or more GPUs of 24 GB or more together, with --config.precision=mixed_bfloat16
+Accuracy:  76.4 % top-1, 93.1 % top-5 in the paper
+Status:    not trained here; the time and accuracy of a run are not known
+
+FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives.
+"""
+
+from aa_keras.recipes import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "imagenet_resnet50"
+    config.dataset = "imagenet2012"
+    config.image_size = 224
+    config.horizontal_flip = True
+    config.builder = "ResNet50"
+    config.epochs = 100
+    config.batch_size = 256
+    config.learning_rate_per_256 = 0.128
+    config.decay_epochs = (30, 60, 80, 90)
+    config.weight_decay = 1e-4
+    return config

@@ -1,0 +1,52 @@
+"""What the tests of the builders share: every builder of the zoo, small and with weights of no special value."""
+
+import contextlib
+
+import keras
+import numpy as np
+
+from aa_keras import applications
+
+# What each builder is tested with beside the common arguments; a new builder needs an entry. The images are the smallest
+# on which attention sees more than one pixel in every stage.
+ARGUMENTS = {
+    "AAResNet50": {"input_shape": (64, 64, 3)},
+    "AAWideResNet": {"depth": 10, "width": 1, "input_shape": (8, 8, 3)},
+    "AAWideResNet28_10": {"input_shape": (8, 8, 3)},
+    "ResNet50": {"input_shape": (64, 64, 3)},
+    "WideResNet": {"depth": 10, "width": 1, "input_shape": (8, 8, 3)},
+    "WideResNet28_10": {"input_shape": (8, 8, 3)},
+}
+
+
+def build(name, **arguments):
+    """Builds a network of the zoo by name, for small images."""
+    return getattr(applications, name)(**{**ARGUMENTS[name], **arguments})
+
+
+@contextlib.contextmanager
+def without_values():
+    """Lets models be built without drawing the numbers in their weights, where only their structure matters."""
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        keras.utils.clear_session()  # else Keras would draw them later
+
+
+def images(*shape, seed=1):
+    """Normalised images at random."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+# Variances are large, so that activations stay small enough for a softmax without training.
+STATISTICS = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "moving_mean": (-0.5, 0.5), "moving_variance": (5, 15)}
+
+
+def with_random_statistics(model, seed=2):
+    """Draws the weights of batch normalisation anew, so that none stays at 0 or 1."""
+    generator = np.random.default_rng(seed)
+    for variable in model.weights:
+        if variable.name in STATISTICS:
+            variable.assign(generator.uniform(*STATISTICS[variable.name], size=variable.shape))
+    return model

@@ -1,0 +1,158 @@
+"""The arguments that the builders share with `keras.applications`, and errors for those that make no sense."""
+
+import keras
+import numpy as np
+import pytest
+from builder_helpers import images, with_random_statistics
+
+from aa_keras.applications import AAWideResNet, WideResNet
+
+
+def network(builder=AAWideResNet, **arguments):
+    return builder(**{"depth": 10, "width": 1, "input_shape": (8, 8, 3), **arguments})
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return with_random_statistics(network())
+
+
+def with_weights_of(classifier, model):
+    """Gives a network without a top, or with another activation, the weights of the classifier."""
+    model.set_weights(classifier.get_weights()[: len(model.weights)])
+    return model
+
+
+def test_defaults_are_those_of_cifar100():
+    model = WideResNet(10, 1)
+    assert (model.input_shape, model.output_shape, model.name) == ((None, 32, 32, 3), (None, 100), "wide_resnet")
+
+
+@pytest.mark.parametrize(
+    ("pooling", "pooled"),
+    [(None, lambda maps: maps), ("avg", lambda maps: maps.mean((1, 2))), ("max", lambda maps: maps.max((1, 2)))],
+)
+def test_without_a_top_the_last_map_is_pooled_as_asked(classifier, pooling, pooled):
+    inputs = images(2, 8, 8, 3)
+    model = with_weights_of(classifier, network(include_top=False, pooling=pooling))
+    maps = keras.Model(classifier.inputs, classifier.pyramid_outputs["P2"]).predict(inputs, verbose=0)
+    assert maps.shape == (2, 2, 2, 64)
+    np.testing.assert_allclose(model(inputs), pooled(maps), rtol=1e-6, atol=1e-6)
+    assert model.output_shape == (None, *pooled(maps).shape[1:])
+
+
+def test_the_classifier_is_a_dense_layer_on_the_averaged_map(classifier):
+    inputs = images(2, 8, 8, 3)
+    averages = with_weights_of(classifier, network(include_top=False, pooling="avg"))(inputs)
+    kernel, bias = classifier.get_weights()[-2:]
+    logits = with_weights_of(classifier, network(classifier_activation=None))(inputs)
+    np.testing.assert_allclose(logits, averages @ kernel + bias, rtol=1e-5, atol=1e-5)
+
+
+def test_softmax_of_the_logits_are_the_probabilities(classifier):
+    inputs = images(2, 8, 8, 3)
+    logits = with_weights_of(classifier, network(classifier_activation=None))(inputs).numpy().astype("float64")
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier(inputs), softmax, rtol=1e-5)
+    sigmoid = with_weights_of(classifier, network(classifier_activation="sigmoid"))(inputs)
+    np.testing.assert_allclose(sigmoid, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+
+
+def test_input_tensor_may_be_the_output_of_another_layer(classifier):
+    image = keras.Input((12, 10, 3))
+    cropped = keras.layers.Cropping2D(((1, 3), (2, 0)))(image)
+    model = with_weights_of(classifier, network(input_tensor=cropped, input_shape=None))
+    assert model.inputs[0] is image
+    inputs = images(2, 12, 10, 3)
+    np.testing.assert_allclose(model(inputs), classifier(inputs[:, 1:9, 2:10]), rtol=0, atol=1e-6)
+
+
+def test_input_tensor_may_come_with_its_own_shape(classifier):
+    image = keras.Input((8, 8, 3), name="image")
+    model = with_weights_of(classifier, network(input_tensor=image, input_shape=[8, 8, 3]))
+    assert model.inputs[0] is image
+    np.testing.assert_allclose(model(images(1, 8, 8, 3)), classifier(images(1, 8, 8, 3)), rtol=0, atol=1e-6)
+
+
+def test_images_may_have_any_number_of_channels():
+    assert network(input_shape=(8, 8, 1))(images(1, 8, 8, 1)).shape == (1, 100)
+
+
+def test_name_is_the_models():
+    assert network(name="mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"depth": 11}, "`depth` must be 6 n . 4: .*Received: depth=11"),
+        ({"depth": 4}, "`depth` must be 6 n . 4: .*Received: depth=4"),
+        ({"depth": 16.0}, "`depth` must be a positive integer.*Received: depth=16.0"),
+        ({"width": 0}, "`width` must be a positive integer.*Received: width=0"),
+        ({"width": 1.5}, "`width` must be a positive integer.*Received: width=1.5"),
+        ({"width": True}, "`width` must be a positive integer.*Received: width=True"),
+        ({"shortcut": "x"}, "`shortcut` must be 'pad' or 'projection'.*Received: shortcut='x'"),
+        ({"shortcut": None}, "`shortcut` must be .*Received: shortcut=None"),
+        ({"pooling": "avg"}, "`pooling` is for models without .*Received: pooling='avg', include_top=True"),
+        ({"pooling": "mean", "include_top": False}, "`pooling` must be None, 'avg' or 'max'.*Received: pooling='mean'"),
+        ({"input_shape": (8, 8)}, r"`input_shape` must be .*Received: input_shape=\(8, 8\)"),
+        ({"input_shape": (8, 8, None)}, r"`input_shape` must be .*Received: input_shape=\(8, 8, None\)"),
+        ({"input_shape": (None, 8, 8, 3)}, r"`input_shape` must be .*Received: input_shape=\(None, 8, 8, 3\)"),
+        ({"input_shape": (0, 8, 3)}, r"`input_shape` must be .*Received: input_shape=\(0, 8, 3\)"),
+        ({"input_shape": 8}, "`input_shape` must be .*Received: input_shape=8"),
+        ({"classes": 0}, "`classes` must be a positive integer.*Received: classes=0"),
+        ({"classes": "10"}, "`classes` must be a positive integer.*Received: classes='10'"),
+        ({"weights": "imagenet"}, "`weights` must be None or the path .*Received: weights='imagenet'"),
+        ({"weights": "missing.weights.h5"}, "`weights` must be None or the path .*Received: weights='missing.weights"),
+        ({"weights": 1}, "`weights` must be None or the path .*Received: weights=1"),
+    ],
+)
+@pytest.mark.parametrize("builder", [AAWideResNet, WideResNet])
+def test_arguments_out_of_range(builder, arguments, error):
+    with pytest.raises(ValueError, match=f"(?s){error}"):
+        network(builder, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"attention_stages": (4,)}, r"from 1 to 3.*Received: attention_stages=\(4,\)"),
+        ({"attention_stages": (0,)}, r"from 1 to 3.*Received: attention_stages=\(0,\)"),
+        ({"attention_stages": 2}, "must be a tuple .*Received: attention_stages=2"),
+        ({"attention_stages": None}, "must be a tuple .*Received: attention_stages=None"),
+        ({"attention_stages": (2, 2)}, r"must be a tuple .*Received: attention_stages=\(2, 2\)"),
+        ({"num_heads": 0}, "`num_heads` must be a positive integer.*Received: num_heads=0"),
+        ({"num_heads": 17}, "`num_heads` must be at most `filters`.*Received: num_heads=17"),
+        ({"key_ratio": 0}, "`key_ratio` must be .*Received: key_ratio=0"),
+        ({"value_ratio": 1.5}, "`value_ratio` must be .*Received: value_ratio=1.5"),
+        ({"position_encoding": "absolute"}, "`position_encoding` must be .*Received: position_encoding='absolute'"),
+        ({"attention_pooling": 0}, "`attention_pooling` must be .*Received: attention_pooling=0"),
+    ],
+)
+def test_options_of_attention_out_of_range(arguments, error):
+    with pytest.raises(ValueError, match=f"(?s){error}"):
+        network(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("make_tensor", "input_shape", "error"),
+    [
+        (lambda: keras.Input((12, 12, 3)), (8, 8, 3), r"input_tensor of shape \(None, 12, 12, 3\), input_shape=\(8, 8, 3\)"),
+        (lambda: keras.Input((None, None, 3)), (8, 8, 3), r"input_tensor of shape \(None, None, None, 3\)"),
+        (lambda: keras.Input((8, 24)), None, r"input_tensor of shape \(None, 8, 24\)"),
+        (lambda: np.zeros((1, 8, 8, 3)), None, "`input_tensor` must be a Keras tensor.*Received: input_tensor=array"),
+        (lambda: "image", None, "`input_tensor` must be a Keras tensor.*Received: input_tensor='image'"),
+    ],
+)
+def test_input_tensors_that_do_not_fit(make_tensor, input_shape, error):
+    with pytest.raises(ValueError, match=f"(?s){error}"):
+        network(input_tensor=make_tensor(), input_shape=input_shape)
+
+
+def test_channels_first_is_refused():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match=r"(?s)channels-last.*Received: image_data_format='channels_first'"):
+            network()
+    finally:
+        keras.config.set_image_data_format("channels_last")

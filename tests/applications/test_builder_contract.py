@@ -1,0 +1,126 @@
+"""What every builder of the zoo promises: it builds, learns in every weight, and can be saved and described."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from builder_helpers import ARGUMENTS, build, images, with_random_statistics, without_values
+
+from aa_keras import applications
+
+
+@pytest.fixture(scope="module", params=applications.__all__)
+def builder(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(builder):
+    """One network of each builder with 7 classes, for the tests that only look at it."""
+    return with_random_statistics(build(builder, classes=7))
+
+
+def test_outputs_are_probabilities_of_the_classes(model):
+    outputs = model(images(2, *model.input_shape[1:])).numpy()
+    assert outputs.shape == (2, 7) == (2, *model.output_shape[1:])
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-4  # the images do make a difference
+
+
+def test_a_gradient_reaches_every_weight(model):
+    with tf.GradientTape() as tape:
+        outputs = model(images(2, *model.input_shape[1:]), training=True)
+        loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(np.array([0, 3]), outputs))
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    without = [
+        variable.path
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is None or not np.any(gradient) or not np.all(np.isfinite(gradient))
+    ]
+    assert without == []
+
+
+def test_a_keras_file_gives_the_same_network(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for before, after in zip(model.weights, loaded.weights, strict=True):
+        assert before.path == after.path
+        np.testing.assert_array_equal(before.numpy(), after.numpy())
+    inputs = images(2, *model.input_shape[1:])
+    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
+    assert loaded.to_json() == model.to_json()
+
+
+def test_layer_names_are_unique_and_the_same_each_time(builder, model):
+    def names(network):
+        return [layer.name for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+    with without_values():
+        again = names(build(builder, classes=7))
+    assert again == names(model)
+    assert len(set(again)) == len(again)
+    # None is left to Keras, which numbers layers by what was built before: "conv2d_17".
+    assert not {keras.src.utils.naming.to_snake_case(type(layer).__name__) for layer in model.layers} & {
+        name.rstrip("0123456789").removesuffix("_") for name in again
+    }
+
+
+def test_calling_the_model_warns_of_nothing(model, recwarn):
+    model(images(1, *model.input_shape[1:]))
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("name", applications.__all__)
+def test_arguments_stand_where_keras_applications_has_them(name):
+    theirs = inspect.signature(keras.applications.ResNet50).parameters
+    ours = inspect.signature(getattr(applications, name)).parameters
+    required = [argument for argument, parameter in ours.items() if parameter.default is inspect.Parameter.empty]
+    common = list(ours)[len(required) :][: len(theirs)]
+    assert list(ours)[: len(required)] == required == [key for key in ("depth", "width") if key in ARGUMENTS[name]]
+    assert common == list(theirs)
+    for argument in set(common) - {"weights", "classes", "name"}:
+        assert ours[argument].default == theirs[argument].default, argument
+    assert ours["weights"].default is None
+    assert ours["classes"].default == (100 if "Wide" in name else 1000)
+    # Anybody can see what there is to choose.
+    assert {parameter.kind for parameter in ours.values()} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+
+
+@pytest.mark.parametrize("name", applications.__all__)
+def test_docstrings_name_every_argument(name):
+    function = getattr(applications, name)
+    documentation = inspect.getdoc(function)
+    sections = [documentation.index(f"\n{section}:") for section in ("Args", "Returns", "Raises")]
+    assert sections == sorted(sections)
+    undocumented = [
+        argument
+        for argument in inspect.signature(function).parameters
+        if f"\n    {argument}: " not in documentation and f"`{argument}`" not in documentation[: sections[0]]
+    ]
+    assert undocumented == []
+
+
+def test_all_holds_every_builder_and_nothing_else():
+    families = [value for value in vars(applications).values() if inspect.ismodule(value)]
+    functions = {name for family in families for name, value in vars(family).items() if inspect.isfunction(value)}
+    assert sorted(applications.__all__) == sorted(name for name in functions if name[0].isupper())
+
+
+@pytest.mark.parametrize("name", ["AAWideResNet", "WideResNet"])
+def test_predictions_are_float32_in_mixed_precision(name):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        probabilities = build(name)
+        logits = build(name, classifier_activation=None)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    inside = keras.Model(probabilities.inputs, probabilities.get_layer("stage1_block1_conv1").output)
+    assert inside(images(1, 8, 8, 3)).dtype == "bfloat16"
+    for model in (probabilities, logits):
+        outputs = model(images(2, *model.input_shape[1:]))
+        assert outputs.dtype == "float32"
+        # They were not rounded to bfloat16 on the way: 8 significant bits would leave the low 16 bits empty.
+        assert np.any(outputs.numpy().view(np.uint32) & 0xFFFF)
+    np.testing.assert_allclose(np.sum(probabilities(images(2, 8, 8, 3)), axis=1), 1, rtol=1e-6)

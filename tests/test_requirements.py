@@ -1,0 +1,49 @@
+"""The two lists of requirements say the same, and everything that the programs import is on them."""
+
+import ast
+import importlib.metadata
+import pathlib
+import re
+import sys
+import tomllib
+
+ROOT = pathlib.Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def requirements():
+    lines = (line.strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def names(specifications):
+    """{"ml-collections"} of ["ml_collections>=1.0"]"""
+    return {re.match(r"[\w.-]+", line).group().lower().replace("_", "-") for line in specifications}
+
+
+def test_requirements_are_those_of_the_extra_and_the_library_itself():
+    lines = requirements()
+    assert sorted(lines) == sorted([*PROJECT["optional-dependencies"]["train"], "-e ."])
+    assert len(lines) == len(set(lines))
+
+
+def test_the_library_alone_needs_no_more_than_the_programs():
+    trained_with = PROJECT["optional-dependencies"]["train"]
+    assert set(PROJECT["dependencies"]) - set(trained_with) == {"numpy>=2"}  # comes with Keras
+
+
+def test_everything_that_is_imported_is_required():
+    files = [*ROOT.glob("*.py"), *(ROOT / "aa_keras").rglob("*.py"), *(ROOT / "applications").rglob("*.py")]
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+    third_party = imported - set(sys.stdlib_module_names) - {"aa_keras"}
+    providers = importlib.metadata.packages_distributions()
+    packages = {name for module in third_party for name in names(providers[module])}
+    required = names(PROJECT["optional-dependencies"]["train"]) | names(PROJECT["dependencies"])
+    assert packages - required <= {"h5py", "pillow"}  # of Keras and of matplotlib
+    assert {"tensorflow", "matplotlib", "scikit-learn"} <= packages

@@ -1,0 +1,164 @@
+"""The folder of a run: which runs it takes, what overwriting removes, files that are whole."""
+
+import json
+import os
+
+import ml_collections
+import pytest
+
+from aa_keras.errors import UserError
+from aa_keras.run_directory import (
+    CONTENTS,
+    RunDirectory,
+    config_as_dictionary,
+    flattened,
+    read_json,
+    write_json,
+    write_whole,
+)
+
+CONFIG = {"name": "run", "epochs": 4, "data_dir": "/data", "builder_arguments": {"depth": 10, "stages": [1, 2]}}
+
+
+def changed(**fields):
+    return {**CONFIG, **fields}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run that was started."""
+    run = RunDirectory(tmp_path / "run")
+    run.start(CONFIG, overwrite=False)
+    return run
+
+
+def listing(run):
+    return sorted(path.name for path in run.path.iterdir())
+
+
+def test_a_new_or_an_empty_folder_will_do(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "new", "new/and/deep"):
+        run = RunDirectory(tmp_path / folder)
+        run.check(CONFIG, overwrite=False)
+        run.start(CONFIG, overwrite=False)
+        assert json.loads((tmp_path / folder / "config.json").read_text()) == CONFIG
+
+
+def test_checking_makes_no_folder(tmp_path):
+    RunDirectory(tmp_path / "new").check(CONFIG, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_config_goes_on(run):
+    run.check(CONFIG, overwrite=False)
+    (run / "metrics.csv").write_text("kept")
+    before = (run / "config.json").stat().st_mtime_ns
+    run.start(CONFIG, overwrite=False)
+    assert listing(run) == ["config.json", "metrics.csv"]
+    assert (run / "config.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (changed(epochs=5), "epochs is 4 there and 5 here"),
+        (changed(builder_arguments={"depth": 16, "stages": [1, 2]}), "builder_arguments.depth is 10 there and 16 here"),
+        (changed(builder_arguments={"stages": [1, 2]}), "builder_arguments.depth is 10 there and 'not set' here"),
+        (changed(seed=1), "seed is 'not set' there and 1 here"),
+        (changed(builder_arguments={"depth": 10, "stages": [2]}), r"builder_arguments.stages is \[1, 2\] there and \[2\] here"),
+    ],
+)
+def test_another_config_is_refused_and_the_difference_named(run, other, difference):
+    with pytest.raises(UserError, match=rf"holds a run of another config: {difference}.*--overwrite") as error:
+        run.check(other, overwrite=False)
+    assert str(run.path) in str(error.value)
+    assert "name" not in str(error.value).split(":", 1)[1].split(". Choose")[0]  # nothing that is the same
+    run.check(other, overwrite=True)
+    assert read_json(run / "config.json") == CONFIG
+
+
+def test_all_differences_are_named(run):
+    with pytest.raises(UserError, match="epochs is 4 there and 5 here; name is 'run' there and 'other' here"):
+        run.check(changed(name="other", epochs=5), overwrite=False)
+
+
+def test_data_may_have_moved(run):
+    run.check(changed(data_dir="/elsewhere"), overwrite=False)
+    run.check(changed(data_dir=None), overwrite=False)
+
+
+def test_overwriting_removes_what_runs_write_and_nothing_else(run):
+    for name in CONTENTS:
+        if "." in name:
+            (run / name).write_text("old")
+        else:
+            (run / name).mkdir()
+            (run / name / "file").write_text("old")
+    (run / "notes.txt").write_text("mine")
+    (run / "other").mkdir()
+    (run / "other" / "model.keras").write_text("mine")
+    run.start(changed(epochs=9), overwrite=True)
+    assert listing(run) == ["config.json", "notes.txt", "other"]
+    assert (run / "other" / "model.keras").read_text() == "mine"
+    assert read_json(run / "config.json")["epochs"] == 9
+
+
+def test_overwriting_does_not_follow_links(run, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("mine")
+    (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    run.start(CONFIG, overwrite=True)
+    assert listing(run) == ["config.json"]
+    assert (tmp_path / "elsewhere" / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path, overwrite):
+    (tmp_path / "holiday.jpg").write_text("mine")
+    with pytest.raises(UserError, match=r"new or empty folder.*holds holiday\.jpg"):
+        RunDirectory(tmp_path).check(CONFIG, overwrite)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_is_refused(tmp_path, overwrite):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="must be a folder. Received: --workdir=.*file, which is a file"):
+        RunDirectory(tmp_path / "file").check(CONFIG, overwrite)
+
+
+def test_a_damaged_config_is_named(run):
+    (run / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json is not a JSON file"):
+        run.check(CONFIG, overwrite=False)
+    run.check(CONFIG, overwrite=True)
+
+
+def test_configs_are_compared_as_json_makes_them():
+    config = ml_collections.ConfigDict({"stages": (1, 2), "rate": 0.5, "builder_arguments": {"width": 1}})
+    assert config_as_dictionary(config) == {"stages": [1, 2], "rate": 0.5, "builder_arguments": {"width": 1}}
+    assert flattened({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.csv"
+    write_whole(path, "old")
+
+    def no_space_left(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", no_space_left)
+        with pytest.raises(OSError, match="no space left"):
+            write_whole(path, "new")
+    assert path.read_text() == "old"
+    write_whole(path, "new: ä")
+    assert path.read_text(encoding="utf-8") == "new: ä"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_json_cannot_hold_leaves_the_file_as_it_was(tmp_path):
+    write_json(tmp_path / "result.json", {"top1": 0.5})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "result.json", {"top1": object()})
+    assert read_json(tmp_path / "result.json") == {"top1": 0.5}

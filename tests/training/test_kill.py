@@ -1,0 +1,81 @@
+"""Runs that are killed with -9, at random moments and while a checkpoint is written, end as if nothing had happened."""
+
+import csv
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+# `KILLED_RUNS=10 KILLED_EPOCHS=30 python -m pytest -m slow tests/training/test_kill.py -s` is the whole digits recipe.
+RUNS = int(os.environ.get("KILLED_RUNS", "2"))
+EPOCHS = int(os.environ.get("KILLED_EPOCHS", "4"))
+
+
+def start(workdir):
+    command = [sys.executable, ROOT / "train.py", f"--config.epochs={EPOCHS}", f"--workdir={workdir}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def finished(workdir):
+    """What a run came to: its metrics by epoch without the time that they took, and its result."""
+    with (workdir / "metrics.csv").open() as file:
+        metrics = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    result = json.loads((workdir / "result.json").read_text())
+    return metrics, [result[key] for key in ("top1", "top5", "loss", "best_validation_top1", "epochs")]
+
+
+def wait_for(condition, process):
+    while process.poll() is None and not condition():
+        time.sleep(0.001)
+
+
+def run_with_kills(workdir, chance, seconds_in_all):
+    """Runs to the end, with up to three kills before it; returns what was going on at each of them."""
+    kills = []
+    for _ in range(3):
+        process = start(workdir)
+        if chance.random() < 0.5:
+            partial = workdir / "checkpoints" / "partial"
+            for _ in range(chance.randint(1, 2)):
+                wait_for(lambda partial=partial: not partial.exists(), process)
+                wait_for(partial.exists, process)
+            time.sleep(chance.uniform(0, 0.02))
+        else:
+            deadline = time.monotonic() + chance.uniform(1, seconds_in_all)
+            wait_for(lambda deadline=deadline: time.monotonic() > deadline, process)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        writing = (workdir / "checkpoints" / "partial").exists()
+        kills.append("while writing a checkpoint" if writing else "elsewhere")
+    process = start(workdir)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return kills
+
+
+@pytest.mark.slow
+def test_killed_runs_end_with_the_metrics_of_an_uninterrupted_one(tmp_path):
+    begin = time.monotonic()
+    process = start(tmp_path / "uninterrupted")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    seconds = time.monotonic() - begin
+    expected = finished(tmp_path / "uninterrupted")
+
+    chance = random.Random(0)
+    kills = []
+    for run in range(RUNS):
+        workdir = tmp_path / f"killed{run}"
+        kills.append(run_with_kills(workdir, chance, seconds))
+        print(f"run {run}: killed {kills[-1]}", flush=True)
+        assert finished(workdir) == expected
+    assert any("while writing a checkpoint" in run for run in kills)
+    assert any("elsewhere" in run for run in kills)

@@ -1,0 +1,73 @@
+"""Runs that are interrupted and started again end as they would have without."""
+
+import csv
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from training_helpers import tiny_config
+
+from aa_keras.errors import UserError
+from aa_keras.training import callbacks, train_and_evaluate
+
+
+class Interrupted(BaseException):
+    """Like KeyboardInterrupt, but nobody else raises it."""
+
+
+def interrupt_behind_checkpoint(monkeypatch, epochs):
+    """Ends training behind the checkpoint of so many epochs, and before anything else is written."""
+    write_metrics = callbacks.write_metrics
+
+    def interrupted(path, history):
+        if len(history) == epochs:
+            raise Interrupted
+        write_metrics(path, history)
+
+    monkeypatch.setattr(callbacks, "write_metrics", interrupted)
+
+
+def metrics_of(workdir):
+    """What `metrics.csv` says of each epoch, without the time that it took."""
+    with (workdir / "metrics.csv").open() as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def weights_of(workdir, name):
+    return keras.models.load_model(workdir / f"{name}.keras").get_weights()
+
+
+def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatch, capsys):
+    uninterrupted, expected = finished
+    workdir = tmp_path / "run"
+    for epochs in (1, 2):
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            interrupt_behind_checkpoint(patch, epochs)
+            train_and_evaluate(tiny_config(), workdir)
+        assert not (workdir / "result.json").exists()
+        keras.utils.set_random_seed(99)  # what another process would start with
+    assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
+    with pytest.raises(UserError, match="epochs is 2 there and 3 here"):
+        train_and_evaluate(tiny_config(epochs=3), workdir)
+
+    result = train_and_evaluate(tiny_config(), workdir)
+    assert "Resuming behind epoch 2 of 2" in capsys.readouterr().out
+    for name in ("model", "best"):
+        for resumed, whole in zip(weights_of(workdir, name), weights_of(uninterrupted, name), strict=True):
+            np.testing.assert_array_equal(resumed, whole)
+    for key in ("top1", "top5", "loss", "best_validation_top1", "epochs"):
+        assert result[key] == expected[key]
+    assert metrics_of(workdir) == metrics_of(uninterrupted)
+
+
+def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    with pytest.raises(UserError, match=r"became (nan|-?inf) in epoch 1.*learning_rate_per_256"):
+        train_and_evaluate(tiny_config(learning_rate_per_256=1e30, warmup_fraction=0.0), workdir, overwrite=True)
+    # Nothing is left of the run that was there, and no checkpoint was made of what is no number.
+    assert not list(workdir.glob("checkpoints/epoch_*"))
+    assert not {path.name for path in workdir.iterdir()} - {"config.json", "checkpoints", "tensorboard"}
+    assert json.loads((workdir / "config.json").read_text())["learning_rate_per_256"] == 1e30
