@@ -7,6 +7,7 @@ Shapes are written with B images, `heads` heads, H x W positions (HW of them onc
 `value_dim` channels a head.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -136,4 +137,33 @@ def attention_2d(queries, keys, values, relative_height=None, relative_width=Non
 
 
 def _at_least_float32(inputs):
-    return ops.cast(inputs, "float32") if inputs.dtype in ("float16", "bfloat16") else inputs
+    half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
+    return ops.cast(inputs, "float32") if half else inputs
+
+
+def resize_bilinear(inputs, size):
+    """Resizes maps bilinearly, with half-pixel centres, as `keras.ops.image.resize` does without antialiasing.
+
+    That one takes no sizes that are known only when the graph runs; this one does. It interpolates along each axis by a
+    product with a matrix that has two entries a row.
+
+    Args:
+        inputs: tensor of shape (B, H, W, channels).
+        size: pair (height, width) of integers or scalar integer tensors.
+
+    Returns:
+        A tensor of shape (B, height, width, channels) and the same type.
+    """
+    _, height, width, _ = ops.shape(inputs)
+    rows = _interpolation(height, size[0], inputs.dtype)
+    columns = _interpolation(width, size[1], inputs.dtype)
+    return ops.einsum("byxc,vx->byvc", ops.einsum("byxc,uy->buxc", inputs, rows), columns)
+
+
+def _interpolation(old, new, dtype):
+    """The matrix (new, old) that interpolates between the `old` positions of an axis."""
+    scale = ops.cast(old, "float32") / ops.cast(new, "float32")
+    last = ops.cast(old - 1, "float32")
+    centre = ops.clip((ops.arange(new, dtype="float32") + 0.5) * scale - 0.5, 0.0, last)
+    distance = ops.abs(centre[:, None] - ops.arange(old, dtype="float32")[None, :])
+    return ops.cast(ops.maximum(1.0 - distance, 0.0), dtype)

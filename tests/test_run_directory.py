@@ -66,7 +66,7 @@ def test_the_same_config_goes_on(run):
         (changed(builder_arguments={"depth": 16, "stages": [1, 2]}), "builder_arguments.depth is 10 there and 16 here"),
         (changed(builder_arguments={"stages": [1, 2]}), "builder_arguments.depth is 10 there and 'not set' here"),
         (changed(seed=1), "seed is 'not set' there and 1 here"),
-        (changed(builder_arguments={"depth": 10, "stages": [2]}), r"builder_arguments.stages is \[1, 2\] there and \[2\] here"),
+        (changed(builder_arguments={"depth": 10, "stages": [2]}), r"builder_arguments.stages is \[1, 2\] there"),
     ],
 )
 def test_another_config_is_refused_and_the_difference_named(run, other, difference):
@@ -123,7 +123,7 @@ def test_a_folder_with_other_things_in_it_is_refused(tmp_path, overwrite):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_file_is_refused(tmp_path, overwrite):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="must be a folder. Received: --workdir=.*file, which is a file"):
+    with pytest.raises(UserError, match=r"must be a folder\. Received: --workdir=.*file, which is a file"):
         RunDirectory(tmp_path / "file").check(CONFIG, overwrite)
 
 

@@ -5,7 +5,6 @@ import abc
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.data import image_ops
 from aa_keras.data.decoding import CorruptImageError, decode_image
 
 _STAND_IN = np.zeros((1, 1, 3), dtype=np.uint8)
@@ -38,51 +37,32 @@ class EncodedImages(abc.ABC):
 
     @abc.abstractmethod
     def read(self, content):
-        """Returns the bytes of an image; raises OSError if there are none to be had."""
+        """Returns the bytes of an image as a string tensor; in a graph as well as eagerly."""
 
-    def decode_for_training(self, name, content, seed, preprocessing, corrupt_files):
-        """Returns a part of an image, drawn as `seed` has it, and whether there is one: False if it is corrupt."""
+    def decode(self, name, content, when_corrupt):
+        """Decodes an image in Python: slower than a graph, and the one place where its error can be caught.
 
-        def decode(name, content, seed):
-            def box_of(shape):
-                return image_ops.random_box(shape, seed, preprocessing.smallest_crop)
+        Args:
+            name: the image's name, as `records` has it.
+            content: the image's content.
+            when_corrupt: function to call with the name of a corrupt image, and what is wrong with it.
 
+        Returns:
+            A uint8 tensor of shape (height, width, 3), and a boolean one that is False if it is only a stand-in.
+        """
+
+        def decode_or_report(name, content):
             try:
-                return self._decode(content, box_of, preprocessing.image_size), True
+                return decode_image(self._read_or_report(content)), True
             except CorruptImageError as error:
-                corrupt_files.skip(_text(name), str(error), len(self))
+                when_corrupt(name.decode("utf-8", errors="replace"), str(error))
                 return _STAND_IN, False
 
-        image, is_whole = tf.numpy_function(decode, (name, content, seed), (tf.uint8, tf.bool))
+        image, is_whole = tf.numpy_function(decode_or_report, (name, content), (tf.uint8, tf.bool))
         return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
 
-    def decode_for_evaluation(self, name, content, size, corrupt_files):
-        """Returns an image, or of one to be cropped to `size` the part that matters, and the image's shorter side."""
-
-        def decode(name, content):
-            shorter_side = 0
-
-            def box_of(shape):
-                nonlocal shorter_side
-                shape = np.asarray(shape)
-                shorter_side = min(shape[:2])
-                return ((0, 0, 0), shape) if size is None else image_ops.central_box(shape, size)
-
-            try:
-                return self._decode(content, box_of), np.int32(shorter_side)
-            except CorruptImageError as error:
-                corrupt_files.refuse(_text(name), str(error))
-
-        image, shorter_side = tf.numpy_function(decode, (name, content), (tf.uint8, tf.int32))
-        return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(shorter_side, ())
-
-    def _decode(self, content, box_of, side=None):
+    def _read_or_report(self, content):
         try:
-            encoded = self.read(content)
-        except OSError as error:
-            raise CorruptImageError(error.strerror or str(error)) from None
-        return decode_image(encoded, box_of, side)
-
-
-def _text(name):
-    return name.decode("utf-8", errors="replace")
+            return tf.convert_to_tensor(self.read(content)).numpy()
+        except tf.errors.OpError as error:
+            raise CorruptImageError(error.message.split("; ")[-1]) from None

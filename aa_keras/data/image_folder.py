@@ -39,8 +39,7 @@ class FileImages(EncodedImages):
         return indices.map(lambda index: (index, self._paths[index], self._paths[index], self._labels[index]))
 
     def read(self, content):
-        with open(content, "rb") as file:
-            return file.read()
+        return tf.io.read_file(content)
 
 
 def load_image_folder(folder, image_size, validation_examples=0, test_split=None, test_fraction=0.2):

@@ -44,16 +44,16 @@ def random_crop_from_padded(image, padding, seed):
 
 
 def random_box(shape, seed, smallest_area=0.08):
-    """Draws the part of an image to train on: the crop of Inception, of any area from `smallest_area` up.
+    """Draws the part of an image to train on: the crop of Inception.
 
-    Szegedy et al., arXiv:1409.4842, as TensorFlow draws it: the ratio of width to height is uniform between 3/4 and 4/3,
-    and then the height uniform between what `smallest_area` of the image and what all of it allow. An image too long or
-    too narrow for that is taken whole.
+    Szegedy et al., arXiv:1409.4842, as TensorFlow draws it: the ratio of width to height is uniform between 3/4 and
+    4/3, then the height uniform between what an area of `smallest_area` and one of all the image allow. An image too
+    long or too narrow for that is taken whole.
 
     Args:
-        shape: int32 tensor or array (height, width, channels), the image's.
+        shape: int32 tensor (height, width, channels), the image's.
         seed: integer tensor of shape (2,); the same seed gives the same result.
-        smallest_area: float above 0 and up to 1.
+        smallest_area: float above 0 and up to 1, the least share of the image.
 
     Returns:
         Int32 tensors (top, left, 0) and (height, width, -1): where it begins and its size, as `tf.slice` takes them.
@@ -71,17 +71,22 @@ def random_box(shape, seed, smallest_area=0.08):
     return begin, size
 
 
-def resize(image, size):
+def random_resized_crop(image, size, seed, smallest_area=0.08):
+    """Cuts the crop of Inception (see `random_box`) out of an image and resizes it to `size` x `size`, in float32."""
+    return resize(tf.slice(image, *random_box(tf.shape(image), seed, smallest_area)), size, antialias=True)
+
+
+def resize(image, size, antialias=False):
     """Resizes an image to `size` x `size` bilinearly, in float32.
 
-    Without antialiasing, which costs more than decoding: it is for images that were decoded at less than twice `size`
-    (see `aa_keras.data.decoding`), of which bilinear interpolation leaves out few pixels.
+    Antialiasing takes longer than decoding a photograph. An image of less than twice the size can do without: each of
+    its pixels still has a share in the result, or nearly so.
     """
-    resized = tf.image.resize(image, (size, size))
+    resized = tf.image.resize(image, (size, size), antialias=antialias)
     return tf.ensure_shape(resized, (*image.shape[:-3], size, size, image.shape[-1]))
 
 
-def resize_and_centre_crop(image, size, shorter_side=None):
+def resize_and_centre_crop(image, size):
     """Resizes an image so that its shorter side is `size` * 256 / 224 pixels, and cuts out the centre.
 
     Both in one step, so that only what remains is computed: bilinear with antialiasing, as Pillow does it. The centre
@@ -90,16 +95,13 @@ def resize_and_centre_crop(image, size, shorter_side=None):
     Args:
         image: tensor of shape (height, width, channels) or (batch, height, width, channels), of any height and width.
         size: height and width of the result.
-        shorter_side: shorter side of the whole image, where `image` is only the part of it that `central_box` names.
 
     Returns:
         A float32 tensor of shape (size, size, channels), or (batch, size, size, channels).
     """
     images = image if image.shape.rank == 4 else image[None]
     shape = tf.cast(tf.shape(images)[1:3], tf.float32)
-    if shorter_side is None:
-        shorter_side = tf.reduce_min(shape)
-    scale = _resized_shorter_side(size) / tf.cast(shorter_side, tf.float32)
+    scale = round(size / CENTRAL_FRACTION) / tf.reduce_min(shape)
     resized = tf.raw_ops.ScaleAndTranslate(
         images=images,
         size=(size, size),
@@ -108,28 +110,5 @@ def resize_and_centre_crop(image, size, shorter_side=None):
         kernel_type="triangle",
         antialias=True,
     )
-    resized = tf.ensure_shape(resized, (*images.shape[:1], size, size, images.shape[-1]))
+    resized = tf.ensure_shape(resized, (images.shape[0], size, size, images.shape[-1]))
     return resized if image.shape.rank == 4 else resized[0]
-
-
-def central_box(shape, size):
-    """Returns the part of an image that decides what `resize_and_centre_crop` returns: the rest need not be decoded.
-
-    Args:
-        shape: integers (height, width, channels), the image's.
-        size: height and width of the result of `resize_and_centre_crop`.
-
-    Returns:
-        Integers (top, left, 0) and (height, width, -1), of a box around the image's centre, as `tf.slice` takes them.
-    """
-    height, width, _ = (int(length) for length in shape)
-    pixels_of_source = min(height, width) / _resized_shorter_side(size)  # to a pixel of the result
-    # Interpolation reaches beyond the crop, by a pixel of whichever image has the larger ones; and the decoder
-    # interpolates the colours of a JPEG between neighbours at distance 2.
-    half = size / 2 * pixels_of_source + max(1.0, pixels_of_source) + 4
-    top, left = (max(0, int(side / 2 - half)) for side in (height, width))
-    return (top, left, 0), (height - 2 * top, width - 2 * left, -1)
-
-
-def _resized_shorter_side(size):
-    return round(size / CENTRAL_FRACTION)

@@ -6,7 +6,10 @@ import tensorflow as tf
 
 from aa_keras.data import image_ops
 from aa_keras.data.corrupt_files import CorruptFiles
+from aa_keras.data.decoding import decode_part_of_jpeg, is_whole_jpeg
 from aa_keras.data.encoded import EncodedImages
+
+_GROUP = 16  # images that are decoded one after the other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Preprocessing:
         horizontal_flip: whether to mirror half of the training images.
         crop_padding: by how many pixels to shift training images at most.
         image_size: height and width to crop and resize images of any size to; None leaves their size as it is.
-        smallest_crop: share of an image that its crops for training have at least, where there is an `image_size`.
+        smallest_crop: least share of an image that its crops for training have, where there is an `image_size`.
     """
 
     mean: tuple[float, ...]
@@ -29,25 +32,33 @@ class Preprocessing:
     image_size: int | None = None
     smallest_crop: float = 0.08
 
-    def for_evaluation(self, image, shorter_side=None):
+    def for_evaluation(self, image):
         """Returns a normalised float32 image: with an `image_size`, its resized centre.
 
         Args:
             image: tensor of shape (height, width, channels), or (batch, height, width, channels).
-            shorter_side: of the whole image, where `image` is the part of it that `image_ops.central_box` names.
         """
         if self.image_size is not None:
-            image = image_ops.resize_and_centre_crop(image, self.image_size, shorter_side)
+            image = image_ops.resize_and_centre_crop(image, self.image_size)
         return image_ops.normalize(image, self.mean, self.std)
 
     def for_training(self, image, seed):
-        """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it.
-
-        Of an image to be resized, `image` is the part that was drawn at random, by `image_ops.random_box`.
-        """
-        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+        """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it."""
         if self.image_size is not None:
-            image = image_ops.resize(image, self.image_size)
+            crop_seed = tf.random.split(seed, 2)[1]
+            image = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
+        return self._augment(image, seed)
+
+    def for_training_from_jpeg(self, encoded, seed):
+        """Returns the same, but for the last bits, of an image still encoded, of which only a part is decoded."""
+        crop_seed = tf.random.split(seed, 2)[1]
+        image = decode_part_of_jpeg(
+            encoded, lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop), self.image_size
+        )
+        return self._augment(image_ops.resize(image, self.image_size), seed)
+
+    def _augment(self, image, seed):
+        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         image = image_ops.normalize(image, self.mean, self.std)
         if self.horizontal_flip:
             image = image_ops.random_horizontal_flip(image, flip_seed)
@@ -69,61 +80,86 @@ def training_dataset(examples, preprocessing, batch_size, steps_per_epoch, seed,
         steps_per_epoch: batches in an epoch; the examples left over, others each time, are not seen in it.
         seed: integer.
         epochs: `range` of the epochs to go through.
-        corrupt_files: `CorruptFiles`, which keeps account of encoded images that are skipped. The epoch begins
-            anew for as many as it lacks then. None for one of its own, with the default limit.
+        corrupt_files: `CorruptFiles`, which keeps account of encoded images that are skipped. The epoch begins anew
+            for as many as it lacks then. None for one of its own, with the default limit.
 
     Returns:
         A `tf.data.Dataset` of len(epochs) * steps_per_epoch pairs of float32 images (batch_size, height, width,
         channels) and int32 labels (batch_size,).
     """
-    prepared = _prepared_if_encoded if isinstance(examples, EncodedImages) else _prepared_in_memory
-    examples_of_epoch = prepared(examples, preprocessing, corrupt_files or CorruptFiles())
+    if isinstance(examples, EncodedImages):
+        batches_of_epoch = _encoded_batches(examples, preprocessing, batch_size, corrupt_files or CorruptFiles())
+    else:
+        batches_of_epoch = _batches_in_memory(examples, preprocessing, batch_size)
 
     def one_epoch(epoch):
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        order_key, augmentation_key = tf.unstack(tf.random.split(key, 2))
-        return examples_of_epoch(steps_per_epoch * batch_size, order_key, augmentation_key)
+        return batches_of_epoch(*tf.unstack(tf.random.split(key, 2))).take(steps_per_epoch)
 
-    return (
-        tf.data.Dataset.range(epochs.start, epochs.stop)
-        .flat_map(one_epoch)
-        .batch(batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def _prepared_in_memory(examples, preprocessing, _):
+def _batches_in_memory(examples, preprocessing, batch_size):
     images, labels = tf.constant(examples.images), tf.constant(examples.labels)
 
-    def examples_of_epoch(count, order_key, augmentation_key):
+    def batches_of_epoch(order_key, augmentation_key):
         def example(index):
             key = tf.random.fold_in(augmentation_key, index)
             return preprocessing.for_training(images[index], key), labels[index]
 
         order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), order_key)
-        indices = tf.data.Dataset.from_tensor_slices(order[:count])
-        return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE)
+        indices = tf.data.Dataset.from_tensor_slices(order)
+        return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
 
-    return examples_of_epoch
+    return batches_of_epoch
 
 
-def _prepared_if_encoded(examples, preprocessing, corrupt_files):
-    def examples_of_epoch(count, order_key, augmentation_key):
-        def example(index, name, content, label):
-            crop_key, key = tf.unstack(tf.random.split(tf.random.fold_in(augmentation_key, index), 2))
-            image, is_whole = examples.decode_for_training(name, content, crop_key, preprocessing, corrupt_files)
-            return preprocessing.for_training(image, key), label, is_whole
+def _encoded_batches(examples, preprocessing, batch_size, corrupt_files):
+    """Decodes in a graph, without Python, unless an image is no JPEG or something is wrong.
+
+    A graph cannot catch an error. So images are taken in small groups: the images of a group that cannot be decoded
+    vanish, and if any has, the whole group is decoded in Python once more, where it is found out which and why.
+    """
+
+    def skip(name, reason):
+        corrupt_files.skip(name, reason, len(examples))
+
+    def carefully(key, name, content, label):
+        image, is_whole = examples.decode(name, content, skip)
+        return preprocessing.for_training(image, key), label, is_whole
+
+    def quickly(key, name, content, label):
+        encoded = examples.read(content)
+        return tf.cond(
+            is_whole_jpeg(encoded),
+            lambda: (preprocessing.for_training_from_jpeg(encoded, key), label, True),
+            lambda: carefully(key, name, content, label),
+        )
+
+    def decoded_group(*group):
+        records = tf.data.Dataset.from_tensor_slices(group)
+        size = tf.size(group[-1], tf.int64)
+        complete = records.map(quickly).ignore_errors().batch(size, drop_remainder=True)
+        attempts = complete.concatenate(records.map(carefully).batch(size, drop_remainder=True))
+        images, labels, are_whole = attempts.take(1).get_single_element()
+        return tf.cond(
+            tf.reduce_all(are_whole), lambda: (images, labels), lambda: (images[are_whole], labels[are_whole])
+        )
+
+    def batches_of_epoch(order_key, augmentation_key):
+        def with_key(index, *record):
+            return tf.random.fold_in(augmentation_key, index), *record
 
         return (
             examples.records(order_key)
-            .map(example, num_parallel_calls=tf.data.AUTOTUNE)
-            .filter(lambda image, label, is_whole: is_whole)
-            .map(lambda image, label, is_whole: (image, label))
+            .map(with_key)
+            .batch(_GROUP)
+            .map(decoded_group, num_parallel_calls=tf.data.AUTOTUNE)
             .repeat()
-            .take(count)
+            .rebatch(batch_size, drop_remainder=True)
         )
 
-    return examples_of_epoch
+    return batches_of_epoch
 
 
 def evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):
@@ -138,21 +174,12 @@ def evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):
     Returns:
         A `tf.data.Dataset` of pairs of float32 images and int32 labels.
     """
-    if isinstance(examples, EncodedImages):
-        corrupt_files = corrupt_files or CorruptFiles()
 
-        def example(index, name, content, label):
-            decoded = examples.decode_for_evaluation(name, content, preprocessing.image_size, corrupt_files)
-            return preprocessing.for_evaluation(*decoded), label
+    def example(image, label):
+        return preprocessing.for_evaluation(image), label
 
-        dataset = examples.records()
-    else:
-
-        def example(image, label):
-            return preprocessing.for_evaluation(image), label
-
-        dataset = tf.data.Dataset.from_tensor_slices((examples.images, examples.labels))
-    return dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    raw = raw_dataset(examples, corrupt_files)
+    return raw.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def raw_dataset(examples, corrupt_files=None):
@@ -167,9 +194,9 @@ def raw_dataset(examples, corrupt_files=None):
     """
     if not isinstance(examples, EncodedImages):
         return tf.data.Dataset.from_tensor_slices((examples.images, examples.labels))
-    corrupt_files = corrupt_files or CorruptFiles()
+    refuse = (corrupt_files or CorruptFiles()).refuse
 
     def example(index, name, content, label):
-        return examples.decode_for_evaluation(name, content, None, corrupt_files)[0], label
+        return examples.decode(name, content, refuse)[0], label
 
-    return examples.records().map(example, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return examples.records().map(example, num_parallel_calls=tf.data.AUTOTUNE)

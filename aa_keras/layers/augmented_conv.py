@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from aa_keras import attention
 from aa_keras.layers import _arguments
 from aa_keras.layers._convolutional import ConvolutionalLayer
 from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
@@ -190,7 +191,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         attended = self.self_attention(attended)
         if self.attention_pooling > 1:
             size = _strided(ops.shape(inputs)[1:3], self.strides)
-            attended = ops.image.resize(attended, size, interpolation="bilinear", data_format=self.data_format)
+            attended = attention.resize_bilinear(attended, size)
         outputs = attended
         if self.convolution is not None:
             outputs = ops.concatenate([self.convolution(inputs), attended], axis=-1)

@@ -156,6 +156,9 @@ class CoordinateChannels2D(keras.layers.Layer):
     (1, 8, 10, 66)
     """
 
+    def build(self, input_shape):
+        _arguments.feature_map_shape(self, input_shape)
+
     def call(self, inputs):
         batch, height, width, _ = ops.shape(inputs)
         rows = ops.broadcast_to(self._coordinates(height)[None, :, None, None], (batch, height, width, 1))

@@ -146,13 +146,17 @@ class SelfAttention2D(ConvolutionalLayer):
         outputs = self.output_projection(attention.merge_heads(outputs))
         return (outputs, scores) if return_attention_scores else outputs
 
-    def compute_output_shape(self, input_shape, return_attention_scores=False):
-        batch, height, width, _ = input_shape
-        output_shape = (batch, height, width, self.num_heads * self.value_dim)
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.num_heads * self.value_dim)
+
+    def compute_output_spec(self, inputs, return_attention_scores=False):
+        output = keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
         if not return_attention_scores:
-            return output_shape
+            return output
+        batch, height, width, _ = inputs.shape
         positions = None if height is None or width is None else height * width
-        return output_shape, (batch, self.num_heads, positions, positions)
+        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        return output, keras.KerasTensor((batch, self.num_heads, positions, positions), dtype=dtype)
 
     def get_config(self):
         return {

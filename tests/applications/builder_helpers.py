@@ -7,8 +7,8 @@ import numpy as np
 
 from aa_keras import applications
 
-# What each builder is tested with beside the common arguments; a new builder needs an entry. The images are the smallest
-# on which attention sees more than one pixel in every stage.
+# What each builder is tested with beside the common arguments; a new builder needs an entry. The images are the
+# smallest on which attention sees more than one pixel in every stage.
 ARGUMENTS = {
     "AAResNet50": {"input_shape": (64, 64, 3)},
     "AAWideResNet": {"depth": 10, "width": 1, "input_shape": (8, 8, 3)},

@@ -23,7 +23,9 @@ def between(model, first, last):
     return keras.Model(model.get_layer(first).output, model.get_layer(last).output)
 
 
-@pytest.mark.parametrize(("size", "sizes"), [((32, 32), [(32, 32), (16, 16), (8, 8)]), ((9, 14), [(9, 14), (5, 7), (3, 4)])])
+@pytest.mark.parametrize(
+    ("size", "sizes"), [((32, 32), [(32, 32), (16, 16), (8, 8)]), ((9, 14), [(9, 14), (5, 7), (3, 4)])]
+)
 @pytest.mark.parametrize("builder", [AAWideResNet, WideResNet])
 def test_stages_halve_the_map_and_double_the_filters(builder, size, sizes):
     model = builder(16, 3, input_shape=(*size, 3))

@@ -137,7 +137,11 @@ def test_options_of_attention_out_of_range(arguments, error):
 @pytest.mark.parametrize(
     ("make_tensor", "input_shape", "error"),
     [
-        (lambda: keras.Input((12, 12, 3)), (8, 8, 3), r"input_tensor of shape \(None, 12, 12, 3\), input_shape=\(8, 8, 3\)"),
+        (
+            lambda: keras.Input((12, 12, 3)),
+            (8, 8, 3),
+            r"input_tensor of shape \(None, 12, 12, 3\), input_shape=\(8, 8, 3\)",
+        ),
         (lambda: keras.Input((None, None, 3)), (8, 8, 3), r"input_tensor of shape \(None, None, None, 3\)"),
         (lambda: keras.Input((8, 24)), None, r"input_tensor of shape \(None, 8, 24\)"),
         (lambda: np.zeros((1, 8, 8, 3)), None, "`input_tensor` must be a Keras tensor.*Received: input_tensor=array"),

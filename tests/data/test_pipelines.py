@@ -71,7 +71,8 @@ def test_resumed_epochs_are_those_of_an_uninterrupted_run():
 
 
 def test_order_and_augmentation_do_not_depend_on_the_batches():
-    large, small = batches(batch_size=10, steps=2, epochs=range(1, 2)), batches(batch_size=2, steps=3, epochs=range(1, 2))
+    large = batches(batch_size=10, steps=2, epochs=range(1, 2))
+    small = batches(batch_size=2, steps=3, epochs=range(1, 2))
     np.testing.assert_array_equal(labels_of(large)[:6], labels_of(small))
     for label, image in images_of(small).items():
         np.testing.assert_array_equal(image, images_of(large)[label])

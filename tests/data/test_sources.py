@@ -130,7 +130,7 @@ def test_images_of_many_sizes_and_what_has_no_labelled_images(tmp_path, name):
 
 
 def test_a_folder_that_does_not_exist(tmp_path):
-    with pytest.raises(UserError, match=r"config\.data_dir \(by default .*AA_KERAS_DATA.*Received: data_dir='.*missing'"):
+    with pytest.raises(UserError, match=r"config\.data_dir .*AA_KERAS_DATA.*Received: data_dir='.*missing'"):
         load_dataset("cifar100", str(tmp_path / "missing"))
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"config\.data_dir.*Received: data_dir='.*file'"):

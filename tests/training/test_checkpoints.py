@@ -159,7 +159,8 @@ def test_nothing_but_damaged_ones_is_an_error(checkpoints):
 def test_the_best_weights_are_carried_over_until_there_are_better_ones(checkpoints):
     model = compiled_model()
     best = None
-    for epoch, (accuracy, is_best) in enumerate([(0.5, True), (0.5, False), (0.5, False), (0.7, True), (0.7, False)], 1):
+    story = [(0.5, True), (0.5, False), (0.5, False), (0.7, True), (0.7, False)]
+    for epoch, (accuracy, is_best) in enumerate(story, start=1):
         train(model, 1, seed=epoch)
         best = model.get_weights() if is_best else best
         state = state_of(epoch, best=accuracy)

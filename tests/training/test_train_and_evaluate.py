@@ -101,7 +101,7 @@ def test_a_finished_run_reports_and_trains_no_more(finished, monkeypatch, capsys
 
 def test_another_config_is_refused(finished):
     workdir, _ = finished
-    with pytest.raises(UserError, match="seed is 5 there and 6 here.*--overwrite"):
+    with pytest.raises(UserError, match=r"seed is 5 there and 6 here.*--overwrite"):
         train_and_evaluate(tiny_config(seed=6), workdir)
 
 

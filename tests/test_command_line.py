@@ -1,0 +1,173 @@
+"""The two programs as they are called: mistakes told in one line, and nothing of TensorFlow's on the screen.
+
+To import TensorFlow takes seconds. The mistakes are therefore made in forks of one process that has imported it.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Reads [[program, argument, ...], ...] and runs each in a process of its own; writes [[status, output, errors], ...].
+DRIVER = """
+import json, os, runpy, sys, tempfile
+import aa_keras.reporting, aa_keras.training, tensorflow_datasets, sklearn.datasets
+
+outcomes = []
+for command in json.load(sys.stdin):
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        child = os.fork()
+        if child == 0:
+            os.dup2(output.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            sys.argv[:] = command
+            sys.path[0] = os.path.dirname(command[0])
+            status = 120
+            try:
+                runpy.run_path(command[0], run_name="__main__")
+                status = 0
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        outcomes.append([status, *(file.seek(0) or file.read() for file in (output, errors))])
+json.dump(outcomes, sys.__stdout__)
+"""
+
+RECIPE = """
+from aa_keras.recipes import default_config
+
+def get_config():
+    config = default_config()
+    config.name = "mine"
+    config.dataset = "digits"
+    config.builder = "WideResNet"
+    config.builder_arguments.depth = 10
+    config.builder_arguments.width = 1
+    config.epochs = 1
+    config.batch_size = 300
+    config.steps_per_epoch = 1
+    config.learning_rate_per_256 = 0.1
+    return config
+"""
+
+# What the one line must say of each command, {folder} being the one that the programs are called from.
+MISTAKES = {
+    "train.py --epochs=3": ["--config", "epochs"],
+    "train.py --config.epoch=3": ["config.epoch", "Did you mean"],
+    "train.py --config.builder_arguments.depht=16": ["config.builder_arguments.depht", 'Did you mean "depth"'],
+    "train.py --config.epochs=many": ["config.epochs", "many"],
+    "train.py --config.epochs=1.5": ["config.epochs"],
+    "train.py --config.export=perhaps": ["config.export"],
+    "train.py --config=configs/missing.py": ["--config", "configs/missing.py", "digits_aa_wide_resnet10_2"],
+    "train.py --config": ["--config"],
+    "train.py --config.epochs=0": ["config.epochs must be at least 1", "epochs=0"],
+    "train.py --config.builder=ResNet51": ["config.builder", "ResNet51", "AAWideResNet28_10"],
+    "train.py --config.builder_arguments.depth=11": ["depth", "11"],
+    "train.py --config.dataset=cifar100 --config.data_dir=/missing": ["config.data_dir", "/missing"],
+    "train.py --workdir={folder}/recipe.py": ["--workdir", "which is a file"],
+    "train.py --workdir={folder}": ["--workdir", "new or empty folder"],
+    "train.py --workdir=/proc/none": ["/proc/none"],
+    "train.py --config=recipe.py configs/cifar100_aa_wide_resnet16_2.py": ["configs/cifar100_aa_wide_resnet16_2.py"],
+    "evaluate.py": ["--workdir", "--weights", "--saved_model"],
+    "evaluate.py --workdir={folder}/empty": ["empty", "no config.json"],
+    "evaluate.py --workdir={folder}/missing": ["missing"],
+    "evaluate.py --weights=some.weights.h5": ["--config"],
+    "evaluate.py --weights=some.weights.h5 --config=recipe.py": ["some.weights.h5"],
+    "evaluate.py --overwrite --workdir={folder}/empty": ["overwrite"],
+    "evaluate.py {folder}/empty": ["{folder}/empty"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder that the programs are called from, which is not theirs."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "recipe.py").write_text(RECIPE)
+    (folder / "empty").mkdir()
+    return folder
+
+
+def environment():
+    """As in a shell that knows nothing of tests."""
+    return {key: value for key, value in os.environ.items() if key not in ("TF_CPP_MIN_LOG_LEVEL", "AA_KERAS_DATA")}
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder):
+    """Status, output and errors of each of the commands with a mistake."""
+    commands = []
+    for mistake in MISTAKES:
+        program, *arguments = mistake.format(folder=folder).split(" ")
+        commands.append([str(ROOT / program), *arguments])
+    driver = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input=json.dumps(commands),
+        cwd=folder,
+        env={**environment(), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(zip(MISTAKES, json.loads(driver.stdout), strict=True))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
+    status, output, errors = outcomes[mistake]
+    assert status == 1
+    assert output == ""
+    assert errors.endswith("\n")
+    (line,) = errors.splitlines()
+    assert line.startswith(mistake.split()[0] + ": ")
+    for part in MISTAKES[mistake]:
+        assert part.format(folder=folder) in line
+
+
+def test_mistakes_leave_nothing_behind(outcomes, folder):
+    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["empty", "recipe.py"]
+    assert list((folder / "empty").iterdir()) == []
+
+
+def run(program, *arguments, folder):
+    return subprocess.run(
+        [sys.executable, ROOT / program, *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_both_programs_work_from_anywhere_and_print_nothing_but_their_own(tmp_path):
+    """A recipe of the folder that the program is called from, and a run in the folder runs/ there."""
+    folder = tmp_path
+    (folder / "recipe.py").write_text(RECIPE)
+    trained = run("train.py", "--config=recipe.py", "--config.seed=3", folder=folder)
+    assert (trained.returncode, trained.stderr) == (0, "")
+    lines = trained.stdout.splitlines()
+    assert lines[0].startswith("mine: 1,257 training, 180 validation and 360 test images of 8x8x1, 10 classes")
+    # 81,140 for 100 classes and RGB images, less 90 classes of 65 and two channels of 9 * 16.
+    assert lines[1].startswith("WideResNet: 75,002 parameters, ")
+    assert lines[2].startswith("Epoch 1/1: ")
+    assert lines[3].startswith("Test: top-1 ")
+    assert lines[4].startswith(os.path.join("runs", "mine") + ": ")
+    assert len(lines) == 5
+    result = json.loads((folder / "runs" / "mine" / "result.json").read_text())
+    assert json.loads((folder / "runs" / "mine" / "config.json").read_text())["seed"] == 3
+
+    evaluated = run("evaluate.py", "--workdir=runs/mine", "--output=out", folder=folder)
+    assert (evaluated.returncode, evaluated.stderr) == (0, "")
+    assert evaluated.stdout.splitlines()[0] == lines[3]
+    assert json.loads((folder / "out" / "evaluation.json").read_text())["top1"] == result["top1"]

@@ -1,0 +1,139 @@
+"""Evaluating a model from its files: what goes wrong is told in one line that names the flag."""
+
+import json
+
+import keras
+import ml_collections
+import numpy as np
+import pytest
+
+from aa_keras import recipes, reporting
+from aa_keras.applications import AAWideResNet
+from aa_keras.data import Preprocessing
+from aa_keras.errors import UserError
+from aa_keras.export import export_saved_model
+from aa_keras.reporting import evaluate_run
+from aa_keras.run_directory import config_as_dictionary
+
+
+def digits_config(**fields):
+    config = recipes.default_config()
+    config.update(name="run", dataset="digits", builder="AAWideResNet", epochs=2, batch_size=120)
+    config.update(learning_rate_per_256=0.2, builder_arguments={"depth": 10, "width": 1})
+    config.update(fields)
+    return config
+
+
+def run_folder(tmp_path, config=None):
+    """The folder of a run that has only begun."""
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    (workdir / "config.json").write_text(json.dumps(config_as_dictionary(config or digits_config())))
+    return workdir
+
+
+def small_classifier(image_shape=(8, 8, 1), classes=10):
+    pooled = keras.layers.GlobalAveragePooling2D()
+    return keras.Sequential([keras.Input(image_shape), pooled, keras.layers.Dense(classes, activation="softmax")])
+
+
+def fails(error, **arguments):
+    with pytest.raises(UserError, match=error) as raised:
+        evaluate_run(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_one_model_must_be_named():
+    for arguments in ({}, {"workdir": "a", "weights": "b"}, {"weights": "a", "saved_model": "b"}, {"config": object()}):
+        fails("exactly one of --workdir, --weights .* and --saved_model", **arguments)
+
+
+def test_weights_need_a_recipe(tmp_path):
+    fails("--config must be given too", weights=tmp_path / "some.weights.h5")
+
+
+def test_weights_that_are_not_there(tmp_path):
+    fails(r"missing\.weights\.h5", config=digits_config(), weights=str(tmp_path / "missing.weights.h5"))
+
+
+def test_weights_of_another_network(tmp_path):
+    AAWideResNet(10, 2, input_shape=(8, 8, 1), classes=10).save_weights(tmp_path / "wide.weights.h5")
+    fails(r"AAWideResNet.*wide\.weights\.h5", config=digits_config(), weights=tmp_path / "wide.weights.h5")
+
+
+def test_a_folder_without_a_run(tmp_path):
+    fails("There is no run in .* it has no config.json", workdir=tmp_path)
+    fails("There is no run in .*missing", workdir=tmp_path / "missing")
+
+
+def test_a_run_that_is_not_finished(tmp_path):
+    fails("is not finished", workdir=run_folder(tmp_path))
+
+
+def test_a_model_that_cannot_be_read(tmp_path):
+    workdir = run_folder(tmp_path)
+    (workdir / "model.keras").write_text("damaged")
+    fails(r"model\.keras", workdir=workdir)
+
+
+def test_a_config_that_cannot_be_read(tmp_path):
+    workdir = run_folder(tmp_path)
+    (workdir / "config.json").write_text("{")
+    fails(r"config\.json is not a JSON file", workdir=workdir)
+
+
+def test_a_folder_that_is_no_saved_model(tmp_path):
+    fails("--saved_model must be the folder of a SavedModel", config=digits_config(), saved_model=tmp_path)
+    fails("--saved_model must be .*missing", config=digits_config(), saved_model=str(tmp_path / "missing"))
+    # Without a recipe it must lie in the folder of a run.
+    fails("There is no run in ", saved_model=tmp_path / "saved_model")
+
+
+@pytest.mark.parametrize("classes", [7, 11])
+def test_a_model_of_other_classes(tmp_path, classes):
+    names = [str(number) for number in range(classes)]
+    path = tmp_path / "saved_model"
+    export_saved_model(small_classifier(classes=classes), Preprocessing((0.0,), (1.0,)), names, path)
+    fails(
+        f"The model has {classes} classes, and the data set 'digits' has 10",
+        config=digits_config(),
+        saved_model=path,
+        output=tmp_path / "output",
+    )
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_model_of_other_images(tmp_path):
+    names = [str(number) for number in range(10)]
+    path = tmp_path / "saved_model"
+    export_saved_model(small_classifier((32, 32, 3)), Preprocessing((0.0,) * 3, (1.0,) * 3), names, path)
+    fails("--saved_model", config=digits_config(), saved_model=path, output=tmp_path / "output")
+
+
+def test_a_saved_model_sees_the_raw_images(tmp_path):
+    """Top-1 of a classifier that knows the brightness alone, computed here."""
+    model = small_classifier()
+    kernel = np.linspace(-3, 3, 10)[None]
+    model.set_weights([kernel, np.zeros(10)])
+    path = tmp_path / "saved_model"
+    export_saved_model(model, Preprocessing((80.0,), (10.0,)), list("0123456789"), path)
+    evaluation = evaluate_run(digits_config(), saved_model=path, output=tmp_path / "output")
+    test = recipes.dataset_from(digits_config()).test
+    brightness = (test.images.mean(axis=(1, 2)) - 80) / 10
+    assert evaluation.top1 == pytest.approx(np.mean(np.argmax(brightness * kernel, axis=1) == test.labels))
+    assert evaluation.examples == 360
+
+
+def test_data_may_lie_elsewhere_than_the_run_says(tmp_path, monkeypatch):
+    workdir = run_folder(tmp_path, digits_config(data_dir="/gone"))
+    asked = []
+
+    def dataset_from(config):
+        asked.append(config.data_dir)
+        raise UserError("enough")
+
+    monkeypatch.setattr(reporting, "dataset_from", dataset_from)
+    fails("enough", workdir=workdir)
+    fails("enough", workdir=workdir, data_dir="/here")
+    fails("enough", config=ml_collections.ConfigDict(digits_config()), weights="some.weights.h5", data_dir="/there")
+    assert asked == ["/gone", "/here", "/there"]
