@@ -71,6 +71,7 @@ MISTAKES = {
     "train.py --config.export=perhaps": ["config.export"],
     "train.py --config=configs/missing.py": ["--config", "configs/missing.py", "digits_aa_wide_resnet10_2"],
     "train.py --config": ["--config"],
+    "train.py --config=nameless.py": ["config.name must be set"],
     "train.py --config.epochs=0": ["config.epochs must be at least 1", "epochs=0"],
     "train.py --config.builder=ResNet51": ["config.builder", "ResNet51", "AAWideResNet28_10"],
     "train.py --config.builder_arguments.depth=11": ["depth", "11"],
@@ -94,6 +95,7 @@ def folder(tmp_path_factory):
     """The folder that the programs are called from, which is not theirs."""
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "recipe.py").write_text(RECIPE)
+    (folder / "nameless.py").write_text(RECIPE.replace('config.name = "mine"', ""))
     (folder / "empty").mkdir()
     return folder
 
@@ -135,7 +137,8 @@ def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
 
 
 def test_mistakes_leave_nothing_behind(outcomes, folder):
-    assert sorted(path.name for path in folder.iterdir() if path.name != "__pycache__") == ["empty", "recipe.py"]
+    left = {path.name for path in folder.iterdir()} - {"__pycache__"}
+    assert left == {"empty", "nameless.py", "recipe.py"}
     assert list((folder / "empty").iterdir()) == []
 
 

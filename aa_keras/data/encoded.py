@@ -65,4 +65,5 @@ class EncodedImages(abc.ABC):
         try:
             return tf.convert_to_tensor(self.read(content)).numpy()
         except tf.errors.OpError as error:
-            raise CorruptImageError(error.message.split("; ")[-1]) from None
+            # "FILE; No such file or directory [Op:ReadFile]"
+            raise CorruptImageError(error.message.split("; ")[-1].split(" [Op:")[0]) from None

@@ -85,9 +85,9 @@ def load_from_tensorflow_datasets(
     name, data_dir=None, validation_examples=0, image_size=None, test_split=None, shuffle_buffer=8192
 ):
     """Loads a data set of TensorFlow Datasets: see `aa_keras.data.load_dataset`."""
-    builder = _builder(name, tensorflow_datasets_folder(data_dir))
+    builder = _builder(name, data_dir)
     features = builder.info.features
-    is_labelled = {"image", "label"} <= set(features or ())
+    is_labelled = {"image", "label"} <= set(features or ()) and isinstance(features["label"], tfds.features.ClassLabel)
     if not is_labelled or (image_size is None and None in features["image"].shape):
         hint = ", or config.image_size be set to resize them" if is_labelled else ""
         raise UserError(
@@ -111,21 +111,22 @@ def load_from_tensorflow_datasets(
     except UserError:
         raise
     except Exception as error:  # TFDS raises errors of many kinds for a lack of files, network or splits
-        raise UserError(
-            f"The data set {name!r} could not be read from, or downloaded to, {builder.data_dir}: "
-            f"{_first_line(error)}. Does config.data_dir point at TensorFlow Datasets? Received: data_dir={data_dir!r}"
-        ) from None
+        raise _unreadable(name, data_dir, error) from None
     return ImageDataset(builder.name, tuple(features["label"].names), *parts)
 
 
-def _builder(name, folder):
+def _builder(name, data_dir):
     try:
-        return tfds.builder(name, data_dir=folder)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        return tfds.builder(name, data_dir=tensorflow_datasets_folder(data_dir))
+    except UserError:
+        raise
+    except (tfds.core.DatasetNotFoundError, ValueError, AssertionError) as error:  # no such name, config or version
         raise UserError(
             "config.dataset must be 'digits', 'image_folder' or the name of a data set of TensorFlow Datasets. "
             f"Received: dataset={name!r} ({_first_line(error)})"
         ) from None
+    except Exception as error:  # its files are damaged
+        raise _unreadable(name, data_dir, error) from None
 
 
 def _prepare(builder):
@@ -186,6 +187,13 @@ def _load_encoded(builder, validation_examples, validation_split, test_split, im
     else:
         validation = TfdsImages(builder, validation_split, image_size)
     return train, validation, train if test_split == "train" else TfdsImages(builder, test_split, image_size)
+
+
+def _unreadable(name, data_dir, error):
+    return UserError(
+        f"The data set {name!r} could not be read or downloaded: {_first_line(error)}. Does config.data_dir point at "
+        f"TensorFlow Datasets? Received: data_dir={data_dir!r}"
+    )
 
 
 def _first_line(error):
