@@ -63,7 +63,7 @@ def get_config():
 
 # What the one line must say of each command, {folder} being the one that the programs are called from.
 MISTAKES = {
-    "train.py --epochs=3": ["--config", "epochs"],
+    "train.py --epochs=3": ["Unknown", "epochs"],
     "train.py --config.epoch=3": ["config.epoch", "Did you mean"],
     "train.py --config.builder_arguments.depht=16": ["config.builder_arguments.depht", 'Did you mean "depth"'],
     "train.py --config.epochs=many": ["config.epochs", "many"],

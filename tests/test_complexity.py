@@ -195,10 +195,10 @@ def tensorflow_flops(model):
     "model",
     [
         lambda: WideResNet(10, 2, input_shape=(16, 12, 3), shortcut="projection"),
-        lambda: AAWideResNet(10, 1, input_shape=(16, 12, 3), position_encoding=None, num_heads=4, attention_pooling=2),
+        lambda: AAWideResNet(10, 1, input_shape=(16, 12, 3), position_encoding=None, num_heads=4),
         lambda: AAWideResNet(10, 2, input_shape=(9, 14, 3), position_encoding="coordinates", attention_stages=(2, 3)),
     ],
-    ids=["plain", "pooled", "coordinates"],
+    ids=["plain", "augmented", "coordinates"],
 )
 def test_whole_networks_count_what_tensorflow_runs(model):
     model = model()

@@ -41,23 +41,24 @@ class CorruptFiles:
             UserError: if these are more than the limit, or all there are.
         """
         with self._lock:
-            if name not in self.skipped:
+            if self.error is None and name not in self.skipped:
                 self.skipped[name] = reason
                 count = len(self.skipped)
-                if count > self.limit or count == examples:
-                    self.error = UserError(
-                        f"{count} of the {examples} training images cannot be read, more than may be skipped "
-                        f"(config.corrupt_files_limit={self.limit}), among them {', '.join(list(self.skipped)[:3])}"
-                    )
-                else:
+                if count <= self.limit and count < examples:
                     print(f"Skipping the corrupt image {name}: {reason}", file=sys.stderr, flush=True)
-            if self.error:
+                else:
+                    self.error = UserError(
+                        f"{count} of the {examples} training images cannot be read, where config.corrupt_files_limit="
+                        f"{self.limit} may be skipped, but not all: {', '.join(list(self.skipped)[:3])}"
+                        f"{', ...' if count > 3 else ''}"
+                    )
+            if self.error is not None:
                 raise self.error
 
     def refuse(self, name, reason):
         """Raises UserError for a corrupt image that is to be evaluated on."""
         with self._lock:
-            self.error = UserError(
+            self.error = self.error or UserError(
                 f"The image {name} cannot be read: {reason}. Evaluation needs every image: repair or remove it"
             )
             raise self.error

@@ -12,7 +12,8 @@ class CorruptImageError(Exception):
 
 def is_whole_jpeg(encoded):
     """Returns whether bytes, a string tensor, begin and end as those of a JPEG do."""
-    return tf.io.is_jpeg(encoded) & (tf.strings.substr(encoded, -2, 2) == b"\xff\xd9")
+    last = tf.minimum(2, tf.strings.length(encoded))
+    return tf.io.is_jpeg(encoded) & (tf.strings.substr(encoded, -last, 2) == b"\xff\xd9")
 
 
 def decode_part_of_jpeg(encoded, box_of, size):

@@ -99,6 +99,7 @@ def resize_and_centre_crop(image, size):
     Returns:
         A float32 tensor of shape (size, size, channels), or (batch, size, size, channels).
     """
+    image = tf.convert_to_tensor(image)
     images = image if image.shape.rank == 4 else image[None]
     shape = tf.cast(tf.shape(images)[1:3], tf.float32)
     scale = round(size / CENTRAL_FRACTION) / tf.reduce_min(shape)

@@ -1,0 +1,73 @@
+"""Image files for tests: smooth pictures, which survive compression, in the formats and states met in the wild."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def picture(height=90, width=120, seed=0):
+    """A uint8 array of a smooth picture in colours."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype="uint8")
+    return np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def encode(image, file_format="JPEG", mode="RGB", **options):
+    """The bytes of a file with an image, an array, in a format and one of Pillow's modes."""
+    buffer = io.BytesIO()
+    if file_format == "JPEG":
+        options = {"quality": 95, **options}
+    Image.fromarray(image).convert(mode).save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def png_of_16_bits(grey):
+    """The bytes of a PNG of 16 bits with a uint8 image of one channel, and noise in the lower 8 bits."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, grey.shape, dtype="uint16")
+    Image.fromarray(grey.astype("uint16") * 256 + noise).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def transparent_png(image):
+    """The bytes of a PNG of an image whose left half is transparent."""
+    alpha = np.full(image.shape[:2], 255, "uint8")
+    alpha[:, : image.shape[1] // 2] = 0
+    return encode(np.dstack([image, alpha]), "PNG", "RGBA")
+
+
+def sideways_photograph(image):
+    """The bytes of a JPEG whose EXIF data ask to turn it by a quarter."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encode(image, exif=exif)
+
+
+WHOLE = encode(picture())
+
+# What is wrong with it, by the words of the message.
+CORRUPT = {
+    "it is empty": b"",
+    "it is no image of a known format": b"This is not an image, whatever its name says.",
+    "image file is truncated": WHOLE[: len(WHOLE) // 2],
+    "no image of a known": b"\xff\xd8\xff\xe0 begins and ends as a JPEG does \xff\xd9",
+    "not of 8 bits": encode(picture()[..., 0], "TIFF", "F"),
+}
+
+
+def write_images(folder, contents):
+    """Writes files {path in the folder: bytes}, making folders as needed."""
+    for path, content in contents.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def class_folders(folder, counts, size=(40, 50)):
+    """Writes {class: number} JPEGs, each with its own picture, into class folders."""
+    seed = 0
+    for name, count in counts.items():
+        for number in range(count):
+            write_images(folder, {f"{name}/{number}.jpg": encode(picture(*size, seed=seed))})
+            seed += 1
+    return folder

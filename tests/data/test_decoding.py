@@ -1,0 +1,125 @@
+"""Decoding: every kind of file that is met, and the parts of JPEGs that training needs."""
+
+import numpy as np
+import odd_images
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from aa_keras.data.decoding import CorruptImageError, decode_image, decode_part_of_jpeg, is_whole_jpeg
+
+PICTURE = odd_images.picture()
+GREY = np.asarray(Image.fromarray(PICTURE).convert("L"))
+GREY_IN_COLOUR = np.repeat(GREY[..., None], 3, axis=2)
+INVERTED_INK = np.asarray(Image.fromarray(PICTURE).convert("CMYK").convert("RGB"))
+
+# File, the picture in it, and by how many of 255 a pixel may differ on average.
+FILES = {
+    "JPEG": (odd_images.encode(PICTURE), PICTURE, 2),
+    "progressive JPEG": (odd_images.encode(PICTURE, progressive=True), PICTURE, 2),
+    "grey JPEG": (odd_images.encode(PICTURE, mode="L"), GREY_IN_COLOUR, 1),
+    "CMYK JPEG": (odd_images.encode(PICTURE, mode="CMYK"), INVERTED_INK, 1.5),
+    "JPEG with bytes behind it": (odd_images.encode(PICTURE) + b"\0" * 50, PICTURE, 2),
+    "JPEG to be turned": (odd_images.sideways_photograph(PICTURE), PICTURE, 2),
+    "PNG": (odd_images.encode(PICTURE, "PNG"), PICTURE, 0),
+    "grey PNG": (odd_images.encode(PICTURE, "PNG", "L"), GREY_IN_COLOUR, 0),
+    "PNG of 16 bits": (odd_images.png_of_16_bits(GREY), GREY_IN_COLOUR, 0),
+    "PNG of 1 bit": (odd_images.encode(PICTURE, "PNG", "1"), None, 0),
+    "PNG with a palette": (odd_images.encode(PICTURE, "PNG", "P"), None, 0),
+    "transparent PNG": (odd_images.transparent_png(PICTURE), PICTURE, 0),
+    "WebP": (odd_images.encode(PICTURE, "WEBP", quality=95), PICTURE, 2.5),
+    "lossless WebP": (odd_images.encode(PICTURE, "WEBP", lossless=True), PICTURE, 0),
+    "GIF": (odd_images.encode(PICTURE, "GIF", "P"), None, 0),
+    "BMP": (odd_images.encode(PICTURE, "BMP"), PICTURE, 0),
+    "BMP with a palette": (odd_images.encode(PICTURE, "BMP", "P"), None, 0),
+    "TIFF": (odd_images.encode(PICTURE, "TIFF"), PICTURE, 0),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_kind_of_file(kind):
+    encoded, expected, tolerance = FILES[kind]
+    if expected is None:
+        mode = "1" if kind == "PNG of 1 bit" else "P"
+        expected = np.asarray(Image.fromarray(PICTURE).convert(mode).convert("RGB"))
+    decoded = decode_image(encoded)
+    assert decoded.dtype == "uint8"
+    assert decoded.shape == expected.shape
+    assert np.abs(decoded.astype(float) - expected).mean() <= tolerance
+
+
+def test_the_first_frame_of_an_animation():
+    frames = [Image.fromarray(odd_images.picture(seed=seed)).convert("P") for seed in range(3)]
+    encoded = odd_images.encode(PICTURE, "GIF", "P", save_all=True, append_images=frames)
+    np.testing.assert_array_equal(decode_image(encoded), np.asarray(frames[0].convert("RGB")))
+
+
+@pytest.mark.parametrize("reason", odd_images.CORRUPT)
+def test_what_is_wrong_with_a_corrupt_file(reason):
+    with pytest.raises(CorruptImageError, match=reason) as error:
+        decode_image(odd_images.CORRUPT[reason])
+    assert "\n" not in str(error.value)
+
+
+def test_a_truncated_png_and_webp():
+    for file_format in ("PNG", "WEBP"):
+        encoded = odd_images.encode(PICTURE, file_format)
+        with pytest.raises(CorruptImageError):
+            decode_image(encoded[: len(encoded) // 2])
+
+
+def test_a_jpeg_is_whole_if_it_has_its_end():
+    whole = odd_images.WHOLE
+    expected = {whole: True, whole[:-2]: False, whole[:500]: False, b"": False, FILES["PNG"][0]: False}
+    for encoded, is_whole in expected.items():
+        assert bool(is_whole_jpeg(tf.constant(encoded))) == is_whole
+    assert [bool(found) for found in tf.data.Dataset.from_tensor_slices(list(expected)).map(is_whole_jpeg)] == list(
+        expected.values()
+    )
+
+
+def eagerly(encoded, box, size):
+    return decode_part_of_jpeg(tf.constant(encoded), lambda shape: box, size).numpy()
+
+
+def in_tf_data(encoded, box, size):
+    dataset = tf.data.Dataset.from_tensors(encoded).map(
+        lambda encoded: decode_part_of_jpeg(encoded, lambda shape: tuple(map(tf.constant, box)), size)
+    )
+    assert dataset.element_spec.shape.as_list() == [None, None, 3]
+    return next(iter(dataset)).numpy()
+
+
+@pytest.mark.parametrize("apply", [eagerly, in_tf_data])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG"])
+def test_a_part_of_a_jpeg_is_that_part_of_the_whole(apply, kind):
+    encoded = FILES[kind][0]
+    part = apply(encoded, (np.int32([13, 21, 0]), np.int32([50, 60, -1])), size=40)
+    expected = decode_image(encoded)[13:63, 21:81]
+    assert part.shape == expected.shape
+    # At its edge the colours, which are stored at half the size, lack the neighbours they would be interpolated from.
+    np.testing.assert_array_equal(part[2:-2, 2:-2], expected[2:-2, 2:-2])
+    assert np.abs(part.astype(int) - expected).max() <= 12
+
+
+@pytest.mark.parametrize("apply", [eagerly, in_tf_data])
+@pytest.mark.parametrize(("size", "ratio"), [(91, 1), (90, 2), (46, 2), (45, 4), (22, 8), (3, 8)])
+def test_a_large_part_is_decoded_at_a_fraction_of_its_size(apply, size, ratio):
+    image = odd_images.picture(240, 320)
+    top, left, height, width = 16, 32, 180, 200
+    part = apply(odd_images.encode(image), (np.int32([top, left, 0]), np.int32([height, width, -1])), size)
+    assert part.shape == (height // ratio, width // ratio, 3)
+    means = image[top : top + height // ratio * ratio, left : left + width // ratio * ratio].astype(float)
+    means = means.reshape(height // ratio, ratio, width // ratio, ratio, 3).mean(axis=(1, 3))
+    assert np.abs(part - means).mean() < 2.5
+
+
+def test_a_box_depends_on_the_shape_of_the_jpeg():
+    shapes = []
+
+    def box_of(shape):
+        shapes.append(tuple(shape.numpy()))
+        return (0, 0, 0), (10, 10, -1)
+
+    decode_part_of_jpeg(tf.constant(FILES["grey JPEG"][0]), box_of, 10)
+    assert shapes == [(90, 120, 1)]
