@@ -1,5 +1,6 @@
 """What `train.py` and `evaluate.py` have in common: the flag of a recipe, and a user's mistakes told in one line."""
 
+import logging as standard_logging
 import os
 import pathlib
 import re
@@ -45,10 +46,11 @@ def run(main, default_config=None):
 
     def run_main(_):
         logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache, for instance
+        standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:
             main(config.value)
         except (UserError, OSError) as error:
-            _fail(str(error))
+            _fail(_one_line(error))
         except Terminated as error:
             _fail(str(error), status=128 + signal.SIGTERM)
         except KeyboardInterrupt:

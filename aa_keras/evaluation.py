@@ -6,6 +6,8 @@ import sys
 import keras
 import numpy as np
 
+from aa_keras.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
@@ -87,8 +89,16 @@ def _most_confident(mistakes, count):
 
 
 def measure(probabilities, labels):
-    """Returns the `Evaluation` of probabilities (examples, classes) against integer labels (examples,)."""
+    """Returns the `Evaluation` of probabilities (examples, classes) against integer labels (examples,).
+
+    Raises:
+        UserError: if a probability is infinite or NaN.
+    """
     examples, classes = probabilities.shape
+    if not np.isfinite(probabilities).all():
+        raise UserError(
+            "The model's probabilities are not all numbers: its weights, or its batch statistics, overflowed"
+        )
     correct = probabilities[np.arange(examples), labels]
     # How many classes come before the true one; of equal probabilities the lower index comes first, as in argmax.
     earlier = np.arange(classes)[None, :] < labels[:, None]

@@ -25,7 +25,7 @@ def default_config():
 
     config.dataset = ml_collections.config_dict.required_placeholder(str)  # "digits", "image_folder", a name in TFDS
     config.data_dir = ml_collections.config_dict.placeholder(str)  # of TFDS, or the image folder
-    config.data_dir = os.environ.get("AA_KERAS_DATA")
+    config.data_dir = os.environ.get("AA_KERAS_DATA") or None
     config.validation_examples = 0  # held out of the training images
     config.test_split = ml_collections.config_dict.placeholder(str)  # unset: "test" or "validation"
     config.test_fraction = 0.2  # of an image folder without such splits
@@ -51,6 +51,8 @@ def default_config():
     config.weight_decay = 0.0  # of the kernels of convolutions and dense layers
 
     config.export = False  # write saved_model/ at the end
+    config.lock()  # a mistyped field of a recipe is an error
+    config.builder_arguments.unlock()
     return config
 
 
@@ -72,6 +74,10 @@ def check_config(config):
     _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
     ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or ()"
     _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
+    exports = not config.export or keras.backend.backend() == "tensorflow"
+    _require(
+        config, "export", lambda _: exports, f"False on the {keras.backend.backend()} backend: export from TensorFlow"
+    )
     for field in ("warmup_fraction", "momentum"):
         _require(config, field, lambda value: 0 <= value < 1, "at least 0 and below 1")
 

@@ -4,7 +4,6 @@ import os
 import pathlib
 
 import keras
-import ml_collections
 import numpy as np
 
 from aa_keras import applications, visualization
@@ -12,8 +11,8 @@ from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, evaluation_dataset, raw_dataset
 from aa_keras.errors import UserError
 from aa_keras.evaluation import evaluate, summary
-from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
-from aa_keras.run_directory import read_json, write_json
+from aa_keras.recipes import check_config, dataset_from, default_config, model_from, preprocessing_from
+from aa_keras.run_directory import is_run, read_json, write_json
 
 MISTAKES = 25
 
@@ -44,6 +43,8 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
         workdir = pathlib.Path(saved_model).resolve().parent
     if workdir is not None and config is None:
         config = _config_of_run(workdir)
+    elif workdir is not None:
+        raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
     if config is None:
         raise UserError("--weights says nothing of the data and the network: --config must be given too")
     if data_dir is not None:
@@ -53,9 +54,11 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
     preprocessing = preprocessing_from(config, dataset)
     corrupt_files = CorruptFiles()
     if saved_model is not None:
-        model, predict = None, _saved_model(saved_model)
         # Raw images may each be of their own size, and then do not go into one batch.
-        batch_size = config.batch_size if config.image_size is None else 1
+        any_size = config.image_size is not None
+        batch_size = 1 if any_size else config.batch_size
+        raw_shape = (None, None, 3) if any_size else dataset.image_shape
+        model, predict = None, _saved_model(saved_model, raw_shape)
         batches = raw_dataset(dataset.test, corrupt_files).batch(batch_size)
     else:
         model = _keras_model(config, dataset, workdir, weights)
@@ -82,19 +85,39 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
 
 
 def _config_of_run(workdir):
-    path = pathlib.Path(workdir) / "config.json"
-    if not path.is_file():
-        raise UserError(f"There is no run in {os.fspath(workdir)!r}: it has no config.json. --config can name a recipe")
-    return ml_collections.ConfigDict(read_json(path))
+    if not is_run(workdir):
+        raise UserError(
+            f"There is no run in {os.fspath(workdir)!r}: train.py makes one, and --config can name a recipe"
+        )
+    config = default_config()
+    try:
+        with config.ignore_type():  # JSON has no tuples
+            config.update(read_json(pathlib.Path(workdir) / "config.json"))
+    except (KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {reason}") from None
+    return config
 
 
 def _keras_model(config, dataset, workdir, weights):
-    if workdir is not None:
-        path = pathlib.Path(workdir) / "model.keras"
-        if not path.is_file():
-            raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
-        return keras.models.load_model(path, compile=False)
-    return model_from(config, dataset, classifier_activation="softmax", weights=weights)
+    if workdir is None:
+        return model_from(config, dataset, classifier_activation="softmax", weights=weights)
+    path = pathlib.Path(workdir) / "model.keras"
+    if not path.is_file():
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path} is damaged, and train.py writes it anew once result.json is removed: {reason}"
+        ) from None
+    if model.input_shape[1:] != dataset.image_shape:
+        raise UserError(
+            f"{path} takes images of {model.input_shape[1:]}, and the data set {dataset.name!r} has some of "
+            f"{dataset.image_shape}"
+        )
+    return model
 
 
 def _with_classes(predict, dataset):
@@ -112,12 +135,23 @@ def _with_classes(predict, dataset):
     return checked
 
 
-def _saved_model(path):
+def _saved_model(path, raw_shape):
     import tensorflow as tf
 
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
         raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
-    signature = tf.saved_model.load(path).signatures["serving_default"]
+    try:
+        signature = tf.saved_model.load(path).signatures["serving_default"]
+        images = signature.structured_input_signature[1]["images"]
+        fits = images.dtype == tf.uint8 and images.shape[1:].is_compatible_with(raw_shape)
+        if not fits or "probabilities" not in signature.structured_outputs:
+            raise KeyError(f"images of {images.shape}, {images.dtype.name}")
+    except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            "--saved_model must be one that train.py wrote for images of the data set, with `images` as its input and "
+            f"`probabilities` as its output. Received: --saved_model={path}: {reason}"
+        ) from None
     return lambda images: signature(images=tf.constant(images))["probabilities"]
 
 
@@ -144,11 +178,15 @@ def _print_extremes(evaluation, class_names, count=3):
 
 
 def _zoo_row(config, dataset, model, evaluation):
-    """The model's row for a table of the zoo, with the paper's accuracy where the paper has the model."""
+    """The model's row for the README's table of models, the paper's columns filled where the paper has the model."""
     complexity = model_complexity(model, dataset.image_shape)
     spec = applications.specs.SPECS.get(config.builder)
-    paper = f"{spec.paper_top1} / {spec.paper_top5}" if spec and spec.dataset == dataset.name else ""
+    parameters = flops = accuracy = ""
+    if spec and spec.dataset == dataset.name:
+        parameters, flops = f"{spec.paper_parameters} M", spec.paper_gflops
+        accuracy = f"{spec.paper_top1} / {spec.paper_top5}"
     return (
-        f"Row: | `{config.builder}` | {dataset.name} | {complexity.parameters:,} | {complexity.flops / 1e9:.2f} | "
-        f"{paper} | {100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f} |"
+        f"Row: | `{config.builder}` | {dataset.name} | {complexity.parameters:,} | {parameters} | "
+        f"{complexity.flops / 1e9:.2f} | {flops} | {accuracy} | "
+        f"{100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f} |"
     )

@@ -9,7 +9,6 @@ from aa_keras.errors import UserError
 
 # What a run and its evaluation write. Nothing else in a folder is ever removed.
 CONTENTS = (
-    "config.json",
     "checkpoints",
     "metrics.csv",
     "tensorboard",
@@ -23,7 +22,10 @@ CONTENTS = (
     "class_accuracy.png",
     "confusion_matrix.png",
     "mistakes.png",
+    "config.json",  # last, since it is what tells that a folder is a run's
 )
+# In the names of files that are being written: what is left of them is of no use.
+PARTIAL = ".partial"
 # Fields that may differ between the starts of one run: where the data lies does not change the result.
 NOT_COMPARED = ("data_dir",)
 
@@ -52,13 +54,14 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise UserError(f"--workdir must be a folder. Received: --workdir={self.path}, which is a file")
-        if (self / "config.json").exists():
+        foreign = sorted(name for name in os.listdir(self.path) if PARTIAL not in name)
+        if is_run(self.path):
             if not overwrite:
                 self._check_same(config)
-        elif any(self.path.iterdir()):
+        elif foreign:
             raise UserError(
                 "--workdir must be a new or empty folder, or one with a run in it. "
-                f"Received: --workdir={self.path}, which holds {', '.join(sorted(os.listdir(self.path))[:3])}"
+                f"Received: --workdir={self.path}, which holds {', '.join(foreign[:3])}"
             )
 
     def _check_same(self, config):
@@ -77,12 +80,21 @@ class RunDirectory:
 
     def start(self, config, overwrite):
         """Makes the folder ready: writes the config, unless its run is there already and goes on."""
-        if overwrite:
-            for name in CONTENTS:
+        if overwrite and self.path.exists():
+            for name in (*(name for name in os.listdir(self.path) if PARTIAL in name), *CONTENTS):
                 _remove(self / name)
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self / "config.json").exists():
             write_json(self / "config.json", config)
+
+
+def is_run(path):
+    """Whether a folder holds a run: a config.json with what every recipe has."""
+    try:
+        config = read_json(pathlib.Path(path) / "config.json")
+    except (OSError, UserError):
+        return False
+    return isinstance(config, dict) and {"dataset", "builder", "epochs"} <= set(config)
 
 
 def config_as_dictionary(config):
@@ -105,7 +117,7 @@ def read_json(path):
     """Reads a JSON file, or raises UserError naming it."""
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # of JSON or of the encoding
         raise UserError(f"{path} is not a JSON file ({error})") from None
 
 
@@ -116,7 +128,7 @@ def write_json(path, content):
 
 def write_whole(path, text):
     """Writes a text file so that a reader, also after a crash, finds the old text or the new one."""
-    partial = pathlib.Path(f"{path}.partial")
+    partial = pathlib.Path(f"{path}{PARTIAL}")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 

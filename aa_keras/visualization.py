@@ -43,10 +43,11 @@ def plot_confusion_matrix(confusion, class_names, path):
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class's images", shrink=0.8)
-    small = 5 if classes > 30 else 10
-    rotation = 90 if max(map(len, class_names)) > 2 else 0
-    axes.set_xticks(range(classes), class_names, rotation=rotation, fontsize=small)
-    axes.set_yticks(range(classes), class_names, fontsize=small)
+    if classes <= 100:  # more names than that would lie on top of each other
+        text = {"fontsize": 5 if classes > 30 else 10, "parse_math": False}
+        rotation = 90 if max(map(len, class_names)) > 2 else 0
+        axes.set_xticks(range(classes), class_names, rotation=rotation, **text)
+        axes.set_yticks(range(classes), class_names, **text)
     axes.set(xlabel="predicted class", ylabel="true class")
     if classes <= 30:
         for row, column in zip(*np.nonzero(confusion), strict=True):
@@ -73,7 +74,7 @@ def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
     axes = figure.subplots()
     accuracies = [per_class_accuracy[index] for index in order]
     axes.barh(range(len(order)), accuracies, color="#4c78a8")
-    axes.set_yticks(range(len(order)), [class_names[index] for index in order], fontsize=8)
+    axes.set_yticks(range(len(order)), [class_names[index] for index in order], fontsize=8, parse_math=False)
     for row, accuracy in enumerate(accuracies):
         axes.text(accuracy + 0.005, row, f"{accuracy:.1%}", va="center", fontsize=7)
     mean = float(np.nanmean(per_class_accuracy))
@@ -104,5 +105,7 @@ def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
         pixels = np.clip(np.round(mistake.image * std + mean), 0, 255).astype(np.uint8)
         axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
         prediction, label = class_names[mistake.prediction], class_names[mistake.label]
-        axes.set_title(f"taken for {prediction} ({mistake.confidence:.0%})\nlabelled {label}", fontsize=8)
+        axes.set_title(
+            f"taken for {prediction} ({mistake.confidence:.0%})\nlabelled {label}", fontsize=8, parse_math=False
+        )
     figure.savefig(path, dpi=120)

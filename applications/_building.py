@@ -28,7 +28,7 @@ class AttentionOptions:
     pooling: int
 
     def check(self, number_of_stages):
-        """Raises ValueError unless the stages are distinct ones of the network's."""
+        """Raises ValueError unless the stages are ones of the network's."""
         valid = range(1, number_of_stages + 1)
         if not isinstance(self.stages, (tuple, list)) or not all(stage in valid for stage in self.stages):
             raise ValueError(

@@ -67,25 +67,26 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._check("loss", float(logs["loss"]))
         # The last step's update may have overflowed behind the last loss.
-        for variable in self.model.trainable_variables:
+        for variable in self.model.weights:
             self._check(f"weight {variable.path}", float(keras.ops.sum(variable)))
 
     def _check(self, name, value):
         if not math.isfinite(value):
             raise UserError(
-                f"The {name} became {value} in epoch {self._epoch}, and training stopped. The last checkpoint is from "
-                "before; a lower --config.learning_rate_per_256 (with another --workdir) may help"
+                f"The {name} became {value} in epoch {self._epoch}, and training stopped before a checkpoint was made "
+                "of it; a lower --config.learning_rate_per_256 (with another --workdir) may help"
             )
 
 
 class StopOnSigterm(keras.callbacks.Callback):
-    """Raises `Terminated` at the end of the step in which SIGTERM came; to be used as a context manager too.
+    """Raises `Terminated` when SIGTERM comes: while a model is trained, at the end of the step.
 
-    Outside of it the signal ends the process at once, as usual, which is safe: checkpoints are whole or not there.
+    It is a context manager too: it catches the signal within its block. To be stopped anywhere is safe, since files are
+    whole or not there.
     """
 
     def __enter__(self):
-        self._asked = False
+        self._asked = self._training = False
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         if self._in_main_thread:  # others cannot handle signals
             self._previous = signal.signal(signal.SIGTERM, self._ask)
@@ -97,17 +98,25 @@ class StopOnSigterm(keras.callbacks.Callback):
 
     def _ask(self, *_):
         self._asked = True
+        if not self._training:
+            raise Terminated
 
-    def check(self):
-        """Raises `Terminated` if the signal came."""
+    def _check(self):
         if self._asked:
             raise Terminated
 
+    def on_train_begin(self, logs=None):
+        self._training = True
+
     def on_train_batch_end(self, batch, logs=None):
-        self.check()
+        self._check()
 
     def on_test_batch_end(self, batch, logs=None):
-        self.check()
+        self._check()
+
+    def on_train_end(self, logs=None):
+        self._training = False
+        self._check()
 
 
 class EpochSummary(keras.callbacks.Callback):

@@ -6,7 +6,6 @@ import os
 import pathlib
 import shutil
 
-from aa_keras.errors import UserError
 from aa_keras.run_directory import read_json, write_json
 
 WEIGHTS = "model.weights.h5"
@@ -68,24 +67,15 @@ class Checkpoints:
     def restore(self, model):
         """Loads the last checkpoint that is whole into a compiled model, and returns its `TrainingState`.
 
-        Without a checkpoint the model stays as it is.
-
-        Raises:
-            UserError: if there are checkpoints and all are damaged.
+        Without one the model stays as it is.
         """
-        damaged = []
         for folder in reversed(self._finished()):
             state = _whole_state(folder)
             if state is not None:
                 model.optimizer.build(model.trainable_variables)
                 model.load_weights(folder / WEIGHTS)
                 return state
-            damaged.append(folder.name)
-            print(f"The checkpoint {folder} is damaged; falling back to the one before")
-        if damaged:
-            raise UserError(
-                f"All checkpoints in {self.folder} are damaged ({', '.join(damaged)}): --overwrite starts the run anew"
-            )
+            print(f"The checkpoint {folder} is damaged; falling back to the one before, or to the beginning")
         return TrainingState()
 
     def best_weights(self, state):
@@ -96,7 +86,10 @@ class Checkpoints:
         return self.folder / f"epoch_{epochs:04d}"
 
     def _finished(self):
-        return sorted(self.folder.glob("epoch_*"), key=lambda path: int(path.name.removeprefix("epoch_")))
+        numbers = {path: path.name.removeprefix("epoch_") for path in self.folder.glob("epoch_*")}
+        return sorted(
+            (path for path, number in numbers.items() if number.isdigit()), key=lambda path: int(numbers[path])
+        )
 
 
 def _whole_state(folder):
@@ -105,9 +98,9 @@ def _whole_state(folder):
         state = read_json(folder / STATE)
         checksums = state.pop("checksums")
         whole = all(_checksum(folder / name) == checksum for name, checksum in checksums.items())
-    except (OSError, UserError, KeyError):
+        return TrainingState(**state) if whole else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return TrainingState(**state) if whole else None
 
 
 def _checksum(path):

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import os
 import pathlib
 import platform
 import statistics
@@ -16,8 +17,8 @@ from aa_keras.data import CorruptFiles, evaluation_dataset, training_dataset
 from aa_keras.errors import Terminated, UserError
 from aa_keras.export import export_saved_model
 from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
-from aa_keras.run_directory import RunDirectory, config_as_dictionary, read_json, write_json
-from aa_keras.training.callbacks import EpochRecorder, EpochSummary, StopOnNonFinite, StopOnSigterm
+from aa_keras.run_directory import PARTIAL, RunDirectory, config_as_dictionary, read_json, write_json
+from aa_keras.training.callbacks import EpochRecorder, EpochSummary, StopOnNonFinite, StopOnSigterm, write_metrics
 from aa_keras.training.checkpoints import Checkpoints
 from aa_keras.training.optimization import compile_model
 
@@ -63,17 +64,23 @@ def train_and_evaluate(config, workdir, overwrite=False):
     state = checkpoints.restore(model)
     if state.epochs:
         print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
+    if state.history:
+        write_metrics(run / "metrics.csv", state.history)  # a kill may have come between it and the checkpoint
+    stop = StopOnSigterm()
     corrupt_files = CorruptFiles(config.corrupt_files_limit)
-    with corrupt_files.as_user_errors():
-        _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state, corrupt_files)
-
-    classifier = _save_models(model, config, dataset, run, checkpoints, state)
-    visualization.plot_curves(state.history, run / "curves.png")
-    test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
-    with corrupt_files.as_user_errors():
-        measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
-    if config.export:
-        export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
+    try:
+        with stop, corrupt_files.as_user_errors():
+            callbacks = [stop, StopOnNonFinite(), EpochRecorder(state, checkpoints, run / "metrics.csv")]
+            _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, corrupt_files, callbacks)
+            classifier = _save_models(model, config, dataset, run, checkpoints, state)
+            visualization.plot_curves(state.history, run / "curves.png")
+            test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
+            measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
+            if config.export:
+                export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
+    except Terminated:
+        finished = f"behind epoch {state.epochs}" if state.epochs else "from the beginning"
+        raise Terminated(f"stopped by SIGTERM; the same command goes on {finished} of {config.epochs}") from None
     result = _result(config, measured, complexity, steps_per_epoch, state)
     write_json(run / "result.json", result)
     print(f"Test: {evaluation.summary(measured)}")
@@ -91,7 +98,7 @@ def _steps_per_epoch(config, dataset):
     return config.steps_per_epoch or available
 
 
-def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoints, state, corrupt_files):
+def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, corrupt_files, callbacks):
     """Trains through the epochs that `state` lacks."""
     if state.epochs >= config.epochs:
         return
@@ -107,31 +114,19 @@ def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, checkpoint
     validation = None
     if len(dataset.validation):
         validation = evaluation_dataset(dataset.validation, preprocessing, config.batch_size, corrupt_files)
-    stop = StopOnSigterm()
-    callbacks = [
-        stop,
-        StopOnNonFinite(),
-        EpochRecorder(state, checkpoints, run / "metrics.csv"),
-        keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
-    ]
+    callbacks = [*callbacks, keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)]
     if not sys.stdout.isatty():
         callbacks.append(EpochSummary(config.epochs))
-    try:
-        with stop:
-            model.fit(
-                batches,
-                epochs=config.epochs,
-                initial_epoch=state.epochs,
-                steps_per_epoch=steps_per_epoch,
-                validation_data=validation,
-                callbacks=callbacks,
-                shuffle=False,  # training_dataset does it
-                verbose=1 if sys.stdout.isatty() else 0,
-            )
-            stop.check()
-    except Terminated:
-        finished = f"behind epoch {state.epochs}" if state.epochs else "from the beginning"
-        raise Terminated(f"stopped by SIGTERM; the same command goes on {finished} of {config.epochs}") from None
+    model.fit(
+        batches,
+        epochs=config.epochs,
+        initial_epoch=state.epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=validation,
+        callbacks=callbacks,
+        shuffle=False,  # training_dataset does it
+        verbose=1 if sys.stdout.isatty() else 0,
+    )
 
 
 def _save_models(model, config, dataset, run, checkpoints, state):
@@ -142,10 +137,17 @@ def _save_models(model, config, dataset, run, checkpoints, state):
     if best is not None:
         model.load_weights(best)
         classifier.set_weights(model.get_weights())
-        classifier.save(run / "best.keras")
+        _save_whole(classifier, run / "best.keras")
     classifier.set_weights(last_weights)
-    classifier.save(run / "model.keras")
+    _save_whole(classifier, run / "model.keras")
     return classifier
+
+
+def _save_whole(model, path):
+    """Writes a model so that a reader, also after a kill, finds a whole file or none."""
+    partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
+    model.save(partial)
+    os.replace(partial, path)
 
 
 def _headline(config, dataset, complexity):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from builder_helpers import build, images, with_random_statistics
+from builder_helpers import build, images, with_random_statistics, without_values
 
 from aa_keras.applications import AAWideResNet, WideResNet
 from aa_keras.layers import AttentionAugmentedConv2D
@@ -132,11 +132,23 @@ def test_options_of_attention_reach_the_layers():
     }
 
 
-@pytest.mark.parametrize("shape", [(None, None, 3), (None, 32, 3), (32, None, 3)])
-def test_unknown_sizes_take_the_tables_of_the_default_size(shape):
-    unknown = build("AAWideResNet", input_shape=shape)
-    known = with_random_statistics(build("AAWideResNet", input_shape=(32, 32, 3)))
-    unknown.set_weights(known.get_weights())
+@pytest.mark.parametrize(
+    ("shape", "standing_for"),
+    [((None, None, 3), (32, 32, 3)), ((None, 20, 3), (32, 20, 3)), ((20, None, 1), (20, 32, 1))],
+)
+def test_unknown_sizes_take_the_tables_of_the_default_size(shape, standing_for):
+    with without_values():
+        unknown, known = (build("AAWideResNet", input_shape=input_shape) for input_shape in (shape, standing_for))
+    assert unknown.input_shape == (None, *shape)
+    assert [(weight.path, weight.shape) for weight in unknown.weights] == [
+        (weight.path, weight.shape) for weight in known.weights
+    ]
+
+
+def test_at_the_size_of_its_tables_a_model_of_unknown_size_computes_what_one_of_that_size_does():
+    unknown = with_random_statistics(build("AAWideResNet", input_shape=(None, None, 3)))
+    known = build("AAWideResNet", input_shape=(32, 32, 3))
+    known.set_weights(unknown.get_weights())
     inputs = images(1, 32, 32, 3)
     np.testing.assert_allclose(unknown(inputs), known(inputs), rtol=0, atol=1e-6)
 

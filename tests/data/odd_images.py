@@ -50,7 +50,7 @@ CORRUPT = {
     "it is empty": b"",
     "it is no image of a known format": b"This is not an image, whatever its name says.",
     "image file is truncated": WHOLE[: len(WHOLE) // 2],
-    "no image of a known": b"\xff\xd8\xff\xe0 begins and ends as a JPEG does \xff\xd9",
+    "Truncated File Read": b"\xff\xd8\xff\xe0 begins and ends as a JPEG does \xff\xd9",
     "not of 8 bits": encode(picture()[..., 0], "TIFF", "F"),
 }
 

@@ -147,6 +147,7 @@ def test_a_folder_with_a_damaged_data_set(tmp_path):
 
 
 @pytest.mark.skipif("AA_KERAS_DATA" not in os.environ, reason="AA_KERAS_DATA does not name a folder of data")
+@pytest.mark.slow
 def test_the_real_cifar100_and_its_statistics():
     dataset = load_dataset("cifar100", os.environ["AA_KERAS_DATA"], validation_examples=5000)
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [45_000, 5_000, 10_000]
