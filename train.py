@@ -18,7 +18,7 @@ OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace another run in the ru
 
 
 def main(config):
-    train_and_evaluate(config, WORKDIR.value or os.path.join("runs", config.name), OVERWRITE.value)
+    train_and_evaluate(config, WORKDIR.value, OVERWRITE.value)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def run(main, default_config=None):
         try:
             # Defining the flag reads the recipe and the fields that --config.FIELD sets.
             config = config_flags.DEFINE_config_file("config", default, "File of a recipe; see configs/.")
-            return app.parse_flags_with_usage(arguments)
+            return flags.FLAGS(arguments)
         except flags.Error as error:
             _fail(f"flags: {_one_line(error)}")
         except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -44,7 +44,9 @@ def run(main, default_config=None):
             reason = hint.group() if hint else "see the recipe and aa_keras/recipes.py for those there are"
             _fail(f"flags: the recipe lacks a field among {fields}, or it takes another value. {reason}")
 
-    def run_main(_):
+    def run_main(arguments):
+        if len(arguments) > 1:
+            _fail(f"every option begins with --. Received: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache, for instance
         standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:

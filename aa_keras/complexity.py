@@ -42,31 +42,37 @@ def model_complexity(model, input_shape=None):
         ValueError: if the input's height or width is unknown and `input_shape` is not given, and for layers with
             weights that there is no rule for.
     """
-    functional = keras.Model(model.inputs, model.outputs)
     shape = tuple(input_shape or model.inputs[0].shape[1:])
     if len(model.inputs) != 1 or None in shape:
         raise ValueError(
             "FLOPs are counted for models of one input of a known shape: pass `input_shape=(height, width, channels)`. "
             f"Received: input_shape={input_shape}, model inputs of shapes {[tensor.shape for tensor in model.inputs]}"
         )
+    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return ModelComplexity(parameters=parameters, flops=_model_flops(model, shape))
+
+
+def _model_flops(model, input_shape):
+    """FLOPs of a model for one input of a shape: those of every call of a layer in it."""
     flops = 0
 
-    def count(layer, *args, **kwargs):
+    def call_and_count(layer, *args, **kwargs):
         nonlocal flops
         outputs = layer(*args, **kwargs)
-        flops += _layer_flops(layer, args, outputs)
+        if isinstance(layer, keras.Model):
+            flops += _model_flops(layer, args[0].shape[1:])
+        else:
+            flops += _layer_flops(layer, args, outputs)
         return outputs
 
     # Cloning calls every layer once more, on the shapes that are asked for, wherever in the model it stands.
-    keras.models.clone_model(functional, [keras.Input(shape)], call_function=count, recursive=True)
-    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return ModelComplexity(parameters=parameters, flops=flops)
+    functional = keras.Model(model.inputs, model.outputs)
+    keras.models.clone_model(functional, [keras.Input(input_shape)], call_function=call_and_count)
+    return flops
 
 
 def _layer_flops(layer, args, outputs):
     """FLOPs of one call of a layer for one image."""
-    if isinstance(layer, (keras.Model, layers.InputLayer)):
-        return 0  # the layers inside are counted one by one
     if isinstance(layer, AttentionAugmentedConv2D):
         return _augmented_convolution_flops(layer, args[0].shape, outputs.shape)
     if isinstance(layer, SelfAttention2D):

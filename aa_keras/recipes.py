@@ -21,9 +21,9 @@ def default_config():
     A recipe, a file with a function `get_config`, changes what it needs to and adds the arguments of its builder.
     """
     config = ml_collections.ConfigDict()
-    config.name = ml_collections.config_dict.required_placeholder(str)  # also of the folder in runs/
+    config.name = ml_collections.config_dict.placeholder(str)  # also of the folder in runs/
 
-    config.dataset = ml_collections.config_dict.required_placeholder(str)  # "digits", "image_folder", a name in TFDS
+    config.dataset = ml_collections.config_dict.placeholder(str)  # "digits", "image_folder", a name in TFDS
     config.data_dir = ml_collections.config_dict.placeholder(str)  # of TFDS, or the image folder
     config.data_dir = os.environ.get("AA_KERAS_DATA") or None
     config.validation_examples = 0  # held out of the training images
@@ -35,16 +35,16 @@ def default_config():
     config.horizontal_flip = False
     config.crop_padding = 0  # pixels by which to shift training images at most
 
-    config.builder = ml_collections.config_dict.required_placeholder(str)  # one of aa_keras.applications.__all__
+    config.builder = ml_collections.config_dict.placeholder(str)  # one of aa_keras.applications.__all__
     config.builder_arguments = ml_collections.ConfigDict()
     config.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.jit_compile = False  # XLA; always on with JAX
 
     config.seed = 0
-    config.epochs = ml_collections.config_dict.required_placeholder(int)
+    config.epochs = ml_collections.config_dict.placeholder(int)
     config.steps_per_epoch = ml_collections.config_dict.placeholder(int)  # unset: all training images
-    config.batch_size = ml_collections.config_dict.required_placeholder(int)
-    config.learning_rate_per_256 = ml_collections.config_dict.required_placeholder(float)  # times batch_size / 256
+    config.batch_size = ml_collections.config_dict.placeholder(int)
+    config.learning_rate_per_256 = ml_collections.config_dict.placeholder(float)  # times batch_size / 256
     config.warmup_fraction = 0.05  # of all steps, linear
     config.decay_epochs = ()  # where the learning rate is divided by 10; empty for a cosine to zero
     config.momentum = 0.9

@@ -85,14 +85,14 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
 
 
 def _config_of_run(workdir):
+    path = pathlib.Path(workdir) / "config.json"
+    content = read_json(path) if path.is_file() else None
     if not is_run(workdir):
-        raise UserError(
-            f"There is no run in {os.fspath(workdir)!r}: train.py makes one, and --config can name a recipe"
-        )
+        raise UserError(f"There is no run in {os.fspath(workdir)!r}: it has no config.json that train.py wrote")
     config = default_config()
     try:
         with config.ignore_type():  # JSON has no tuples
-            config.update(read_json(pathlib.Path(workdir) / "config.json"))
+            config.update(content)
     except (KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {reason}") from None

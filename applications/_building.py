@@ -30,9 +30,10 @@ class AttentionOptions:
     def check(self, number_of_stages):
         """Raises ValueError unless the stages are ones of the network's."""
         valid = range(1, number_of_stages + 1)
-        if not isinstance(self.stages, (tuple, list)) or not all(stage in valid for stage in self.stages):
+        is_tuple = isinstance(self.stages, (tuple, list))
+        if not is_tuple or not all(stage in valid for stage in self.stages) or len(set(self.stages)) < len(self.stages):
             raise ValueError(
-                f"`attention_stages` must be a tuple of stages from 1 to {number_of_stages}, empty for no attention. "
+                f"`attention_stages` must be a tuple of distinct stages from 1 to {number_of_stages}, or (). "
                 f"Received: attention_stages={self.stages!r}"
             )
 
@@ -179,7 +180,8 @@ def classification_model(image, features, include_top, weights, pooling, classes
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
     elif pooling == "max":
         outputs = layers.GlobalMaxPooling2D(name="max_pool")(features)
-    model = PyramidModel(keras.utils.get_source_inputs(image), outputs, name=name)
+    sources = keras.utils.get_source_inputs(image)
+    model = PyramidModel(sources[0] if len(sources) == 1 else sources, outputs, name=name)
     if weights is not None:
         load_weights(model, weights, include_top)
     return model

@@ -24,7 +24,7 @@ def normalize(images, mean, std, data_format=None):
     data_format = data_format or keras.config.image_data_format()
     if data_format != "channels_last":
         raise ValueError(f'`data_format` must be "channels_last". Received: data_format={data_format!r}')
-    if not ops.is_tensor(images):
+    if not ops.is_tensor(images) and not keras.backend.is_keras_tensor(images):
         images = np.asarray(images)
     if images.shape[-1] != len(mean):
         raise ValueError(f"`x` must have {len(mean)} channels on its last axis. Received: x of shape {images.shape}")

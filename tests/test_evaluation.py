@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from aa_keras.errors import UserError
 from aa_keras.evaluation import evaluate, measure
 
 
@@ -69,13 +70,12 @@ def test_a_probability_of_zero_leaves_the_loss_finite():
     assert 80 < measured.loss < 110  # -log of the smallest normal float32 is 87
 
 
-def test_what_is_no_number_is_never_right():
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_an_error_rather_than_right(value):
     probabilities = random_probabilities(4, 10)
-    probabilities[:2] = np.nan
-    right = np.argmax(probabilities[2:], axis=1)
-    measured = measure(probabilities, np.array([0, 3, *right]))
-    assert (measured.top1, measured.top5) == (0.5, 0.5)
-    assert math.isnan(measured.loss)
+    probabilities[2, 3] = value
+    with pytest.raises(UserError, match="not all numbers"):
+        measure(probabilities, np.array([0, 3, 3, 1]))
 
 
 class Recorder:

@@ -17,7 +17,14 @@ from aa_keras.run_directory import (
     write_whole,
 )
 
-CONFIG = {"name": "run", "epochs": 4, "data_dir": "/data", "builder_arguments": {"depth": 10, "stages": [1, 2]}}
+CONFIG = {
+    "name": "run",
+    "dataset": "digits",
+    "builder": "AAWideResNet",
+    "epochs": 4,
+    "data_dir": "/data",
+    "builder_arguments": {"depth": 10, "stages": [1, 2]},
+}
 
 
 def changed(**fields):
@@ -162,3 +169,26 @@ def test_what_json_cannot_hold_leaves_the_file_as_it_was(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "result.json", {"top1": object()})
     assert read_json(tmp_path / "result.json") == {"top1": 0.5}
+
+
+@pytest.mark.parametrize("content", ['{"hidden_size": 3}', "[1, 2]", "no JSON", b"\xff\xfe"])
+def test_a_foreign_folder_with_a_config_of_its_own_is_refused_and_kept(tmp_path, content):
+    content = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / "config.json").write_bytes(content)
+    (tmp_path / "labels.txt").write_text("mine")
+    with pytest.raises(UserError, match="new or empty folder"):
+        RunDirectory(tmp_path).check(CONFIG, overwrite=True)
+    assert (tmp_path / "config.json").read_bytes() == content
+
+
+def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
+    run = RunDirectory(tmp_path)
+    for name in ("config.json.partial", "model.partial.keras"):
+        (tmp_path / name).write_text("half")
+    run.check(CONFIG, overwrite=False)
+    run.start(CONFIG, overwrite=True)
+    assert listing(run) == ["config.json"]
+
+
+def test_overwriting_removes_last_what_tells_that_a_folder_is_a_runs():
+    assert CONTENTS[-1] == "config.json"

@@ -44,21 +44,20 @@ class Preprocessing:
 
     def for_training(self, image, seed):
         """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it."""
+        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         if self.image_size is not None:
-            crop_seed = tf.random.split(seed, 2)[1]
             image = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
-        return self._augment(image, seed)
+        return self._augment(image, flip_seed, crop_seed)
 
     def for_training_from_jpeg(self, encoded, seed):
-        """Returns the same, but for the last bits, of an image still encoded, of which only a part is decoded."""
-        crop_seed = tf.random.split(seed, 2)[1]
-        image = decode_part_of_jpeg(
+        """Returns nearly the same for an image that is still encoded, of which only a part is decoded."""
+        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+        part = decode_part_of_jpeg(
             encoded, lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop), self.image_size
         )
-        return self._augment(image_ops.resize(image, self.image_size), seed)
+        return self._augment(image_ops.resize(part, self.image_size), flip_seed, crop_seed)
 
-    def _augment(self, image, seed):
-        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+    def _augment(self, image, flip_seed, crop_seed):
         image = image_ops.normalize(image, self.mean, self.std)
         if self.horizontal_flip:
             image = image_ops.random_horizontal_flip(image, flip_seed)
@@ -124,35 +123,33 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files):
     def skip(name, reason):
         corrupt_files.skip(name, reason, len(examples))
 
-    def carefully(key, name, content, label):
-        image, is_whole = examples.decode(name, content, skip)
-        return preprocessing.for_training(image, key), label, is_whole
-
-    def quickly(key, name, content, label):
-        encoded = examples.read(content)
-        return tf.cond(
-            is_whole_jpeg(encoded),
-            lambda: (preprocessing.for_training_from_jpeg(encoded, key), label, True),
-            lambda: carefully(key, name, content, label),
-        )
-
-    def decoded_group(*group):
-        records = tf.data.Dataset.from_tensor_slices(group)
-        size = tf.size(group[-1], tf.int64)
-        complete = records.map(quickly).ignore_errors().batch(size, drop_remainder=True)
-        attempts = complete.concatenate(records.map(carefully).batch(size, drop_remainder=True))
-        images, labels, are_whole = attempts.take(1).get_single_element()
-        return tf.cond(
-            tf.reduce_all(are_whole), lambda: (images, labels), lambda: (images[are_whole], labels[are_whole])
-        )
-
     def batches_of_epoch(order_key, augmentation_key):
-        def with_key(index, *record):
-            return tf.random.fold_in(augmentation_key, index), *record
+        def carefully(index, name, content, label):
+            image, is_whole = examples.decode(name, content, skip)
+            key = tf.random.fold_in(augmentation_key, index)
+            return preprocessing.for_training(image, key), label, is_whole
+
+        def quickly(index, name, content, label):
+            encoded = examples.read(content)
+            key = tf.random.fold_in(augmentation_key, index)
+            return tf.cond(
+                is_whole_jpeg(encoded),
+                lambda: (preprocessing.for_training_from_jpeg(encoded, key), label, True),
+                lambda: carefully(index, name, content, label),
+            )
+
+        def decoded_group(*group):
+            records = tf.data.Dataset.from_tensor_slices(group)
+            size = tf.size(group[0], tf.int64)
+            complete = records.map(quickly).ignore_errors().batch(size, drop_remainder=True)
+            attempts = complete.concatenate(records.map(carefully).batch(size, drop_remainder=True))
+            images, labels, are_whole = attempts.take(1).get_single_element()
+            return tf.cond(
+                tf.reduce_all(are_whole), lambda: (images, labels), lambda: (images[are_whole], labels[are_whole])
+            )
 
         return (
             examples.records(order_key)
-            .map(with_key)
             .batch(_GROUP)
             .map(decoded_group, num_parallel_calls=tf.data.AUTOTUNE)
             .repeat()

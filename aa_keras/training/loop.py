@@ -23,7 +23,7 @@ from aa_keras.training.checkpoints import Checkpoints
 from aa_keras.training.optimization import compile_model
 
 
-def train_and_evaluate(config, workdir, overwrite=False):
+def train_and_evaluate(config, workdir=None, overwrite=False):
     """Trains a model as a recipe says, evaluates it once on the test images, and writes a run directory.
 
     Started again with the same config, an interrupted run goes on from its last finished epoch, and a finished one
@@ -31,7 +31,7 @@ def train_and_evaluate(config, workdir, overwrite=False):
 
     Args:
         config: recipe, an `ml_collections.ConfigDict` from `aa_keras.recipes.default_config`.
-        workdir: the run directory.
+        workdir: the run directory; None takes runs/ and the name of the recipe.
         overwrite: whether another run in that directory may be replaced.
 
     Returns:
@@ -42,7 +42,7 @@ def train_and_evaluate(config, workdir, overwrite=False):
         Terminated: if SIGTERM came while the model was trained; nothing but the epoch under way is lost.
     """
     check_config(config)
-    run = RunDirectory(workdir)
+    run = RunDirectory(workdir or pathlib.Path("runs") / config.name)
     as_dictionary = config_as_dictionary(config)
     run.check(as_dictionary, overwrite)
     if (run / "result.json").exists() and not overwrite:

@@ -42,7 +42,12 @@ def test_a_gradient_reaches_every_weight(model):
     assert without == []
 
 
-def test_a_keras_file_gives_the_same_network(model, tmp_path):
+@pytest.mark.parametrize(
+    "builder",
+    [pytest.param(name, marks=pytest.mark.slow if "28_10" in name else ()) for name in applications.__all__],
+    indirect=True,
+)
+def test_a_keras_file_gives_the_same_network(builder, model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for before, after in zip(model.weights, loaded.weights, strict=True):

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from aa_keras.errors import UserError
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
 
 
@@ -148,12 +147,15 @@ def test_a_damaged_one_is_told_and_the_one_before_taken(checkpoints, capsys, dam
     assert checkpoints.restore(compiled_model()).epochs == 2
 
 
-def test_nothing_but_damaged_ones_is_an_error(checkpoints):
+@pytest.mark.parametrize("name", ["model.weights.h5", "state.json"])
+def test_with_nothing_but_damaged_ones_a_run_begins_anew_and_says_so(checkpoints, capsys, name):
     saved_epochs(checkpoints, 2)
     for folder in checkpoints.folder.iterdir():
-        (folder / "model.weights.h5").write_text("damaged")
-    with pytest.raises(UserError, match=r"All checkpoints in .*damaged \(epoch_0002, epoch_0001\).*--overwrite"):
-        checkpoints.restore(compiled_model())
+        (folder / name).write_bytes(b"\xff\xfedamaged")
+    assert checkpoints.restore(compiled_model()).epochs == 0
+    told = capsys.readouterr().out
+    assert "epoch_0001 is damaged" in told
+    assert "epoch_0002 is damaged" in told
 
 
 def test_the_best_weights_are_carried_over_until_there_are_better_ones(checkpoints):

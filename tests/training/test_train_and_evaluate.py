@@ -45,7 +45,7 @@ def test_the_folder_holds_everything_that_a_run_writes(finished):
     assert {path.parent.name for path in (workdir / "tensorboard").rglob("events*")} == {"train", "validation"}
     assert (workdir / "labels.txt").read_text() == "".join(f"{digit}\n" for digit in range(10))
     config = json.loads((workdir / "config.json").read_text())
-    assert (config["seed"], config["builder_arguments"]["attention_stages"]) == (5, [2, 3])
+    assert (config["seed"], config["builder_arguments"]["attention_stages"]) == (5, [3])
 
 
 def test_the_result_says_what_was_measured(finished):

@@ -8,6 +8,6 @@ def tiny_config(**fields):
     config = default_config()
     config.update(name="tiny", dataset="digits", crop_padding=1, builder="AAWideResNet", seed=5, epochs=2)
     config.update(steps_per_epoch=3, batch_size=50, learning_rate_per_256=0.5, weight_decay=1e-3, export=True)
-    config.update(builder_arguments={"depth": 10, "width": 1, "num_heads": 2, "attention_stages": (2, 3)})
+    config.update(builder_arguments={"depth": 10, "width": 1, "num_heads": 2, "attention_stages": (3,)})
     config.update(fields)
     return config
