@@ -59,9 +59,10 @@ class RunDirectory:
             if not overwrite:
                 self._check_same(config)
         elif foreign:
+            known = ", whose config.json is not one that train.py wrote" if "config.json" in foreign else ""
             raise UserError(
                 "--workdir must be a new or empty folder, or one with a run in it. "
-                f"Received: --workdir={self.path}, which holds {', '.join(foreign[:3])}"
+                f"Received: --workdir={self.path}, which holds {', '.join(foreign[:3])}{known}"
             )
 
     def _check_same(self, config):

@@ -134,11 +134,11 @@ def test_a_file_is_refused(tmp_path, overwrite):
         RunDirectory(tmp_path / "file").check(CONFIG, overwrite)
 
 
-def test_a_damaged_config_is_named(run):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_damaged_config_is_named_and_nothing_is_overwritten(run, overwrite):
     (run / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json is not a JSON file"):
-        run.check(CONFIG, overwrite=False)
-    run.check(CONFIG, overwrite=True)
+    with pytest.raises(UserError, match=r"config\.json is not one that train\.py wrote"):
+        run.check(CONFIG, overwrite)
 
 
 def test_configs_are_compared_as_json_makes_them():
