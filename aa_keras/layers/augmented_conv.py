@@ -115,7 +115,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         self.filters = _arguments.positive_integer("filters", filters)
         self.kernel_size = _arguments.integer_pair("kernel_size", kernel_size)
         self.strides = _arguments.integer_pair("strides", strides)
-        self.padding = _arguments.one_of("padding", str(padding).lower(), ("same",))
+        self.padding = _arguments.one_of("padding", padding.lower() if isinstance(padding, str) else padding, ("same",))
         self.dilation_rate = _arguments.integer_pair("dilation_rate", dilation_rate)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
