@@ -12,7 +12,7 @@ from aa_keras.applications import AAWideResNet
 from aa_keras.data import Preprocessing
 from aa_keras.export import export_saved_model
 
-PREPROCESSING = Preprocessing(mean=(130.0, 120.0, 5.0), std=(70.0, 60.0, 1.0), horizontal_flip=True, crop_padding=4)
+PREPROCESSING = Preprocessing(mean=(130.0, 120.0, 5.0), std=(70.0, 60.0, 110.0), horizontal_flip=True, crop_padding=4)
 NAMES = ("apple", "maple tree", "Ölbaum", "worm")
 
 SERVER = """
@@ -37,8 +37,8 @@ np.savez(folder + "/served.npz", **results)
 @pytest.fixture(scope="module")
 def model():
     model = AAWideResNet(10, 1, input_shape=(8, 6, 3), classes=len(NAMES))
-    generator = np.random.default_rng(0)
-    model.set_weights([generator.uniform(0.01, 0.2, size=weight.shape) for weight in model.weights])
+    noise = np.random.default_rng(0)
+    model.set_weights([weight + noise.normal(scale=0.02, size=weight.shape) for weight in model.get_weights()])
     return model
 
 
@@ -52,10 +52,11 @@ def test_a_process_with_tensorflow_alone_serves_it(model, tmp_path):
     subprocess.run([sys.executable, "-c", SERVER, tmp_path], check=True, cwd=tmp_path)
     with np.load(tmp_path / "served.npz") as served:
         for batch, count in (("one", 1), ("three", 3)):
-            normalised = (raw_images(count).astype("float32") - PREPROCESSING.mean) / PREPROCESSING.std
-            expected = model.predict(normalised, verbose=0)
-            assert expected.std() > 1e-3  # the images do make a difference
+            raw = raw_images(count).astype("float32")
+            expected = model.predict((raw - PREPROCESSING.mean) / PREPROCESSING.std, verbose=0)
             np.testing.assert_allclose(served[batch], expected, atol=1e-5, rtol=0)
+    assert np.ptp(expected, axis=0).max() > 0.05  # the images do make a difference
+    assert np.abs(model.predict(raw, verbose=0) - expected).max() > 0.05  # and so does preprocessing
 
 
 @pytest.fixture(scope="module")

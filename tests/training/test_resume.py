@@ -1,6 +1,7 @@
 """Runs that are interrupted and started again end as they would have without."""
 
 import csv
+import hashlib
 import json
 import shutil
 
@@ -10,6 +11,8 @@ import pytest
 from training_helpers import tiny_config
 
 from aa_keras.errors import UserError
+from aa_keras.recipes import dataset_from, model_from
+from aa_keras.run_directory import config_as_dictionary
 from aa_keras.training import callbacks, train_and_evaluate
 
 
@@ -72,3 +75,22 @@ def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(fini
     assert not list(workdir.glob("checkpoints/epoch_*"))
     assert not {path.name for path in workdir.iterdir()} - {"config.json", "checkpoints", "tensorboard"}
     assert json.loads((workdir / "config.json").read_text())["learning_rate_per_256"] == 1e30
+
+
+def test_the_best_network_is_that_of_its_checkpoint_and_not_the_last(finished, tmp_path):
+    """A run that was interrupted behind its last epoch, made such that its first epoch was the best."""
+    workdir, config = tmp_path / "run", tiny_config(export=False)
+    shutil.copytree(finished[0] / "checkpoints", workdir / "checkpoints")
+    (workdir / "config.json").write_text(json.dumps(config_as_dictionary(config)))
+    first, last = (workdir / "checkpoints" / name for name in ("epoch_0001", "epoch_0002"))
+    shutil.copyfile(first / "model.weights.h5", last / "best.weights.h5")
+    state = json.loads((last / "state.json").read_text())
+    state["checksums"]["best.weights.h5"] = hashlib.sha256((last / "best.weights.h5").read_bytes()).hexdigest()
+    (last / "state.json").write_text(json.dumps(state))
+
+    train_and_evaluate(config, workdir)
+    for name, checkpoint in (("best", first), ("model", last)):
+        network = model_from(config, dataset_from(config), None)
+        network.load_weights(checkpoint / "model.weights.h5")
+        for ours, theirs in zip(weights_of(workdir, name), network.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
