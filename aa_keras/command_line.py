@@ -1,5 +1,6 @@
 """What `train.py` and `evaluate.py` have in common: the flag of a recipe, and a user's mistakes told in one line."""
 
+import errno
 import logging as standard_logging
 import os
 import pathlib
@@ -57,6 +58,10 @@ def run(main, default_config=None):
             _fail(str(error), status=128 + signal.SIGTERM)
         except KeyboardInterrupt:
             _fail("interrupted", status=128 + signal.SIGINT)
+        except Exception as error:
+            if os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            _fail(f"{os.strerror(errno.ENOSPC)}: {_one_line(error)[:200]}")  # TensorFlow and HDF5 raise their own
 
     app.run(run_main, flags_parser=parse_flags)
 

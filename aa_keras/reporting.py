@@ -41,6 +41,11 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
         raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
     if saved_model is not None and config is None:
         workdir = pathlib.Path(saved_model).resolve().parent
+        if not is_run(workdir):
+            raise UserError(
+                "--saved_model must lie in its run directory, or --config be given too. "
+                f"Received: --saved_model={saved_model}, which has no config.json of train.py beside it"
+            )
     if workdir is not None and config is None:
         config = _config_of_run(workdir)
     elif workdir is not None:

@@ -1,11 +1,18 @@
 """The folder of a run: which config it belongs to, and what lies in it."""
 
+import contextlib
+import errno
 import json
 import os
 import pathlib
 import shutil
 
 from aa_keras.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # on Windows: no two processes are kept apart there
+    fcntl = None
 
 # What a run and its evaluation write. Nothing else in a folder is ever removed.
 CONTENTS = (
@@ -88,6 +95,29 @@ class RunDirectory:
         if not (self / "config.json").exists():
             write_json(self / "config.json", config)
 
+    @contextlib.contextmanager
+    def held(self):
+        """Keeps the folder to this process within the `with` block, or raises UserError if another one holds it."""
+        if fcntl is None:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which ends with the process, however it ends
+        except BlockingIOError:
+            raise UserError(
+                f"--workdir={self.path} is in use by another process: wait for its end, or choose another folder"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
 
 def is_run(path):
     """Whether a folder holds a run: a config.json with what every recipe has."""
@@ -120,6 +150,24 @@ def read_json(path):
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except ValueError as error:  # of JSON or of the encoding
         raise UserError(f"{path} is not a JSON file ({error})") from None
+
+
+def require_space(folder, size):
+    """Raises OSError, as writing does, unless `size` bytes can be written in a folder.
+
+    For libraries that do not raise it: HDF5 prints a page and crashes when the disk is full.
+    """
+    reserved = pathlib.Path(folder) / f"reserved{PARTIAL}"
+    try:
+        with reserved.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):  # which minds quotas
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(folder).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno), str(folder)) from None
+    finally:
+        reserved.unlink(missing_ok=True)
 
 
 def write_json(path, content):

@@ -61,6 +61,10 @@ def get_config():
     return config
 """
 
+FOLDER_RECIPE = "train.py --config=configs/image_folder.py --config.image_size=32 --config.batch_size=2"
+
+JPEG = b"\xff\xd8\xff\xe0 never decoded"
+
 # What the one line must say of each command, {folder} being the one that the programs are called from.
 MISTAKES = {
     "train.py --epochs=3": ["Unknown", "epochs"],
@@ -80,6 +84,31 @@ MISTAKES = {
     "train.py --workdir={folder}": ["--workdir", "new or empty folder"],
     "train.py --workdir=/proc/none": ["/proc/none"],
     "train.py --config=recipe.py configs/cifar100_aa_wide_resnet16_2.py": ["configs/cifar100_aa_wide_resnet16_2.py"],
+    "train.py --config.name=a/b": ["config.name", "a/b"],
+    "train.py --config.precision=float8": ["config.precision", "float8", "mixed_bfloat16"],
+    "train.py --config.batch_size=2000": ["config.batch_size", "1257", "2000"],
+    "train.py --config.validation_examples=10": ["config.validation_examples", "10", "digits"],
+    "train.py --config.learning_rate_per_256=-1": ["config.learning_rate_per_256", "-1"],
+    "train.py --config.warmup_fraction=1": ["config.warmup_fraction", "below 1"],
+    "train.py --config.decay_epochs=(3,2)": ["config.decay_epochs", "ascending"],
+    "train.py --config.builder_arguments.num_heads=64": ["num_heads", "64", "filters"],
+    "train.py --config.builder_arguments.width=0": ["width", "0", "positive"],
+    "train.py --config.builder_arguments.pooling=avg": ["config.builder_arguments.pooling"],
+    "train.py --config.dataset=cifar1000": ["config.dataset", "cifar1000", "image_folder"],
+    "train.py --config.dataset=imagenet2012 --config.image_size=64 --config.data_dir={folder}/empty": [
+        "ILSVRC2012_img_train.tar",
+        "ILSVRC2012_img_val.tar",
+    ],
+    f"{FOLDER_RECIPE}": ["config.data_dir", "None"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/nowhere": ["config.data_dir", "nowhere"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/empty": ["empty", "two classes"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/one_class": ["one_class", "only that of 'cat'"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/no_images": ["no_images/dog", "no images"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few": ["few", "config.test_fraction"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/stranger": ["stranger/validation/fox", "no training images"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few --config.test_split=holdout": ["config.test_split", "holdout"],
+    "evaluate.py --weights={folder}/recipe.py --config=recipe.py": ["recipe.py", "weights"],
+    "evaluate.py --saved_model={folder}/empty": ["--saved_model", "empty"],
     "evaluate.py": ["--workdir", "--weights", "--saved_model"],
     "evaluate.py --workdir={folder}/empty": ["empty", "no config.json"],
     "evaluate.py --workdir={folder}/missing": ["missing"],
@@ -97,6 +126,14 @@ def folder(tmp_path_factory):
     (folder / "recipe.py").write_text(RECIPE)
     (folder / "nameless.py").write_text(RECIPE.replace('config.name = "mine"', ""))
     (folder / "empty").mkdir()
+    for path in (
+        "one_class/cat/1.jpg",
+        *("no_images/cat/1.jpg", "no_images/dog/notes.txt"),
+        *("few/cat/1.jpg", "few/dog/1.jpg"),
+        *("stranger/train/cat/1.jpg", "stranger/train/dog/1.jpg", "stranger/validation/fox/1.jpg"),
+    ):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(JPEG)
     return folder
 
 
@@ -138,7 +175,7 @@ def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
 
 def test_mistakes_leave_nothing_behind(outcomes, folder):
     left = {path.name for path in folder.iterdir()} - {"__pycache__"}
-    assert left == {"empty", "nameless.py", "recipe.py"}
+    assert left == {"empty", "few", "nameless.py", "no_images", "one_class", "recipe.py", "stranger"}
     assert list((folder / "empty").iterdir()) == []
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 
 import ml_collections
 import pytest
@@ -13,6 +15,7 @@ from aa_keras.run_directory import (
     config_as_dictionary,
     flattened,
     read_json,
+    require_space,
     write_json,
     write_whole,
 )
@@ -192,3 +195,25 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
 
 def test_overwriting_removes_last_what_tells_that_a_folder_is_a_runs():
     assert CONTENTS[-1] == "config.json"
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path):
+    run = RunDirectory(tmp_path)
+    in_use = pytest.raises(UserError, match=f"--workdir={tmp_path} is in use by another process")
+    with run.held(), in_use, run.held():
+        pytest.fail("the folder was held twice")
+    with run.held():  # it is free again
+        pass
+
+
+def test_space_is_required_as_writing_would_require_it(tmp_path):
+    """A file size limit stands in for a full disk: both end in an error of the operating system when a file grows."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        require_space(tmp_path, 1000)
+        with pytest.raises(OSError, match=re.escape(str(tmp_path))):
+            require_space(tmp_path, 1001)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())

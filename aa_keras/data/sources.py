@@ -91,10 +91,11 @@ def load_dataset(
         UserError: if there is no such data set, folder or split, or it does not consist of labelled images.
     """
     if name == "digits":
-        if image_size is not None or test_split not in (None, "test"):
+        if image_size is not None or test_split not in (None, "test") or validation_examples:
             raise UserError(
-                "config.image_size and config.test_split must be unset for dataset='digits', of 8x8 pixels and with a "
-                f"split of its own. Received: image_size={image_size}, test_split={test_split!r}"
+                "config.image_size and config.test_split must be unset and config.validation_examples 0 for "
+                "dataset='digits', of 8x8 pixels and with a split of its own. Received: "
+                f"image_size={image_size}, test_split={test_split!r}, validation_examples={validation_examples}"
             )
         return _digits()
     if image_size is not None and image_size < 1:

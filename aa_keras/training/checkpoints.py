@@ -2,11 +2,12 @@
 
 import dataclasses
 import hashlib
+import math
 import os
 import pathlib
 import shutil
 
-from aa_keras.run_directory import read_json, write_json
+from aa_keras.run_directory import read_json, require_space, write_json
 
 WEIGHTS = "model.weights.h5"
 BEST_WEIGHTS = "best.weights.h5"
@@ -50,6 +51,7 @@ class Checkpoints:
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
+        require_space(partial, _bytes_of(model))
         model.save_weights(partial / WEIGHTS)
         if is_best:
             shutil.copyfile(partial / WEIGHTS, partial / BEST_WEIGHTS)
@@ -101,6 +103,12 @@ def _whole_state(folder):
         return TrainingState(**state) if whole else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _bytes_of(model):
+    """About how large the file of a compiled model's weights is, rather more than less."""
+    numbers = sum(math.prod(variable.shape) for variable in [*model.weights, *model.optimizer.variables])
+    return 2**20 + 5 * numbers  # of 4 bytes each
 
 
 def _checksum(path):

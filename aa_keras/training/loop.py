@@ -51,15 +51,22 @@ def train_and_evaluate(config, workdir=None, overwrite=False):
         return result
 
     dataset = dataset_from(config)
-    preprocessing = preprocessing_from(config, dataset)
     steps_per_epoch = _steps_per_epoch(config, dataset)
     keras.utils.set_random_seed(config.seed)
     model = model_from(config, dataset, classifier_activation=None)
     compile_model(model, config, steps_per_epoch * config.epochs)
-    complexity = model_complexity(model)
 
-    run.start(as_dictionary, overwrite)
+    run.path.mkdir(parents=True, exist_ok=True)
+    with run.held():
+        run.start(as_dictionary, overwrite)
+        return _train_and_evaluate(config, dataset, model, steps_per_epoch, run)
+
+
+def _train_and_evaluate(config, dataset, model, steps_per_epoch, run):
+    """Does what `train_and_evaluate` says, in a run directory that is ready."""
+    complexity = model_complexity(model)
     print(_headline(config, dataset, complexity))
+    preprocessing = preprocessing_from(config, dataset)
     checkpoints = Checkpoints(run / "checkpoints")
     state = checkpoints.restore(model)
     if state.epochs:

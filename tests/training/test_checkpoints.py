@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import resource
 
 import keras
 import numpy as np
@@ -179,3 +180,20 @@ def test_where_nothing_was_validated_there_are_no_best_weights(checkpoints):
     assert {path.name for path in (checkpoints.folder / "epoch_0002").iterdir()} == {"model.weights.h5", "state.json"}
     content = json.loads((checkpoints.folder / "epoch_0002" / "state.json").read_text())
     assert content["history"] == state_of(2).history
+
+
+def test_a_full_disk_is_an_error_of_the_operating_system_and_costs_no_checkpoint(checkpoints):
+    """HDF5 would crash. A file size limit stands in for the disk's."""
+    model, (was,) = saved_epochs(checkpoints, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="partial"):
+            checkpoints.save(model, state_of(2), is_best=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resumed = compiled_model()
+    assert checkpoints.restore(resumed).epochs == 1
+    assert differences(everything(resumed), was) == []
+    checkpoints.save(model, state_of(2), is_best=False)
+    assert names(checkpoints) == ["epoch_0001", "epoch_0002"]
