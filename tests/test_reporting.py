@@ -86,7 +86,7 @@ def test_a_folder_that_is_no_saved_model(tmp_path):
     fails("--saved_model must be the folder of a SavedModel", config=digits_config(), saved_model=tmp_path)
     fails("--saved_model must be .*missing", config=digits_config(), saved_model=str(tmp_path / "missing"))
     # Without a recipe it must lie in the folder of a run.
-    fails("There is no run in ", saved_model=tmp_path / "saved_model")
+    fails("--saved_model must lie in its run directory", saved_model=tmp_path / "saved_model")
 
 
 @pytest.mark.parametrize("classes", [7, 11])

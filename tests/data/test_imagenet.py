@@ -194,7 +194,7 @@ def test_arguments_that_cannot_be(folder):
 
 def test_the_digits_are_not_resized():
     with pytest.raises(
-        UserError, match=r"config\.image_size and config\.test_split must be unset for dataset='digits'"
+        UserError, match=r"config\.image_size and config\.test_split must be unset and .* 0 for dataset='digits'"
     ):
         load_dataset("digits", image_size=32)
 
