@@ -11,6 +11,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from aa_keras import attention_kernels
+
+IMPLEMENTATIONS = ("auto", "dense", "blockwise", "fused")
+# Of the float32 logits of one image: beyond it, memory is soon what limits a batch.
+LARGEST_DENSE_BYTES = 2**25
+
 
 def split_heads(inputs, num_heads):
     """Brings heads in front of space: (B, H, W, heads * dim) to (B, heads, H, W, dim)."""
@@ -91,15 +97,16 @@ def relative_logits(queries, relative_height, relative_width):
     return height_logits, width_logits
 
 
-def attention_2d(queries, keys, values, relative_height=None, relative_width=None):
+def attention_2d(
+    queries, keys, values, relative_height=None, relative_width=None, implementation="auto", return_scores=False
+):
     """Self-attention of every position of a map to every other one.
 
     The logit for the query i at (y, x) and the key j at (y', x') is, with q scaled by key_dim ** -0.5,
 
         q_i . k_j + q_i . r_height[y' - y] + q_i . r_width[x' - x]
 
-    (equation 4 of the paper). Logits and softmax are formed in float32 whatever the inputs' precision, since float16
-    logits overflow before a softmax sees them.
+    (equation 4 of the paper).
 
     Args:
         queries: tensor of shape (B, heads, H, W, key_dim), not yet scaled.
@@ -108,37 +115,124 @@ def attention_2d(queries, keys, values, relative_height=None, relative_width=Non
         relative_height: tensor of shape (H, H, key_dim) from `relative_embeddings`, or None for attention without
             relative positions.
         relative_width: tensor of shape (W, W, key_dim), or None, like `relative_height`.
+        implementation: one of `IMPLEMENTATIONS`; none changes the result beyond rounding. "dense" holds all
+            (HW, HW) logits; "blockwise" those of some queries at a time, which it forms anew in the backward pass;
+            "fused" none, in a kernel of the backend's. "auto" is what `choose_implementation` returns.
+        return_scores: boolean, whether to return the attention probabilities too, which takes a dense computation.
 
     Returns:
-        A pair: the outputs, of shape (B, heads, H, W, value_dim) and the values' type, and the attention
-        probabilities, of shape (B, heads, HW, HW) and at least float32, rows being queries.
+        The outputs, of shape (B, heads, H, W, value_dim) and the values' type; with `return_scores` a pair of them and
+        the attention probabilities, of shape (B, heads, HW, HW) and at least float32, rows being queries.
+
+    Raises:
+        ValueError: if `implementation` is "fused" and the backend has no such kernel for this attention.
     """
     _, num_heads, height, width, key_dim = ops.shape(queries)
     value_dim = values.shape[-1]
-    positions = height * width
+    queries = attention_kernels.at_least_float32(queries) * key_dim**-0.5
+    relative = () if relative_height is None else (relative_height, relative_width)
+    if relative:
+        relative = relative_logits(queries, *map(attention_kernels.at_least_float32, relative))
 
-    queries = _at_least_float32(queries) * key_dim**-0.5
-    flat_queries = ops.reshape(queries, (-1, num_heads, positions, key_dim))
-    flat_keys = ops.reshape(_at_least_float32(keys), (-1, num_heads, positions, key_dim))
-    logits = ops.matmul(flat_queries, ops.transpose(flat_keys, (0, 1, 3, 2)))
-    if relative_height is not None:
-        height_logits, width_logits = relative_logits(
-            queries, _at_least_float32(relative_height), _at_least_float32(relative_width)
-        )
-        # Broadcast over the key's other axis; never tiled out to (HW, HW) one by one.
-        logits = ops.reshape(logits, (-1, num_heads, height, width, height, width))
-        logits = logits + height_logits[..., :, None] + width_logits[..., None, :]
-        logits = ops.reshape(logits, (-1, num_heads, positions, positions))
+    def flat(tensor):
+        return ops.reshape(tensor, (-1, num_heads, height * width, ops.shape(tensor)[-1]))
 
-    probabilities = ops.softmax(logits, axis=-1)
-    flat_values = ops.reshape(values, (-1, num_heads, positions, value_dim))
-    outputs = ops.matmul(ops.cast(probabilities, values.dtype), flat_values)
-    return ops.reshape(outputs, (-1, num_heads, height, width, value_dim)), probabilities
+    inputs = flat(queries), flat(keys), flat(values), tuple(map(flat, relative))
+    if return_scores:
+        outputs, scores = attention_kernels.dense(*inputs)
+        return ops.reshape(outputs, (-1, num_heads, height, width, value_dim)), scores
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    form = num_heads, height, width, key_dim, value_dim, bool(relative), dtype
+    outputs = _attend(implementation, inputs, form)
+    return ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
 
 
-def _at_least_float32(inputs):
-    half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
-    return ops.cast(inputs, "float32") if half else inputs
+def choose_implementation(num_heads, height, width, key_dim, value_dim, relative, dtype):
+    """Returns what "auto" stands for.
+
+    - "fused" where the backend has a kernel on its default device for such heads: on PyTorch, and for half precision on
+      GPUs and TPUs with JAX;
+    - "dense" where the float32 logits of one image, num_heads * (height * width) ** 2 of them, take no more than
+      `LARGEST_DENSE_BYTES`: up to 32x32 positions with 8 heads;
+    - "blockwise" beyond that, and where the height or width is known only when a graph runs.
+
+    Args:
+        num_heads: number of heads.
+        height: positions along the vertical axis, an integer or a tensor.
+        width: positions along the horizontal axis, an integer or a tensor.
+        key_dim: channels of a key in each head.
+        value_dim: channels of a value in each head.
+        relative: whether there are relative positions.
+        dtype: name of the compute type.
+    """
+    if _fused_obstacle(height, width, key_dim, value_dim, relative, dtype) is None:
+        return "fused"
+    small = _is_known(height, width) and 4 * num_heads * (height * width) ** 2 <= LARGEST_DENSE_BYTES
+    return "dense" if small else "blockwise"
+
+
+def _fused_obstacle(height, width, key_dim, value_dim, relative, dtype):
+    """Returns why no fused kernel computes such an attention, or None if one does."""
+    if not _is_known(height, width):
+        return "the height or width of the map is known only when the graph runs"
+    # A kernel sees keys with their position, and values as long as them.
+    head = max(key_dim + (height + width if relative else 0), value_dim)
+    return attention_kernels.fused_obstacle(dtype, head)
+
+
+def _is_known(height, width):
+    return isinstance(height, int) and isinstance(width, int)
+
+
+def _attend(implementation, inputs, form):
+    """Computes attention of flattened `inputs`, of a `form` as `choose_implementation` takes it, in one of the ways."""
+    chosen = choose_implementation(*form) if implementation == "auto" else implementation
+    if chosen == "dense":
+        return attention_kernels.dense(*inputs)[0]
+    if chosen == "blockwise":
+        return attention_kernels.blockwise(*inputs)
+    if implementation == "auto":
+        return attention_kernels.fused(*inputs)
+    obstacle = _fused_obstacle(*form[1:])
+    if obstacle is None:
+        try:
+            return attention_kernels.fused(*inputs, must_be_flash=True)
+        except (ImportError, NotImplementedError, RuntimeError, ValueError) as error:
+            obstacle = str(error)
+    raise ValueError(
+        f'No fused kernel serves this attention: {obstacle}. "auto" takes one where there is one. '
+        "Received: implementation='fused'"
+    )
+
+
+def average_pool(inputs, strides):
+    """Average-pools maps by windows of 3x3 with padding "same", each an average over the pixels that there are.
+
+    `keras.ops.average_pool` is that on TensorFlow and JAX; on PyTorch it repeats the edge where the padding of the two
+    sides differs (Keras 3.15).
+
+    Args:
+        inputs: tensor of shape (B, H, W, channels).
+        strides: pair (vertical, horizontal) of integers.
+
+    Returns:
+        A tensor of shape (B, ceil(H / strides[0]), ceil(W / strides[1]), channels) and the same type.
+    """
+    _, height, width, _ = ops.shape(inputs)
+    padding = [_same_padding(length, stride) for length, stride in zip((height, width), strides, strict=True)]
+
+    def pooled(maps):
+        padded = ops.pad(maps, ((0, 0), *padding, (0, 0)))
+        return ops.average_pool(padded, 3, strides, padding="valid", data_format="channels_last")
+
+    return pooled(inputs) / pooled(ops.ones((1, height, width, 1), dtype=inputs.dtype))
+
+
+def _same_padding(length, stride):
+    """Pixels before and behind an axis, with which windows of 3 at every `stride` cover it."""
+    missing = (-(-length // stride) - 1) * stride + 3 - length
+    missing = max(missing, 0) if isinstance(length, int) else ops.maximum(missing, 0)
+    return missing // 2, missing - missing // 2
 
 
 def resize_bilinear(inputs, size):

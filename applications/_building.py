@@ -26,6 +26,7 @@ class AttentionOptions:
     position_encoding: str | None
     stages: tuple[int, ...]
     pooling: int
+    implementation: str = "auto"
 
     def check(self, number_of_stages):
         """Raises ValueError unless the stages are ones of the network's."""
@@ -51,6 +52,7 @@ class AttentionOptions:
             position_encoding=self.position_encoding,
             attention_pooling=self.pooling if stage == min(self.stages) else 1,
             max_size=max_size,
+            implementation=self.implementation,
             use_bias=False,
             kernel_initializer="he_normal",
             name=name,
@@ -81,6 +83,7 @@ _DOCUMENTATION = """
         position_encoding: "relative", "sinusoidal", "coordinates" or None.
         attention_stages: tuple of the stages, from 1 to {stages}, that are augmented.
         attention_pooling: stride of an average pooling before attention in the first of these stages.
+        implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
 
     Returns:
         A `keras.Model` of images that went through `preprocess_input`, with outputs of shape (batch, classes), or

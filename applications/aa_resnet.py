@@ -31,10 +31,11 @@ def AAResNet50(  # noqa: N802
     position_encoding="relative",
     attention_stages=(2, 3, 4),
     attention_pooling=2,
+    implementation="auto",
 ):
     """Builds the attention-augmented ResNet-50 of the paper's Table 2."""
     attention = building.AttentionOptions(
-        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling
+        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling, implementation
     )
     image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
     features = _resnet_features(image, (3, 4, 6, 3), attention)

@@ -31,10 +31,11 @@ def AAWideResNet28_10(  # noqa: N802
     position_encoding="relative",
     attention_stages=(1, 2, 3),
     attention_pooling=1,
+    implementation="auto",
 ):
     """Builds the attention-augmented Wide-ResNet-28-10 of the paper's Table 1."""
     attention = building.AttentionOptions(
-        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling
+        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling, implementation
     )
     image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
     features = _wide_resnet_features(image, 28, 10, shortcut, attention)
@@ -80,10 +81,11 @@ def AAWideResNet(  # noqa: N802
     position_encoding="relative",
     attention_stages=(1, 2, 3),
     attention_pooling=1,
+    implementation="auto",
 ):
     """Builds an attention-augmented Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
     attention = building.AttentionOptions(
-        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling
+        num_heads, key_ratio, value_ratio, position_encoding, attention_stages, attention_pooling, implementation
     )
     image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
     features = _wide_resnet_features(image, depth, width, shortcut, attention)

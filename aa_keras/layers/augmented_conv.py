@@ -43,6 +43,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             by this stride, and its output is resized back bilinearly: for maps too large to attend to in full.
         max_size: integer or pair (height, width) in pixels of this layer's input, the size that the tables of
             relative positions are made for. None takes the size that the layer is built with.
+        implementation: "auto", "dense", "blockwise" or "fused", as in `SelfAttention2D`.
         activation: activation of the concatenated output, or None.
         use_bias: boolean, whether the convolution and the attention's projections have biases.
         kernel_initializer: initializer of every kernel.
@@ -65,7 +66,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     Raises:
         ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
-            when the layer is built and there is no `max_size`.
+            when the layer is built and there is no `max_size`; when it is called, if there is no kernel for "fused".
 
     Example:
 
@@ -89,6 +90,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         position_encoding="relative",
         attention_pooling=1,
         max_size=None,
+        implementation="auto",
         activation=None,
         use_bias=True,
         kernel_initializer="glorot_uniform",
@@ -134,6 +136,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
         self.attention_pooling = _arguments.positive_integer("attention_pooling", attention_pooling)
         self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)
+        self.implementation = _arguments.one_of("implementation", implementation, attention.IMPLEMENTATIONS)
         self.activation = keras.activations.get(activation)
 
     @property
@@ -178,6 +181,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             self.value_depth // self.num_heads,
             position_encoding=self.position_encoding,
             max_size=self.max_size and self.attention_size(self.max_size),
+            implementation=self.implementation,
             name="self_attention",
             **self.child_arguments(),
         )
@@ -187,7 +191,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         attended = inputs
         for strides in (self.strides, (self.attention_pooling,) * 2):
             if max(strides) > 1:
-                attended = ops.average_pool(attended, 3, strides, padding="same", data_format=self.data_format)
+                attended = attention.average_pool(attended, strides)
         attended = self.self_attention(attended)
         if self.attention_pooling > 1:
             size = _strided(ops.shape(inputs)[1:3], self.strides)
@@ -216,6 +220,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             "position_encoding": self.position_encoding,
             "attention_pooling": self.attention_pooling,
             "max_size": self.max_size,
+            "implementation": self.implementation,
             "activation": keras.activations.serialize(self.activation),
         }
 

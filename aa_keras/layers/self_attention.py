@@ -30,6 +30,9 @@ class SelfAttention2D(ConvolutionalLayer):
             in [-1, 1] appended to the input; None: nothing.
         max_size: integer or pair (height, width) in pixels of the layer's input, the size that the tables of relative
             positions are made for. None takes the size that the layer is built with.
+        implementation: how attention is computed, which does not change the result: "dense", "blockwise", "fused", or
+            "auto" to choose by backend, device and memory, as `aa_keras.attention.choose_implementation` says. "fused"
+            raises where the backend has no kernel.
         data_format: "channels_last" or None.
         use_bias: boolean, whether the two convolutions have biases.
         kernel_initializer: initializer of the two kernels.
@@ -44,7 +47,8 @@ class SelfAttention2D(ConvolutionalLayer):
     Call arguments:
         inputs: tensor, a feature map of any height and width (see `RelativePositionEmbedding2D` for sizes other than
             the layer was built for).
-        return_attention_scores: boolean, whether to return the attention probabilities too.
+        return_attention_scores: boolean, whether to return the attention probabilities too; they are computed
+            densely whatever the implementation.
 
     Input shape:
         (batch, height, width, channels)
@@ -75,6 +79,7 @@ class SelfAttention2D(ConvolutionalLayer):
         value_dim=None,
         position_encoding="relative",
         max_size=None,
+        implementation="auto",
         data_format=None,
         use_bias=True,
         kernel_initializer="glorot_uniform",
@@ -103,6 +108,7 @@ class SelfAttention2D(ConvolutionalLayer):
         self.value_dim = self.key_dim if value_dim is None else _arguments.positive_integer("value_dim", value_dim)
         self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
         self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)
+        self.implementation = _arguments.one_of("implementation", implementation, attention.IMPLEMENTATIONS)
 
     def build(self, input_shape):
         input_shape = _arguments.feature_map_shape(self, input_shape)
@@ -142,7 +148,10 @@ class SelfAttention2D(ConvolutionalLayer):
         keys = attention.split_heads(projected[..., depth : 2 * depth], self.num_heads)
         values = attention.split_heads(projected[..., 2 * depth :], self.num_heads)
         relative = (None, None) if self.relative_embedding is None else self.relative_embedding(inputs)
-        outputs, scores = attention.attention_2d(queries, keys, values, *relative)
+        attended = attention.attention_2d(
+            queries, keys, values, *relative, self.implementation, return_scores=return_attention_scores
+        )
+        outputs, scores = attended if return_attention_scores else (attended, None)
         outputs = self.output_projection(attention.merge_heads(outputs))
         return (outputs, scores) if return_attention_scores else outputs
 
@@ -166,4 +175,5 @@ class SelfAttention2D(ConvolutionalLayer):
             "value_dim": self.value_dim,
             "position_encoding": self.position_encoding,
             "max_size": self.max_size,
+            "implementation": self.implementation,
         }

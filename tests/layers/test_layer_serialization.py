@@ -40,6 +40,7 @@ OF_THE_AUGMENTED_CONVOLUTION = {
     "min_key_dim": 2,
     "attention_pooling": 2,
     "max_size": (9, 8),
+    "implementation": "blockwise",
     "activation": "relu",
     **OF_CONVOLUTIONS,
 }
@@ -55,6 +56,7 @@ CASES = [
             "value_dim": 5,
             "position_encoding": "coordinates",
             "max_size": (6, 7),
+            "implementation": "dense",
             **OF_CONVOLUTIONS,
         },
     ),

@@ -80,7 +80,8 @@ def test_rows_of_the_attention_scores_are_distributions(position_encoding):
     assert scores.shape == (2, 3, 12, 12)
     assert scores.min() >= 0
     np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-5)
-    np.testing.assert_array_equal(outputs, to_numpy(layer(inputs)))
+    # PyTorch attends by another kernel where no scores are asked for.
+    np.testing.assert_allclose(outputs, to_numpy(layer(inputs)), atol=1e-5)
 
 
 def test_queries_are_rows_of_the_attention_scores():

@@ -1,0 +1,181 @@
+"""Ways of computing one and the same attention: dense, in blocks of queries, and by a backend's fused kernel.
+
+All take queries that are already scaled and flattened, of shape (B, heads, HW, key_dim) and at least float32, keys and
+values of the same form, and the logits of relative positions along each axis: a pair of tensors (B, heads, HW, H) and
+(B, heads, HW, W) from `aa_keras.attention.relative_logits`, or () for attention without relative positions. The logit
+of a query and the key in row y' and column x' is their product plus the query's logits for y' and for x'.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+# Of the float32 logits of one image that blocks of queries form at a time.
+BLOCK_BYTES = 2**23
+# Stock kernels want heads in multiples of this.
+HEAD_MULTIPLE = 8
+
+
+def at_least_float32(inputs):
+    """Returns a tensor of half precision as float32, and any other as it is."""
+    half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
+    return ops.cast(inputs, "float32") if half else inputs
+
+
+def dense(queries, keys, values, position_logits=()):
+    """Holds all (HW, HW) logits of an image at once: the fastest way while they fit into memory.
+
+    Logits and softmax are formed in float32 whatever the inputs' precision, since float16 logits overflow before a
+    softmax sees them.
+
+    Returns:
+        A pair: the outputs, of shape (B, heads, HW, value_dim) and the values' type, and the attention probabilities,
+        of shape (B, heads, HW, HW) and at least float32, rows being queries.
+    """
+    logits = ops.matmul(at_least_float32(queries), ops.transpose(at_least_float32(keys), (0, 1, 3, 2)))
+    if position_logits:
+        _, num_heads, number_of_queries, positions = ops.shape(logits)
+        rows, columns = (at_least_float32(axis_logits) for axis_logits in position_logits)
+        height, width = ops.shape(rows)[-1], ops.shape(columns)[-1]
+        # Broadcast over the key's other axis; never tiled out to (HW, HW) one by one.
+        logits = ops.reshape(logits, (-1, num_heads, number_of_queries, height, width))
+        logits = logits + rows[..., :, None] + columns[..., None, :]
+        logits = ops.reshape(logits, (-1, num_heads, number_of_queries, positions))
+    # Keras warns of the softmax of a single number.
+    probabilities = ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
+    return ops.matmul(ops.cast(probabilities, values.dtype), values), probabilities
+
+
+def blockwise(queries, keys, values, position_logits=()):
+    """Attends with some of the queries at a time, and forms their logits anew in the backward pass.
+
+    Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` an image.
+
+    Returns:
+        The outputs, of shape (B, heads, HW, value_dim).
+    """
+    _, num_heads, positions, _ = ops.shape(queries)
+    size = _queries_in_a_block(num_heads, positions)
+
+    @keras.remat  # within the loop: remat of unrolled blocks saves next to nothing on TensorFlow
+    def attend(keys, values, queries, *position_logits):
+        return dense(queries, keys, values, position_logits)[0]
+
+    blocks = [_cut(tensor, size) for tensor in (queries, *position_logits)]
+    outputs = ops.map(lambda block: attend(keys, values, *block), blocks)
+    outputs = ops.transpose(outputs, (1, 2, 0, 3, 4))
+    outputs = ops.reshape(outputs, (-1, num_heads, ops.shape(outputs)[2] * size, values.shape[-1]))
+    return outputs[:, :, :positions]
+
+
+def _queries_in_a_block(num_heads, positions):
+    """As many as bring a block's logits to `BLOCK_BYTES`: an integer, or a tensor where `positions` is one."""
+    fitting = BLOCK_BYTES // 4 // (num_heads * positions)
+    if isinstance(positions, int):
+        return max(1, min(fitting, positions))
+    return ops.maximum(1, ops.minimum(fitting, positions))
+
+
+def _cut(tensor, size):
+    """Cuts (B, heads, HW, dim) into blocks of queries (blocks, B, heads, size, dim), the last filled up with zeros."""
+    _, num_heads, positions, dim = ops.shape(tensor)
+    blocks = -(-positions // size)
+    tensor = ops.pad(tensor, ((0, 0), (0, 0), (0, blocks * size - positions), (0, 0)))
+    return ops.transpose(ops.reshape(tensor, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))
+
+
+def fused(queries, keys, values, position_logits=(), must_be_flash=False):
+    """Hands relative attention to a stock kernel, which never holds (HW, HW) numbers.
+
+    The logit is one product of longer vectors: [query, its logits for the rows, its logits for the columns] times [key,
+    one-hot row, one-hot column]. Heads are padded to a multiple of 8, and values to the length of keys, as kernels
+    want them.
+
+    Args:
+        must_be_flash: whether to fail on a GPU that cannot, rather than to compute attention in another way.
+
+    Returns:
+        The outputs, of shape (B, heads, HW, value_dim).
+
+    Raises:
+        RuntimeError: or another error of the backend's, where `must_be_flash` and it is not.
+    """
+    value_dim = values.shape[-1]
+    if position_logits:
+        height, width = (axis_logits.shape[-1] for axis_logits in position_logits)
+        queries = ops.concatenate([queries, *position_logits], axis=-1)
+        keys = ops.concatenate([keys, _one_hot_positions(keys, height, width)], axis=-1)
+    queries = ops.cast(queries, values.dtype)
+    length = _padded_length(max(queries.shape[-1], value_dim))
+    queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
+    # None leaves the choice to Keras, which on other devices does not know of all the kernels that there are.
+    flash_attention = True if must_be_flash and _platform(keras.backend.backend()) in ("gpu", "cuda") else None
+    outputs = ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
+    return ops.transpose(outputs, (0, 2, 1, 3))[..., :value_dim]
+
+
+def _padded_length(length):
+    return -(-length // HEAD_MULTIPLE) * HEAD_MULTIPLE
+
+
+def _one_hot_positions(keys, height, width):
+    """The row and the column of each key as one-hot vectors: (B, heads, HW, H + W)."""
+    rows = ops.repeat(ops.eye(height, dtype=keys.dtype), width, axis=0)
+    columns = ops.tile(ops.eye(width, dtype=keys.dtype), (height, 1))
+    one_hot = ops.concatenate([rows, columns], axis=-1)
+    return ops.broadcast_to(one_hot, (*ops.shape(keys)[:3], height + width))
+
+
+def _padded(tensor, length):
+    return ops.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, length - tensor.shape[-1])))
+
+
+def _heads_last_but_one(tensor):
+    return ops.transpose(tensor, (0, 2, 1, 3))
+
+
+def fused_obstacle(dtype, head):
+    """Returns why this backend, on its default device, has no fused kernel for an attention, or None if it has one.
+
+    Args:
+        dtype: name of the type of queries, keys and values.
+        head: length of a head, before it is padded.
+    """
+    head = _padded_length(head)
+    backend = keras.backend.backend()
+    if backend not in ("jax", "torch"):
+        return f"the {backend} backend of Keras has no fused attention kernel (those of JAX and PyTorch have)"
+    platform = _platform(backend)
+    if platform == "cpu" and backend == "jax":
+        return "JAX has a fused attention kernel for GPUs and TPUs, and the device is a CPU"
+    if platform in ("gpu", "cuda"):
+        if dtype not in ("float16", "bfloat16"):
+            return f"fused attention kernels for GPUs take float16 and bfloat16, and the compute type is {dtype}"
+        longest = 256 if _compute_capability(backend) >= 9 else 128
+        if head > longest:
+            return f"fused attention kernels of this GPU take heads of up to {longest}, and this one has {head}"
+    return None
+
+
+@functools.cache
+def _platform(backend):
+    if backend == "jax":
+        import jax
+
+        return jax.devices()[0].platform
+    from keras.src.backend.torch.core import get_device
+
+    return get_device().split(":")[0]
+
+
+@functools.cache
+def _compute_capability(backend):
+    """The generation of an NVIDIA GPU: 8 for Ampere, 9 for Hopper."""
+    if backend == "jax":
+        import jax
+
+        return float(getattr(jax.devices()[0], "compute_capability", 0))
+    import torch
+
+    return float(torch.cuda.get_device_capability()[0])

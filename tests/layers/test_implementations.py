@@ -1,0 +1,229 @@
+"""Dense, blockwise and fused attention: one result and one gradient, the oracle's, whatever the backend."""
+
+import keras
+import numpy as np
+import oracle
+import pytest
+from keras import ops
+from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+
+from aa_keras import attention, attention_kernels
+from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+
+BACKEND = keras.backend.backend()
+# Those that there are on the CPU, where the tests run.
+IMPLEMENTATIONS = ["dense", "blockwise", *(["fused"] if BACKEND == "torch" else [])]
+HEADS, KEY_DIM, VALUE_DIM = 2, 4, 3
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of some 5 queries of maps as small as those here, so that there are several, the last not full."""
+    monkeypatch.setattr(attention_kernels, "BLOCK_BYTES", 4 * HEADS * 20 * 5)
+
+
+def outputs_and_gradients(function, arguments):
+    """Outputs of a function, and of their random projection the gradient with respect to each argument."""
+    cotangent = feature_map(*function(*map(ops.convert_to_tensor, arguments)).shape, seed=9)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tensors = [tf.constant(argument) for argument in arguments]
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = function(*tensors)
+            loss = tf.reduce_sum(outputs * cotangent)
+        return to_numpy(outputs), to_numpy(tape.gradient(loss, tensors))
+    if BACKEND == "jax":
+        import jax
+
+        outputs, pullback = jax.vjp(function, *arguments)
+        return to_numpy(outputs), to_numpy(list(pullback(ops.convert_to_tensor(cotangent))))
+    tensors = [ops.convert_to_tensor(argument).detach().requires_grad_() for argument in arguments]
+    outputs = function(*tensors)
+    (outputs * ops.convert_to_tensor(cotangent)).sum().backward()
+    return to_numpy(outputs.detach()), [to_numpy(tensor.grad) for tensor in tensors]
+
+
+def arguments_of(height, width, tables=None):
+    """Queries, keys, values and tables, these made for a map of the size `tables`; None for no tables."""
+    space = (1, HEADS, height, width)
+    arguments = [feature_map(*space, dim, seed=dim) for dim in (KEY_DIM, KEY_DIM + 10, VALUE_DIM)]
+    arguments[1] = arguments[1][..., :KEY_DIM]
+    if tables is not None:
+        arguments += [feature_map(2 * length - 1, KEY_DIM, seed=length) for length in tables]
+    return arguments
+
+
+def attend(implementation, size):
+    def function(queries, keys, values, *tables):
+        relative = [attention.relative_embeddings(*pair) for pair in zip(tables, size, strict=False)]
+        return attention.attention_2d(queries, keys, values, *relative, implementation=implementation)
+
+    return function
+
+
+def oracle_attend(queries, keys, values, *tables):
+    return np.stack(
+        [
+            [oracle.attention(*head, *tables)[0] for head in zip(*image, strict=True)]
+            for image in zip(queries, keys, values, strict=True)
+        ]
+    )
+
+
+def slope(function, arguments, index, direction, step=1e-6):
+    """The derivative of a projected function along a direction of one argument, by central differences in float64."""
+    ends = []
+    for sign in (1, -1):
+        moved = [argument.astype("float64") for argument in arguments]
+        moved[index] = moved[index] + sign * step * direction
+        ends.append(function(*moved))
+    cotangent = feature_map(*ends[0].shape, seed=9)
+    return ((ends[0] - ends[1]) * cotangent).sum() / (2 * step)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize(
+    ("size", "tables"),
+    [((4, 5), (4, 5)), ((3, 4), (5, 6)), ((5, 4), (3, 2)), ((4, 5), None)],
+    ids=["tables of its size", "their centre", "clipped", "no positions"],
+)
+@pytest.mark.usefixtures("small_blocks")
+def test_value_and_gradient_are_the_oracles(size, tables, implementation):
+    arguments = arguments_of(*size, tables)
+    outputs, gradients = outputs_and_gradients(attend(implementation, size), arguments)
+    np.testing.assert_allclose(outputs, oracle_attend(*arguments), atol=1e-5, rtol=1e-5)
+    for index, (argument, gradient) in enumerate(zip(arguments, gradients, strict=True)):
+        for seed in (1, 2):
+            direction = feature_map(*argument.shape, seed=seed)
+            expected = slope(oracle_attend, arguments, index, direction)
+            np.testing.assert_allclose((gradient * direction).sum(), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS[1:])
+@pytest.mark.parametrize("tables", [(4, 5), None], ids=["relative", "no positions"])
+@pytest.mark.usefixtures("small_blocks")
+def test_value_and_gradient_are_those_of_dense_attention(tables, implementation):
+    arguments = arguments_of(4, 5, tables)
+    outputs, gradients = outputs_and_gradients(attend(implementation, (4, 5)), arguments)
+    dense_outputs, dense_gradients = outputs_and_gradients(attend("dense", (4, 5)), arguments)
+    np.testing.assert_allclose(outputs, dense_outputs, atol=1e-5, rtol=1e-5)
+    for gradient, dense_gradient in zip(gradients, dense_gradients, strict=True):
+        assert np.abs(dense_gradient).max() > 0.1
+        np.testing.assert_allclose(gradient, dense_gradient, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("position_encoding", POSITION_ENCODINGS)
+@pytest.mark.usefixtures("small_blocks")
+def test_the_augmented_convolution_is_the_oracles_in_bfloat16_too(position_encoding, implementation):
+    inputs = feature_map(2, 9, 7, 5)
+    expected = None
+    for dtype, tolerance in (("float32", 1e-5), ("mixed_bfloat16", 0.1)):
+        layer = AttentionAugmentedConv2D(
+            filters=8,
+            kernel_size=3,
+            strides=2,
+            num_heads=HEADS,
+            value_ratio=0.5,
+            min_key_dim=4,
+            attention_pooling=2,
+            position_encoding=position_encoding,
+            implementation=implementation,
+            dtype=dtype,
+        )
+        with_random_weights(layer, inputs.shape)
+        if expected is None:
+            weights = {name: to_numpy(weight).astype("float64") for name, weight in _attention_weights(layer)}
+            expected = oracle.augmented_attention(inputs, (2, 2), 2, weights, HEADS, 4, 2, position_encoding)
+        attended = to_numpy(ops.cast(layer(inputs), "float32"))[..., 4:]
+        np.testing.assert_allclose(attended, expected, atol=tolerance, rtol=tolerance)
+
+
+def _attention_weights(layer):
+    return [(weight.path.split("self_attention/", 1)[1], weight) for weight in layer.self_attention.weights]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_scores_are_the_same_whatever_the_implementation():
+    inputs = feature_map(1, 4, 5, 6)
+    results = []
+    for implementation in IMPLEMENTATIONS:
+        layer = with_random_weights(SelfAttention2D(2, 4, implementation=implementation), inputs.shape)
+        results.append(to_numpy(layer(inputs, return_attention_scores=True)))
+    for outputs, scores in results[1:]:
+        np.testing.assert_allclose(outputs, results[0][0], atol=1e-5)
+        np.testing.assert_allclose(scores, results[0][1], atol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has fused kernels on every device")
+def test_fused_says_why_there_is_no_kernel():
+    layer = SelfAttention2D(2, 4, implementation="fused")
+    reason = {"tensorflow": "the tensorflow backend of Keras has no fused", "jax": "and the device is a CPU"}[BACKEND]
+    with pytest.raises(ValueError, match=f"{reason}.*implementation='fused'"):
+        layer(feature_map(1, 4, 5, 6))
+
+
+def test_an_implementation_that_there_is_not():
+    with pytest.raises(ValueError, match=r"'auto', 'dense', 'blockwise', 'fused'\. Received: implementation='flash'"):
+        SelfAttention2D(2, 4, implementation="flash")
+
+
+def test_auto_is_dense_until_the_logits_of_an_image_outgrow_their_limit():
+    def chosen(num_heads, height, width):
+        return attention.choose_implementation(num_heads, height, width, 20, 2, True, "float32")
+
+    if BACKEND == "torch":
+        assert chosen(8, 14, 14) == chosen(8, 64, 64) == "fused"
+        return
+    assert [chosen(8, 7, 7), chosen(8, 32, 32), chosen(2, 64, 32)] == ["dense"] * 3
+    assert [chosen(9, 32, 32), chosen(8, 33, 32), chosen(8, 64, 64)] == ["blockwise"] * 3
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has fused kernels on every device")
+@pytest.mark.parametrize(("limit", "chosen"), [(4 * 2 * 20**2, "dense"), (4 * 2 * 20**2 - 1, "blockwise")])
+def test_auto_computes_what_it_chooses(limit, chosen, monkeypatch):
+    called = []
+    for name in ("dense", "blockwise"):
+        original = getattr(attention_kernels, name)
+        monkeypatch.setattr(
+            attention_kernels,
+            name,
+            lambda *inputs, name=name, original=original: called.append(name) or original(*inputs),
+        )
+    monkeypatch.setattr(attention, "LARGEST_DENSE_BYTES", limit)
+    SelfAttention2D(2, 4)(feature_map(1, 4, 5, 6))
+    assert called[0] == chosen
+
+
+@pytest.mark.parametrize(
+    ("platform", "capability", "dtype", "head", "obstacle"),
+    [
+        ("gpu", 9.0, "bfloat16", 256, None),
+        ("gpu", 8.0, "float16", 128, None),
+        ("gpu", 8.0, "bfloat16", 129, "up to 128, and this one has 136"),
+        ("gpu", 9.0, "bfloat16", 257, "up to 256, and this one has 264"),
+        ("gpu", 9.0, "float32", 64, "the compute type is float32"),
+        ("tpu", 0.0, "float32", 500, None),
+        ("cpu", 0.0, "bfloat16", 64, "the device is a CPU"),
+    ],
+)
+def test_what_jax_has_kernels_for(platform, capability, dtype, head, obstacle, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(attention_kernels, "_platform", lambda backend: platform)
+    monkeypatch.setattr(attention_kernels, "_compute_capability", lambda backend: capability)
+    found = attention_kernels.fused_obstacle(dtype, head)
+    assert found is None if obstacle is None else obstacle in found
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_the_longer_vectors_of_fused_attention_are_the_oracles(monkeypatch):
+    """On every backend: where there is no kernel, Keras computes the same product of the same vectors without one."""
+    monkeypatch.setattr(attention_kernels, "fused_obstacle", lambda dtype, head: None)
+    arguments = arguments_of(4, 5, (4, 5))
+    outputs, gradients = outputs_and_gradients(attend("auto", (4, 5)), arguments)
+    dense_outputs, dense_gradients = outputs_and_gradients(attend("dense", (4, 5)), arguments)
+    np.testing.assert_allclose(outputs, dense_outputs, atol=1e-5, rtol=1e-5)
+    for gradient, dense_gradient in zip(gradients, dense_gradients, strict=True):
+        np.testing.assert_allclose(gradient, dense_gradient, atol=1e-5, rtol=1e-5)
