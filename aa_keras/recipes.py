@@ -1,5 +1,6 @@
 """What a recipe's config says, and the data and model that it names."""
 
+import dataclasses
 import inspect
 import itertools
 import os
@@ -9,6 +10,7 @@ import ml_collections
 import numpy as np
 
 from aa_keras import applications
+from aa_keras.applications import _labels
 from aa_keras.data import LabelledImages, Preprocessing, load_dataset
 from aa_keras.errors import UserError
 
@@ -72,7 +74,7 @@ def check_config(config):
     _require(config, "seed", lambda seed: 0 <= seed < 2**32, "from 0 to 2 ** 32 - 1")
     _require(config, "test_fraction", lambda share: 0 < share < 1, "above 0 and below 1")
     _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
-    ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or ()"
+    ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or () for a cosine"
     _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
     exports = not config.export or keras.backend.backend() == "tensorflow"
     _require(
@@ -94,8 +96,8 @@ def _require(config, field, is_valid, wanted):
 
 
 def dataset_from(config):
-    """Returns the `ImageDataset` that a config names."""
-    return load_dataset(
+    """Returns the `ImageDataset` that a config names, its classes called by words."""
+    dataset = load_dataset(
         config.dataset,
         config.data_dir,
         config.validation_examples,
@@ -104,6 +106,9 @@ def dataset_from(config):
         config.test_fraction,
         config.shuffle_buffer,
     )
+    if dataset.name == "imagenet2012":  # which calls them by numbers of WordNet
+        dataset = dataclasses.replace(dataset, class_names=_labels.names("imagenet2012"))
+    return dataset
 
 
 def preprocessing_from(config, dataset):

@@ -72,6 +72,7 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
     with corrupt_files.as_user_errors():
         evaluation = evaluate(_with_classes(predict, dataset), batches, batch_size, mistakes_kept=MISTAKES)
 
+    print(f"Test: {summary(evaluation)}")  # before anything that can fail
     output = pathlib.Path(output or workdir or "evaluation")
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "evaluation.json", _as_dictionary(evaluation, dataset))
@@ -81,7 +82,6 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
     # What the network sees is normalised; what the SavedModel takes is not.
     mean, std = (0, 1) if model is None else (np.asarray(preprocessing.mean), np.asarray(preprocessing.std))
     visualization.plot_mistakes(evaluation.mistakes, names, mean, std, output / "mistakes.png")
-    print(f"Test: {summary(evaluation)}")
     _print_extremes(evaluation, names)
     if model is not None:
         print(_zoo_row(config, dataset, model, evaluation))
@@ -187,7 +187,7 @@ def _zoo_row(config, dataset, model, evaluation):
     complexity = model_complexity(model, dataset.image_shape)
     spec = applications.specs.SPECS.get(config.builder)
     parameters = flops = accuracy = ""
-    if spec and spec.dataset == dataset.name:
+    if spec and spec.dataset == dataset.name and spec.parameters == complexity.parameters:
         parameters, flops = f"{spec.paper_parameters} M", spec.paper_gflops
         accuracy = f"{spec.paper_top1} / {spec.paper_top5}"
     return (

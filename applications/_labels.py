@@ -11,6 +11,11 @@ def lines(dataset):
     return file.read_text(encoding="utf-8").splitlines()
 
 
+def names(dataset):
+    """Returns the names of a data set's classes, of which each line gives an identifier and a name."""
+    return tuple(line.split(" ", 1)[1] for line in lines(dataset))
+
+
 def decode_predictions(predictions, top, classes):
     """Names the most probable classes.
 

@@ -5,7 +5,8 @@ Hardware:  a GPU for more than a try; smaller images and networks run on a CPU
 Status:    tried with 100 photographs for single steps; what accuracy to expect depends on the images
 
 FOLDER holds train/CLASS/*.jpg and validation/CLASS/*.jpg or test/CLASS/*.jpg, or just CLASS/*.jpg, of which a fixed
-fifth of each class is then held out for the test. Another network, as small as you like:
+fifth of each class is then held out for the test; --config.test_split=train reports on the images trained on, for
+classes of a single image. Where there is no test/, validation/ is for the test. Another network, as small as you like:
 
     --config.builder=AAWideResNet --config.builder_arguments="{'depth': 16, 'width': 4}" --config.image_size=64
 """

@@ -1,11 +1,12 @@
 """ResNet-50 on ImageNet with the paper's hyperparameters (section 4.2): what AA-ResNet-50 is compared with.
 
 Command:   python train.py --config=configs/imagenet_resnet50.py --config.data_dir=FOLDER
-Hardware:  one or more GPUs of 24 GB or more together, with --config.precision=mixed_bfloat16
+Hardware:  a GPU of 40 GB or more, with --config.precision=mixed_bfloat16
 Accuracy:  76.4 % top-1, 93.1 % top-5 in the paper
 Status:    not trained here; the time and accuracy of a run are not known
 
-FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives.
+FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives. A run of fewer epochs needs
+--config.decay_epochs too, as in --config.epochs=50 --config.decay_epochs="(15,30,40,45)".
 """
 
 from aa_keras.recipes import default_config

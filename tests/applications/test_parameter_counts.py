@@ -13,6 +13,10 @@ from aa_keras.complexity import model_complexity
 COUNTS = {
     ("ResNet50", ()): 25_557_032,
     ("AAResNet50", ()): 25_809_392,
+    ("AAResNet50", (("key_ratio", 0.25), ("value_ratio", 0.25))): 24_303_728,
+    ("AAResNet50", (("key_ratio", 0.5), ("value_ratio", 0.5))): 22_342_680,
+    ("AAResNet50", (("key_ratio", 0.75), ("value_ratio", 0.75))): 20_735_496,
+    ("AAResNet50", (("key_ratio", 1.0), ("value_ratio", 1.0))): 19_383_560,
     ("WideResNet28_10", ()): 36_278_324,
     ("AAWideResNet28_10", ()): 36_054_100,
     ("WideResNet28_10", (("shortcut", "projection"),)): 36_536_884,
