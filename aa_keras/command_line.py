@@ -18,7 +18,8 @@ def run(main, default_config=None):
     """Parses flags, among them --config and --config.FIELD, and calls `main` with the config.
 
     Flags that cannot be parsed, `UserError` and errors of the operating system (a full disk, a folder that may not be
-    written) end the program with one line on standard error and status 1; everything else keeps its traceback.
+    written) end the program with one line on standard error and status 1, and so does too little memory; everything
+    else keeps its traceback. Where nobody reads standard output any more, the program ends without a word.
 
     Args:
         main: function of the config, an `ml_collections.ConfigDict`, or None where there is none.
@@ -52,6 +53,10 @@ def run(main, default_config=None):
         standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:
             main(config.value)
+            sys.stdout.flush()  # here, where an error is caught
+        except BrokenPipeError:  # of `train.py | head`, for instance
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
+            sys.exit(128 + signal.SIGPIPE)
         except (UserError, OSError) as error:
             _fail(_one_line(error))
         except Terminated as error:
@@ -59,9 +64,12 @@ def run(main, default_config=None):
         except KeyboardInterrupt:
             _fail("interrupted", status=128 + signal.SIGINT)
         except Exception as error:
-            if os.strerror(errno.ENOSPC) not in str(error):
-                raise
-            _fail(f"{os.strerror(errno.ENOSPC)}: {_one_line(error)[:200]}")  # TensorFlow and HDF5 raise their own
+            reason = _one_line(error)[:200]
+            if os.strerror(errno.ENOSPC) in str(error):  # TensorFlow and HDF5 raise their own
+                _fail(f"{os.strerror(errno.ENOSPC)}: {reason}")
+            if _is_out_of_memory(error):
+                _fail(f"out of memory: lower --config.batch_size or --config.image_size. {reason}")
+            raise
 
     app.run(run_main, flags_parser=parse_flags)
 
@@ -86,6 +94,12 @@ def _with_config_path(arguments):
 
 def _program_folder():
     return pathlib.Path(sys.argv[0]).resolve().parent
+
+
+def _is_out_of_memory(error):
+    """Whether an error says so: Python's, TensorFlow's (known by name, since not imported here) or that of XLA."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _one_line(message):

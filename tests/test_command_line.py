@@ -119,6 +119,29 @@ MISTAKES = {
 }
 
 
+PROGRAM = """
+import tensorflow as tf
+from aa_keras import command_line
+
+def main(_):
+    {statement}
+
+command_line.run(main)
+"""
+
+# Errors that are no defects, and what the one line must say of them.
+ERRORS = {
+    "tf.zeros((2**45, 2**10))": ["out of memory", "--config.batch_size", "--config.image_size"],
+    "raise tf.errors.ResourceExhaustedError(None, None, 'OOM when\\nallocating')": [
+        "batch_size",
+        "OOM when allocating",
+    ],
+    "raise RuntimeError('RESOURCE_EXHAUSTED: Out of memory')": ["out of memory", "--config.batch_size"],
+    "raise MemoryError('Unable to allocate 3 TiB')": ["out of memory", "3 TiB"],
+    "raise tf.errors.ResourceExhaustedError(None, None, 'x; No space left on device')": ["No space left on device: x"],
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The folder that the programs are called from, which is not theirs."""
@@ -143,12 +166,16 @@ def environment():
 
 
 @pytest.fixture(scope="module")
-def outcomes(folder):
-    """Status, output and errors of each of the commands with a mistake."""
+def outcomes(folder, tmp_path_factory):
+    """Status, output and errors of each of the commands with a mistake, and of a program for each of the errors."""
     commands = []
     for mistake in MISTAKES:
         program, *arguments = mistake.format(folder=folder).split(" ")
         commands.append([str(ROOT / program), *arguments])
+    programs = tmp_path_factory.mktemp("programs")
+    for number, statement in enumerate(ERRORS):
+        (programs / f"{number}.py").write_text(PROGRAM.format(statement=statement))
+        commands.append([str(programs / f"{number}.py")])
     driver = subprocess.run(
         [sys.executable, "-c", DRIVER],
         input=json.dumps(commands),
@@ -158,7 +185,7 @@ def outcomes(folder):
         text=True,
         check=True,
     )
-    return dict(zip(MISTAKES, json.loads(driver.stdout), strict=True))
+    return dict(zip([*MISTAKES, *ERRORS], json.loads(driver.stdout), strict=True))
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -171,6 +198,26 @@ def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
     assert line.startswith(mistake.split()[0] + ": ")
     for part in MISTAKES[mistake]:
         assert part.format(folder=folder) in line
+
+
+@pytest.mark.parametrize("statement", ERRORS)
+def test_too_little_memory_or_disk_is_told_in_one_line(outcomes, statement):
+    status, output, errors = outcomes[statement]
+    assert (status, output) == (1, "")
+    (line,) = errors.splitlines()
+    assert all(part in line for part in ERRORS[statement])
+
+
+@pytest.mark.parametrize("statement", ["print('line')", "print('line', flush=True)"])
+def test_a_reader_that_goes_ends_a_program_without_a_word(tmp_path, statement):
+    """As `train.py | head` does."""
+    (tmp_path / "program.py").write_text(PROGRAM.format(statement=statement).replace("import tensorflow as tf", ""))
+    command = [sys.executable, tmp_path / "program.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == ("", 141)
+    process.stderr.close()
 
 
 def test_mistakes_leave_nothing_behind(outcomes, folder):
