@@ -29,12 +29,11 @@ CONTENTS = (
     "class_accuracy.png",
     "confusion_matrix.png",
     "mistakes.png",
+    "data.json",
     "config.json",  # last, since it is what tells that a folder is a run's
 )
 # In the names of files that are being written: what is left of them is of no use.
 PARTIAL = ".partial"
-# Fields that may differ between the starts of one run: where the data lies does not change the result.
-NOT_COMPARED = ("data_dir",)
 
 
 class RunDirectory:
@@ -75,10 +74,12 @@ class RunDirectory:
     def _check_same(self, config):
         there = flattened(read_json(self / "config.json"))
         here = flattened(config)
+        # Where TensorFlow Datasets lie does not change the result, but the image folder is the data set.
+        not_compared = () if config["dataset"] == "image_folder" else ("data_dir",)
         differences = [
             f"{field} is {there.get(field, 'not set')!r} there and {here.get(field, 'not set')!r} here"
             for field in sorted({**there, **here})
-            if there.get(field) != here.get(field) and field not in NOT_COMPARED
+            if there.get(field) != here.get(field) and field not in not_compared
         ]
         if differences:
             raise UserError(
@@ -86,14 +87,41 @@ class RunDirectory:
                 "Choose another --workdir, or pass --overwrite to replace that run"
             )
 
-    def start(self, config, overwrite):
-        """Makes the folder ready: writes the config, unless its run is there already and goes on."""
+    def check_data(self, data, overwrite):
+        """Raises UserError if the folder's run saw other data; changes nothing.
+
+        Args:
+            data: dictionary that tells a data set from others: the names of its classes, and numbers of images.
+            overwrite: whether another run in the folder may go.
+        """
+        if overwrite or not (self / "data.json").exists():
+            return
+        there = read_json(self / "data.json")
+        differences = [
+            f"{field.replace('_', ' ')} were {there.get(field)} and are {number}"
+            for field, number in data.items()
+            if field != "class_names" and there.get(field) != number
+        ]
+        classes = there.get("class_names", [])
+        if classes != data["class_names"]:
+            changed = sorted(set(classes) ^ set(data["class_names"]))
+            differences.append(f"classes came or went: {', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}")
+        if differences:
+            raise UserError(
+                f"--workdir={self.path} holds a run on other data: {'; '.join(differences)}. "
+                "Choose another --workdir, or pass --overwrite to replace that run"
+            )
+
+    def start(self, config, overwrite, data):
+        """Makes the folder ready: writes config and data, unless their run is there already and goes on."""
         if overwrite and self.path.exists():
             for name in (*(name for name in os.listdir(self.path) if PARTIAL in name), *CONTENTS):
                 _remove(self / name)
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self / "config.json").exists():
-            write_json(self / "config.json", config)
+        # The config first: it is what tells that a folder is a run's.
+        for name, content in (("config.json", config), ("data.json", data)):
+            if not (self / name).exists():
+                write_json(self / name, content)
 
     @contextlib.contextmanager
     def held(self):
@@ -129,8 +157,14 @@ def is_run(path):
 
 
 def config_as_dictionary(config):
-    """Returns an `ml_collections.ConfigDict` as a dictionary that equals what JSON makes of it."""
-    return json.loads(json.dumps(config.to_dict()))
+    """Returns an `ml_collections.ConfigDict` as a dictionary that equals what JSON makes of it.
+
+    An image folder gets its whole path, which means the same wherever a program is called from.
+    """
+    dictionary = json.loads(json.dumps(config.to_dict()))
+    if dictionary.get("dataset") == "image_folder" and dictionary.get("data_dir"):
+        dictionary["data_dir"] = str(pathlib.Path(dictionary["data_dir"]).expanduser().resolve())
+    return dictionary
 
 
 def flattened(dictionary, prefix=""):

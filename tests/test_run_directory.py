@@ -28,6 +28,7 @@ CONFIG = {
     "data_dir": "/data",
     "builder_arguments": {"depth": 10, "stages": [1, 2]},
 }
+DATA = {"class_names": ["cat", "dog"], "training_images": 40, "validation_images": 0, "test_images": 10}
 
 
 def changed(**fields):
@@ -38,7 +39,7 @@ def changed(**fields):
 def run(tmp_path):
     """The folder of a run that was started."""
     run = RunDirectory(tmp_path / "run")
-    run.start(CONFIG, overwrite=False)
+    run.start(CONFIG, overwrite=False, data=DATA)
     return run
 
 
@@ -51,7 +52,7 @@ def test_a_new_or_an_empty_folder_will_do(tmp_path):
     for folder in ("empty", "new", "new/and/deep"):
         run = RunDirectory(tmp_path / folder)
         run.check(CONFIG, overwrite=False)
-        run.start(CONFIG, overwrite=False)
+        run.start(CONFIG, overwrite=False, data=DATA)
         assert json.loads((tmp_path / folder / "config.json").read_text()) == CONFIG
 
 
@@ -64,8 +65,8 @@ def test_the_same_config_goes_on(run):
     run.check(CONFIG, overwrite=False)
     (run / "metrics.csv").write_text("kept")
     before = (run / "config.json").stat().st_mtime_ns
-    run.start(CONFIG, overwrite=False)
-    assert listing(run) == ["config.json", "metrics.csv"]
+    run.start(CONFIG, overwrite=False, data=DATA)
+    assert listing(run) == ["config.json", "data.json", "metrics.csv"]
     assert (run / "config.json").stat().st_mtime_ns == before
 
 
@@ -98,6 +99,34 @@ def test_data_may_have_moved(run):
     run.check(changed(data_dir=None), overwrite=False)
 
 
+def test_an_image_folder_is_another_data_set_elsewhere(run):
+    run.start(changed(dataset="image_folder"), overwrite=True, data=DATA)
+    run.check(changed(dataset="image_folder"), overwrite=False)
+    with pytest.raises(UserError, match="data_dir is '/data' there and '/elsewhere' here"):
+        run.check(changed(dataset="image_folder", data_dir="/elsewhere"), overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"training_images": 41}, "training images were 40 and are 41"),
+        ({"test_images": 0, "validation_images": 10}, "validation .* 0 and are 10; test images were 10 and are 0"),
+        ({"class_names": ["cat", "fox"]}, "classes came or went: dog, fox. "),
+    ],
+)
+def test_other_data_is_refused_and_the_difference_named(run, other, difference):
+    run.check_data(DATA, overwrite=False)
+    with pytest.raises(UserError, match=rf"holds a run on other data: {difference}.*--overwrite"):
+        run.check_data({**DATA, **other}, overwrite=False)
+    run.check_data({**DATA, **other}, overwrite=True)
+    run.start(CONFIG, overwrite=True, data={**DATA, **other})
+    run.check_data({**DATA, **other}, overwrite=False)
+
+
+def test_what_a_run_saw_is_not_known_before_it_started(tmp_path):
+    RunDirectory(tmp_path / "new").check_data(DATA, overwrite=False)
+
+
 def test_overwriting_removes_what_runs_write_and_nothing_else(run):
     for name in CONTENTS:
         if "." in name:
@@ -108,8 +137,8 @@ def test_overwriting_removes_what_runs_write_and_nothing_else(run):
     (run / "notes.txt").write_text("mine")
     (run / "other").mkdir()
     (run / "other" / "model.keras").write_text("mine")
-    run.start(changed(epochs=9), overwrite=True)
-    assert listing(run) == ["config.json", "notes.txt", "other"]
+    run.start(changed(epochs=9), overwrite=True, data=DATA)
+    assert listing(run) == ["config.json", "data.json", "notes.txt", "other"]
     assert (run / "other" / "model.keras").read_text() == "mine"
     assert read_json(run / "config.json")["epochs"] == 9
 
@@ -118,8 +147,8 @@ def test_overwriting_does_not_follow_links(run, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "file").write_text("mine")
     (run / "checkpoints").symlink_to(tmp_path / "elsewhere")
-    run.start(CONFIG, overwrite=True)
-    assert listing(run) == ["config.json"]
+    run.start(CONFIG, overwrite=True, data=DATA)
+    assert listing(run) == ["config.json", "data.json"]
     assert (tmp_path / "elsewhere" / "file").read_text() == "mine"
 
 
@@ -148,6 +177,16 @@ def test_configs_are_compared_as_json_makes_them():
     config = ml_collections.ConfigDict({"stages": (1, 2), "rate": 0.5, "builder_arguments": {"width": 1}})
     assert config_as_dictionary(config) == {"stages": [1, 2], "rate": 0.5, "builder_arguments": {"width": 1}}
     assert flattened({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
+
+
+def test_an_image_folder_means_the_same_wherever_a_program_is_called_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    there = {"dataset": "image_folder", "data_dir": str(tmp_path / "images")}
+    for data_dir in ("images", "./images/", "x/../images", str(tmp_path / "images")):
+        config = ml_collections.ConfigDict({"dataset": "image_folder", "data_dir": data_dir})
+        assert config_as_dictionary(config) == there
+    config = ml_collections.ConfigDict({"dataset": "cifar100", "data_dir": "images"})
+    assert config_as_dictionary(config)["data_dir"] == "images"
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -189,8 +228,8 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
     for name in ("config.json.partial", "model.partial.keras"):
         (tmp_path / name).write_text("half")
     run.check(CONFIG, overwrite=False)
-    run.start(CONFIG, overwrite=True)
-    assert listing(run) == ["config.json"]
+    run.start(CONFIG, overwrite=True, data=DATA)
+    assert listing(run) == ["config.json", "data.json"]
 
 
 def test_overwriting_removes_last_what_tells_that_a_folder_is_a_runs():

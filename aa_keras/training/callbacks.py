@@ -20,13 +20,15 @@ class EpochRecorder(keras.callbacks.Callback):
         state: `TrainingState`, changed in place.
         checkpoints: `Checkpoints`.
         metrics_path: the CSV file.
+        corrupt_files: `CorruptFiles` of the training images.
     """
 
-    def __init__(self, state, checkpoints, metrics_path):
+    def __init__(self, state, checkpoints, metrics_path, corrupt_files):
         super().__init__()
         self.state = state
         self.checkpoints = checkpoints
         self.metrics_path = metrics_path
+        self.corrupt_files = corrupt_files
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
@@ -44,6 +46,7 @@ class EpochRecorder(keras.callbacks.Callback):
         is_best = accuracy is not None and (self.state.best is None or accuracy > self.state.best)
         if is_best:
             self.state.best = accuracy
+        self.state.skipped = dict(self.corrupt_files.skipped)  # a copy: the threads that decode may add to it
         self.checkpoints.save(self.model, self.state, is_best)
         write_metrics(self.metrics_path, self.state.history)
 
@@ -53,9 +56,18 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     The loss that Keras reports is the mean since the beginning of the epoch, and so stays infinite or NaN: it is enough
     to look now and then, since to look is to wait for the device.
+
+    Args:
+        state: `TrainingState`.
+        checkpoints: `Checkpoints`.
     """
 
     STEPS = 50
+
+    def __init__(self, state, checkpoints):
+        super().__init__()
+        self.state = state
+        self.checkpoints = checkpoints
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch + 1
@@ -72,9 +84,11 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def _check(self, name, value):
         if not math.isfinite(value):
+            epochs = self.state.epochs
+            last = f"the last one is {self.checkpoints.folder_of(epochs)}" if epochs else "there is none yet"
             raise UserError(
                 f"The {name} became {value} in epoch {self._epoch}, and training stopped before a checkpoint was made "
-                "of it; a lower --config.learning_rate_per_256 (with another --workdir) may help"
+                f"of it: {last}. A lower --config.learning_rate_per_256 (with another --workdir) may help"
             )
 
 
@@ -83,7 +97,20 @@ class StopOnSigterm(keras.callbacks.Callback):
 
     It is a context manager too: it catches the signal within its block. To be stopped anywhere is safe, since files are
     whole or not there.
+
+    Args:
+        epochs: how many epochs there are to be.
+        overwrite: whether the command that is stopped would begin anew each time.
+
+    Attributes:
+        state: `TrainingState`, or None until it is known which there is.
     """
+
+    def __init__(self, epochs, overwrite):
+        super().__init__()
+        self.epochs = epochs
+        self.overwrite = overwrite
+        self.state = None
 
     def __enter__(self):
         self._asked = self._training = False
@@ -92,9 +119,12 @@ class StopOnSigterm(keras.callbacks.Callback):
             self._previous = signal.signal(signal.SIGTERM, self._ask)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _, error, __):
         if self._in_main_thread:
             signal.signal(signal.SIGTERM, self._previous)
+        # Libraries may have made an error of their own of the one that `_ask` raised amidst them.
+        if self._asked and isinstance(error, Exception) and not isinstance(error, UserError):
+            raise Terminated(self._message()) from None
 
     def _ask(self, *_):
         self._asked = True
@@ -104,6 +134,14 @@ class StopOnSigterm(keras.callbacks.Callback):
     def _check(self):
         if self._asked:
             raise Terminated
+
+    def _message(self):
+        if self.state is None:
+            return "stopped by SIGTERM before training; the same command begins it, or goes on with it"
+        if not self.state.epochs:
+            return "stopped by SIGTERM in the first epoch; the same command begins anew"
+        command = "the same command without --overwrite" if self.overwrite else "the same command"
+        return f"stopped by SIGTERM; {command} goes on behind epoch {self.state.epochs} of {self.epochs}"
 
     def on_train_begin(self, logs=None):
         self._training = True

@@ -22,10 +22,12 @@ class TrainingState:
     Attributes:
         history: a dictionary of metrics for each finished epoch.
         best: the best validation accuracy so far, or None.
+        skipped: the corrupt training images met so far, from name to what is wrong with it.
     """
 
     history: list[dict] = dataclasses.field(default_factory=list)
     best: float | None = None
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def epochs(self):
@@ -47,7 +49,10 @@ class Checkpoints:
         self.folder = pathlib.Path(folder)
 
     def save(self, model, state, is_best):
-        """Writes the checkpoint of the epoch just finished, and removes all but the last ones."""
+        """Writes the checkpoint of the epoch just finished, and removes all but it and the one before.
+
+        Those of later epochs go too: they were damaged, and training went on from before them.
+        """
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -56,22 +61,23 @@ class Checkpoints:
         if is_best:
             shutil.copyfile(partial / WEIGHTS, partial / BEST_WEIGHTS)
         elif state.best is not None:
-            shutil.copyfile(self._folder_of(state.epochs - 1) / BEST_WEIGHTS, partial / BEST_WEIGHTS)
+            shutil.copyfile(self.folder_of(state.epochs - 1) / BEST_WEIGHTS, partial / BEST_WEIGHTS)
         checksums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
         write_json(partial / STATE, {**dataclasses.asdict(state), "checksums": checksums})
 
-        finished = self._folder_of(state.epochs)
+        finished = self.folder_of(state.epochs)
         shutil.rmtree(finished, ignore_errors=True)  # damaged, if there is one: see `restore`
         os.replace(partial, finished)
-        for old in self._finished()[:-KEPT]:
-            shutil.rmtree(old)
+        for epochs, folder in self._finished():
+            if not state.epochs - KEPT < epochs <= state.epochs:
+                shutil.rmtree(folder)
 
     def restore(self, model):
         """Loads the last checkpoint that is whole into a compiled model, and returns its `TrainingState`.
 
         Without one the model stays as it is.
         """
-        for folder in reversed(self._finished()):
+        for _, folder in reversed(self._finished()):
             state = _whole_state(folder)
             if state is not None:
                 model.optimizer.build(model.trainable_variables)
@@ -82,16 +88,16 @@ class Checkpoints:
 
     def best_weights(self, state):
         """Returns the file of the best weights up to `state`, or None where nothing was validated."""
-        return None if state.best is None else self._folder_of(state.epochs) / BEST_WEIGHTS
+        return None if state.best is None else self.folder_of(state.epochs) / BEST_WEIGHTS
 
-    def _folder_of(self, epochs):
+    def folder_of(self, epochs):
+        """Returns the folder of the checkpoint behind so many epochs."""
         return self.folder / f"epoch_{epochs:04d}"
 
     def _finished(self):
-        numbers = {path: path.name.removeprefix("epoch_") for path in self.folder.glob("epoch_*")}
-        return sorted(
-            (path for path, number in numbers.items() if number.isdigit()), key=lambda path: int(numbers[path])
-        )
+        """Returns pairs of number of epochs and folder, in this order."""
+        numbers = ((path.name.removeprefix("epoch_"), path) for path in self.folder.glob("epoch_*"))
+        return sorted((int(number), path) for number, path in numbers if number.isdigit())
 
 
 def _whole_state(folder):

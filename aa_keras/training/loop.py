@@ -14,7 +14,7 @@ import keras
 from aa_keras import evaluation, visualization
 from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, evaluation_dataset, training_dataset
-from aa_keras.errors import Terminated, UserError
+from aa_keras.errors import UserError
 from aa_keras.export import export_saved_model
 from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
 from aa_keras.run_directory import PARTIAL, RunDirectory, config_as_dictionary, read_json, write_json
@@ -39,9 +39,14 @@ def train_and_evaluate(config, workdir=None, overwrite=False):
 
     Raises:
         UserError: for a config or a directory that cannot be used, and where the loss becomes infinite or NaN.
-        Terminated: if SIGTERM came while the model was trained; nothing but the epoch under way is lost.
+        Terminated: if SIGTERM came; nothing but the epoch under way is lost.
     """
     check_config(config)
+    with StopOnSigterm(config.epochs, overwrite) as stop:
+        return _train_and_evaluate(config, workdir, overwrite, stop)
+
+
+def _train_and_evaluate(config, workdir, overwrite, stop):
     run = RunDirectory(workdir or pathlib.Path("runs") / config.name)
     as_dictionary = config_as_dictionary(config)
     run.check(as_dictionary, overwrite)
@@ -51,6 +56,8 @@ def train_and_evaluate(config, workdir=None, overwrite=False):
         return result
 
     dataset = dataset_from(config)
+    data = _fingerprint(dataset)
+    run.check_data(data, overwrite)
     steps_per_epoch = _steps_per_epoch(config, dataset)
     keras.utils.set_random_seed(config.seed)
     model = model_from(config, dataset, classifier_activation=None)
@@ -58,41 +65,50 @@ def train_and_evaluate(config, workdir=None, overwrite=False):
 
     run.path.mkdir(parents=True, exist_ok=True)
     with run.held():
-        run.start(as_dictionary, overwrite)
-        return _train_and_evaluate(config, dataset, model, steps_per_epoch, run)
+        run.start(as_dictionary, overwrite, data)
+        return _go_on(config, dataset, model, steps_per_epoch, run, stop)
 
 
-def _train_and_evaluate(config, dataset, model, steps_per_epoch, run):
+def _go_on(config, dataset, model, steps_per_epoch, run, stop):
     """Does what `train_and_evaluate` says, in a run directory that is ready."""
     complexity = model_complexity(model)
     print(_headline(config, dataset, complexity))
     preprocessing = preprocessing_from(config, dataset)
     checkpoints = Checkpoints(run / "checkpoints")
-    state = checkpoints.restore(model)
+    stop.state = state = checkpoints.restore(model)
     if state.epochs:
         print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
     if state.history:
         write_metrics(run / "metrics.csv", state.history)  # a kill may have come between it and the checkpoint
-    stop = StopOnSigterm()
     corrupt_files = CorruptFiles(config.corrupt_files_limit)
-    try:
-        with stop, corrupt_files.as_user_errors():
-            callbacks = [stop, StopOnNonFinite(), EpochRecorder(state, checkpoints, run / "metrics.csv")]
-            _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, corrupt_files, callbacks)
-            classifier = _save_models(model, config, dataset, run, checkpoints, state)
-            visualization.plot_curves(state.history, run / "curves.png")
-            test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
-            measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
-            if config.export:
-                export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
-    except Terminated:
-        finished = f"behind epoch {state.epochs}" if state.epochs else "from the beginning"
-        raise Terminated(f"stopped by SIGTERM; the same command goes on {finished} of {config.epochs}") from None
+    corrupt_files.skipped.update(state.skipped)
+    recorder = EpochRecorder(state, checkpoints, run / "metrics.csv", corrupt_files)
+    callbacks = [stop, StopOnNonFinite(state, checkpoints), recorder]
+    with corrupt_files.as_user_errors():
+        _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, corrupt_files, callbacks)
+        classifier = _save_models(model, config, dataset, run, checkpoints, state)
+        visualization.plot_curves(state.history, run / "curves.png")
+        test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
+        measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
+        if config.export:
+            export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
     result = _result(config, measured, complexity, steps_per_epoch, state)
     write_json(run / "result.json", result)
     print(f"Test: {evaluation.summary(measured)}")
+    if state.skipped:
+        print(f"Corrupt training images that were skipped: {len(state.skipped)}")
     print(f"{run.path}: {', '.join(sorted(path.name for path in run.path.iterdir()))}")
     return result
+
+
+def _fingerprint(dataset):
+    """What tells a data set from another, or from the same folder with other images in it; for `data.json`."""
+    return {
+        "class_names": list(dataset.class_names),
+        "training_images": len(dataset.train),
+        "validation_images": len(dataset.validation),
+        "test_images": len(dataset.test),
+    }
 
 
 def _steps_per_epoch(config, dataset):
@@ -178,6 +194,7 @@ def _result(config, measured, complexity, steps_per_epoch, state):
         "parameters": complexity.parameters,
         "flops": complexity.flops,
         "epochs": state.epochs,
+        "skipped_images": len(state.skipped),
         "training_examples_per_second": steps_per_epoch * config.batch_size / statistics.median(seconds),
         "training_seconds": sum(seconds),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

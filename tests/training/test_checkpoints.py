@@ -159,6 +159,20 @@ def test_with_nothing_but_damaged_ones_a_run_begins_anew_and_says_so(checkpoints
     assert "epoch_0002 is damaged" in told
 
 
+def test_damaged_ones_of_later_epochs_are_no_longer_there_when_a_run_began_anew(checkpoints):
+    saved_epochs(checkpoints, 4, best=0.5)
+    for folder in checkpoints.folder.iterdir():
+        (folder / "model.weights.h5").unlink()
+    model = compiled_model()
+    assert checkpoints.restore(model).epochs == 0
+    assert names(checkpoints) == ["epoch_0003", "epoch_0004"]  # they may be needed, until there is another
+    checkpoints.save(model, state_of(1, best=0.5), is_best=True)
+    assert names(checkpoints) == ["epoch_0001"]
+    checkpoints.save(model, state_of(2, best=0.5), is_best=False)
+    assert names(checkpoints) == ["epoch_0001", "epoch_0002"]
+    assert checkpoints.restore(compiled_model()).epochs == 2
+
+
 def test_the_best_weights_are_carried_over_until_there_are_better_ones(checkpoints):
     model = compiled_model()
     best = None

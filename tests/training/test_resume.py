@@ -14,6 +14,7 @@ from aa_keras.errors import UserError
 from aa_keras.recipes import dataset_from, model_from
 from aa_keras.run_directory import config_as_dictionary
 from aa_keras.training import callbacks, train_and_evaluate
+from aa_keras.training.checkpoints import Checkpoints, TrainingState
 
 
 class Interrupted(BaseException):
@@ -69,12 +70,21 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
 def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    with pytest.raises(UserError, match=r"became (nan|-?inf) in epoch 1.*learning_rate_per_256"):
+    with pytest.raises(UserError, match=r"became (nan|-?inf) in epoch 1.*none yet.*learning_rate_per_256"):
         train_and_evaluate(tiny_config(learning_rate_per_256=1e30, warmup_fraction=0.0), workdir, overwrite=True)
     # Nothing is left of the run that was there, and no checkpoint was made of what is no number.
     assert not list(workdir.glob("checkpoints/epoch_*"))
-    assert not {path.name for path in workdir.iterdir()} - {"config.json", "checkpoints", "tensorboard"}
+    assert not {path.name for path in workdir.iterdir()} - {"config.json", "data.json", "checkpoints", "tensorboard"}
     assert json.loads((workdir / "config.json").read_text())["learning_rate_per_256"] == 1e30
+
+
+def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path):
+    checkpoints, state = Checkpoints(tmp_path), TrainingState(history=[{"epoch": epoch} for epoch in (1, 2, 3)])
+    stop = callbacks.StopOnNonFinite(state, checkpoints)
+    stop.on_epoch_begin(3)
+    stop.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(UserError, match=r"loss became nan in epoch 4.*the last one is .*epoch_0003\. A lower"):
+        stop.on_train_batch_end(50, {"loss": float("nan")})
 
 
 def test_the_best_network_is_that_of_its_checkpoint_and_not_the_last(finished, tmp_path):

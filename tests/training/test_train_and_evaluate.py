@@ -37,8 +37,8 @@ def accuracy_and_loss(model, examples):
 def test_the_folder_holds_everything_that_a_run_writes(finished):
     workdir, _ = finished
     assert {path.name for path in workdir.iterdir()} == {
-        *("config.json", "checkpoints", "metrics.csv", "tensorboard", "curves.png", "model.keras", "best.keras"),
-        *("result.json", "saved_model", "labels.txt"),
+        *("config.json", "data.json", "checkpoints", "metrics.csv", "tensorboard", "curves.png", "model.keras"),
+        *("best.keras", "result.json", "saved_model", "labels.txt"),
     }
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["epoch_0001", "epoch_0002"]
     assert (workdir / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -132,7 +132,8 @@ def test_a_run_without_validation_in_half_precision(tmp_path, monkeypatch):
     result = train_and_evaluate(config, tmp_path / "run")
     assert result["best_validation_top1"] is None
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        *("config.json", "checkpoints", "metrics.csv", "tensorboard", "curves.png", "model.keras", "result.json"),
+        *("config.json", "data.json", "checkpoints", "metrics.csv", "tensorboard", "curves.png", "model.keras"),
+        "result.json",
     }
     (row,) = metrics_of(tmp_path / "run")
     assert set(row) == {"epoch", "seconds", "learning_rate", "loss", "cross_entropy", "top1", "top5"}

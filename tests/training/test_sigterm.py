@@ -1,0 +1,123 @@
+"""SIGTERM ends a run with one line that says, truly, what the same command does next."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from training_helpers import tiny_config
+
+from aa_keras.errors import Terminated
+from aa_keras.training import callbacks, loop, train_and_evaluate
+from aa_keras.training.checkpoints import TrainingState, _whole_state
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def terminate(*_, **__):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def default_handler():
+    """Whatever a test does, the signal's handler is then the one from before."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("function", ["dataset_from", "model_from", "model_complexity", "Checkpoints"])
+def test_while_starting(tmp_path, monkeypatch, function):
+    monkeypatch.setattr(loop, function, terminate)
+    with pytest.raises(Terminated, match=r"^stopped by SIGTERM before training; the same command begins it, or goes"):
+        train_and_evaluate(tiny_config(), tmp_path / "run")
+
+
+def test_behind_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys):
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.EpochSummary, "on_epoch_end", terminate)  # called behind the checkpoint
+        with pytest.raises(Terminated) as error:
+            train_and_evaluate(tiny_config(), workdir, overwrite=True)
+    told = "stopped by SIGTERM; the same command without --overwrite goes on behind epoch 1 of 2"
+    assert str(error.value) == told
+    result = train_and_evaluate(tiny_config(), workdir)
+    assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
+    assert result["loss"] == finished[1]["loss"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "overwrite", "told"),
+    [
+        (0, False, "stopped by SIGTERM in the first epoch; the same command begins anew"),
+        (0, True, "stopped by SIGTERM in the first epoch; the same command begins anew"),
+        (3, False, "stopped by SIGTERM; the same command goes on behind epoch 3 of 9"),
+    ],
+)
+def test_a_step_is_finished_first(epochs, overwrite, told):
+    done = []
+
+    def train():
+        with callbacks.StopOnSigterm(9, overwrite) as stop:
+            stop.state = TrainingState(history=[{"epoch": epoch + 1} for epoch in range(epochs)])
+            stop.on_train_begin()
+            terminate()
+            done.append("step")
+            stop.on_train_batch_end(0)
+            done.append("another step")
+
+    with pytest.raises(Terminated) as error:
+        train()
+    assert str(error.value) == told
+    assert done == ["step"]
+
+
+def test_libraries_that_make_another_error_of_it():
+    def library():
+        try:
+            terminate()
+        except Terminated:
+            raise RuntimeError("in user code") from None
+
+    with pytest.raises(Terminated, match="before training"), callbacks.StopOnSigterm(9, False):
+        library()
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(RuntimeError, match="defect"), callbacks.StopOnSigterm(9, False):
+        raise RuntimeError("defect")
+
+
+def wait_for(process, part, folder, names):
+    """Waits until a program has printed a line with `part` (unless None), and a folder holds one of these names."""
+    deadline = time.monotonic() + 60
+    for line in process.stdout if part else ():
+        if part in line:
+            break
+    while time.monotonic() < deadline and process.poll() is None:
+        if any((folder / name).exists() for name in names):
+            return
+        time.sleep(0.01)
+    pytest.fail(f"no {part} or none of {names}: {process.communicate()}")
+
+
+def test_the_program_ends_with_status_143_and_goes_on(tmp_path):
+    workdir, last = tmp_path / "run", 0
+    for _ in range(2):
+        command = [sys.executable, ROOT / "train.py", f"--workdir={workdir}"]
+        command += ["--config.epochs=200", "--config.steps_per_epoch=5"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        resuming = f"Resuming behind epoch {last} of 200" if last else None
+        names = [f"epoch_{last + more:04d}" for more in (1, 2, 3)]
+        wait_for(process, resuming, workdir / "checkpoints", names)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        assert process.returncode == 143
+        before, last = last, max(int(path.name[-4:]) for path in (workdir / "checkpoints").glob("epoch_*"))
+        assert last > before
+        told = f"train.py: stopped by SIGTERM; the same command goes on behind epoch {last} of 200\n"
+        assert errors == told
+        assert _whole_state(workdir / "checkpoints" / f"epoch_{last:04d}").epochs == last
