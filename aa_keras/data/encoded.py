@@ -39,26 +39,30 @@ class EncodedImages(abc.ABC):
     def read(self, content):
         """Returns the bytes of an image as a string tensor; in a graph as well as eagerly."""
 
-    def decode(self, name, content, when_corrupt):
+    def decode(self, name, content, when_corrupt, transform=None, arguments=()):
         """Decodes an image in Python: slower than a graph, and the one place where its error can be caught.
 
         Args:
             name: the image's name, as `records` has it.
             content: the image's content.
             when_corrupt: function to call with the name of a corrupt image, and what is wrong with it.
+            transform: function of the image and `arguments` to apply to it in Python too, or None. In the graph its
+                operations would cost time even where they do not run.
+            arguments: tensors.
 
         Returns:
             A uint8 tensor of shape (height, width, 3), and a boolean one that is False if it is only a stand-in.
         """
 
-        def decode_or_report(name, content):
+        def decode_or_report(name, content, *arguments):
             try:
-                return decode_image(self._read_or_report(content)), True
+                image, is_whole = decode_image(self._read_or_report(content)), True
             except CorruptImageError as error:
                 when_corrupt(name.decode("utf-8", errors="replace"), str(error))
-                return _STAND_IN, False
+                image, is_whole = _STAND_IN, False
+            return image if transform is None else np.asarray(transform(image, *arguments)), is_whole
 
-        image, is_whole = tf.numpy_function(decode_or_report, (name, content), (tf.uint8, tf.bool))
+        image, is_whole = tf.numpy_function(decode_or_report, (name, content, *arguments), (tf.uint8, tf.bool))
         return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
 
     def _read_or_report(self, content):

@@ -45,24 +45,31 @@ class Preprocessing:
     def for_training(self, image, seed):
         """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
-        if self.image_size is not None:
-            image = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
-        return self._augment(image, flip_seed, crop_seed)
+        return self._augment(image_ops.normalize(image, self.mean, self.std), 0.0, flip_seed, crop_seed)
 
-    def for_training_from_jpeg(self, encoded, seed):
+    def crop_for_training(self, image, seed):
+        """Returns an augmented crop, of `image_size` and still uint8: a quarter of the bytes to move into batches."""
+        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+        crop = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
+        return self._augment_crop(crop, flip_seed, crop_seed)
+
+    def crop_for_training_from_jpeg(self, encoded, seed):
         """Returns nearly the same for an image that is still encoded, of which only a part is decoded."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         part = decode_part_of_jpeg(
             encoded, lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop), self.image_size
         )
-        return self._augment(image_ops.resize(part, self.image_size), flip_seed, crop_seed)
+        return self._augment_crop(image_ops.resize(part, self.image_size), flip_seed, crop_seed)
 
-    def _augment(self, image, flip_seed, crop_seed):
-        image = image_ops.normalize(image, self.mean, self.std)
+    def _augment_crop(self, crop, flip_seed, crop_seed):
+        return tf.cast(tf.round(self._augment(crop, self.mean, flip_seed, crop_seed)), tf.uint8)
+
+    def _augment(self, image, border, flip_seed, crop_seed):
+        """Mirrors and shifts an image. What moves in is `border`, which normalised is 0: a number, or one a channel."""
         if self.horizontal_flip:
             image = image_ops.random_horizontal_flip(image, flip_seed)
         if self.crop_padding:
-            image = image_ops.random_crop_from_padded(image, self.crop_padding, crop_seed)
+            image = image_ops.random_crop_from_padded(image - border, self.crop_padding, crop_seed) + border
         return image
 
 
@@ -125,16 +132,16 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files):
 
     def batches_of_epoch(order_key, augmentation_key):
         def carefully(index, name, content, label):
-            image, is_whole = examples.decode(name, content, skip)
             key = tf.random.fold_in(augmentation_key, index)
-            return preprocessing.for_training(image, key), label, is_whole
+            crop, is_whole = examples.decode(name, content, skip, preprocessing.crop_for_training, (key,))
+            return tf.ensure_shape(crop, examples.image_shape), label, is_whole
 
         def quickly(index, name, content, label):
             encoded = examples.read(content)
             key = tf.random.fold_in(augmentation_key, index)
             return tf.cond(
                 is_whole_jpeg(encoded),
-                lambda: (preprocessing.for_training_from_jpeg(encoded, key), label, True),
+                lambda: (preprocessing.crop_for_training_from_jpeg(encoded, key), label, True),
                 lambda: carefully(index, name, content, label),
             )
 
@@ -148,12 +155,16 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files):
                 tf.reduce_all(are_whole), lambda: (images, labels), lambda: (images[are_whole], labels[are_whole])
             )
 
+        def normalized(images, labels):
+            return image_ops.normalize(images, preprocessing.mean, preprocessing.std), labels
+
         return (
             examples.records(order_key)
             .batch(_GROUP)
             .map(decoded_group, num_parallel_calls=tf.data.AUTOTUNE)
             .repeat()
             .rebatch(batch_size, drop_remainder=True)
+            .map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
         )
 
     return batches_of_epoch

@@ -86,16 +86,28 @@ def test_order_and_augmentation_do_not_depend_on_the_batches(examples, four_epoc
         np.testing.assert_array_equal(image, images_of(four_epochs[5:10])[label])
 
 
+def normalized(image):
+    return image_ops.normalize(image, MEAN, STD)
+
+
+def test_what_moves_into_a_shifted_crop_is_the_mean():
+    encoded = odd_images.encode(np.full((64, 64, 3), 255, "uint8"))
+    shifting = dataclasses.replace(PREPROCESSING, crop_padding=4)
+    crop = shifting.crop_for_training_from_jpeg(tf.constant(encoded), tf.constant([0, 1], tf.int64)).numpy()
+    colours = {tuple(pixel) for pixel in crop.reshape(-1, 3).tolist()}
+    assert colours == {(255, 255, 255), tuple(int(mean) for mean in MEAN)}
+
+
 def test_jpegs_decoded_in_part_are_what_the_whole_ones_would_be():
     encoded = odd_images.encode(odd_images.picture(300, 400))
     whole = tf.io.decode_jpeg(encoded)
     preprocessing = dataclasses.replace(PREPROCESSING, image_size=48)
     for number in range(10):
         seed = tf.constant([1, number], tf.int64)
-        in_part = preprocessing.for_training_from_jpeg(tf.constant(encoded), seed)
-        assert in_part.shape == (48, 48, 3)
+        in_part = preprocessing.crop_for_training_from_jpeg(tf.constant(encoded), seed)
+        assert (in_part.shape, in_part.dtype) == ((48, 48, 3), tf.uint8)
         # Reduced by the decoder and interpolated here; reduced by interpolation with antialiasing there.
-        assert np.abs(in_part - preprocessing.for_training(whole, seed)).mean() < 0.1
+        assert np.abs(normalized(in_part) - normalized(preprocessing.crop_for_training(whole, seed))).mean() < 0.1
 
 
 def test_the_least_crop_can_be_chosen():
@@ -103,16 +115,18 @@ def test_the_least_crop_can_be_chosen():
     all_of_it = Preprocessing(MEAN, STD, image_size=12, smallest_crop=0.95)
     expected = image_ops.normalize(image_ops.resize(tf.io.decode_jpeg(encoded), 12, antialias=True), MEAN, STD)
     for number in range(5):
-        image = all_of_it.for_training_from_jpeg(tf.constant(encoded), tf.constant([1, number], tf.int64))
-        assert np.abs(image - expected).mean() < 0.4
+        image = all_of_it.crop_for_training_from_jpeg(tf.constant(encoded), tf.constant([1, number], tf.int64))
+        assert np.abs(normalized(image) - expected).mean() < 0.4
 
 
 def test_half_of_the_images_are_mirrored():
     # Dark on the left and bright on the right, wherever it is cropped.
     ramp = np.tile(np.linspace(0, 255, 64).astype("uint8")[None, :, None], (64, 1, 3))
     encoded = tf.constant(odd_images.encode(ramp))
-    images = [PREPROCESSING.for_training_from_jpeg(encoded, tf.constant([0, number], tf.int64)) for number in range(60)]
-    mirrored = sum(float(tf.reduce_mean(image[:, 0] - image[:, -1])) > 0 for image in images)
+    images = [
+        PREPROCESSING.crop_for_training_from_jpeg(encoded, tf.constant([0, number], tf.int64)) for number in range(60)
+    ]
+    mirrored = sum(float(tf.reduce_mean(image[:, 0] - image[:, -1])) > 0 for image in map(normalized, images))
     assert 15 < mirrored < 45
 
 

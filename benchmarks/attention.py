@@ -1,0 +1,148 @@
+"""Time and memory of relative attention, ours beside others, each in a process of its own.
+
+    python benchmarks/attention.py                      # all sizes, some ten minutes on two cores
+    python benchmarks/attention.py --sizes=28 --models=aa_wide_resnet28_10
+
+Measured are our implementations, the same attention without positions, the paper's published algorithm, and a 3x3
+convolution that makes as many channels out of the layer's input as attention does. Ratios are to the published
+algorithm. KERAS_BACKEND=jax measures on JAX; on a GPU add --dtype=bfloat16 --batch_size=128.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+# Filters of the augmented convolution, and the paper's dk and dv of it: of the first augmented stage.
+MODELS = {"aa_resnet50": (128, 160, 8), "aa_wide_resnet28_10": (160, 160, 16)}
+HEADS = 8
+VARIANTS = ("published", "dense", "blockwise", "fused", "no positions", "convolution")
+
+SIZES = flags.DEFINE_list("sizes", ["7", "14", "28", "32", "56", "64"], "Heights and widths of the maps.")
+OF_MODELS = flags.DEFINE_list("models", list(MODELS), f"Whose depths: of {', '.join(MODELS)}.")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images; by default 8, and 1 beyond 32x32.", lower_bound=1)
+DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16", "float16"], "Type of queries, keys and values.")
+OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of attention.json and attention.png.")
+CASE = flags.DEFINE_string("case", None, "Measures one case, a JSON object, in this process: for internal use.")
+
+
+def main(_):
+    if CASE.value is not None:
+        print(json.dumps(measure(**json.loads(CASE.value))))
+        return
+    results = []
+    for model in OF_MODELS.value:
+        for size in map(int, SIZES.value):
+            batch_size = BATCH_SIZE.value or (8 if size <= 32 else 1)
+            case = {"model": model, "size": size, "batch_size": batch_size, "dtype": DTYPE.value}
+            rows = [{**case, "variant": variant, **in_a_process({**case, "variant": variant})} for variant in VARIANTS]
+            print_table(case, rows)
+            results += rows
+    folder = pathlib.Path(OUTPUT.value)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "attention.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    plot(results, folder / "attention.png")
+    print(f"{folder}: attention.json, attention.png")
+
+
+def in_a_process(case):
+    """Measures a case in a fresh process; the reason stands in its place where that fails."""
+    command = [sys.executable, __file__, f"--case={json.dumps(case)}"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode == 0:
+        return json.loads(completed.stdout.splitlines()[-1])
+    killed = "out of memory" if completed.returncode in (-9, 137) else ""
+    return {"failed": killed or (completed.stderr.strip().splitlines() or ["?"])[-1]}
+
+
+def measure(variant, model, size, batch_size, dtype):
+    import measure as measuring
+    import numpy as np
+    import published
+    from keras import ops
+
+    from aa_keras import attention
+
+    filters, key_depth, value_depth = MODELS[model]
+    generator = np.random.default_rng(0)
+
+    def draw(*shape):
+        return ops.convert_to_tensor(generator.normal(size=shape).astype("float32"), dtype=dtype)
+
+    space = (batch_size, HEADS, size, size)
+    inputs = [draw(*space, depth // HEADS) for depth in (key_depth, key_depth, value_depth)]
+    inputs += [draw(2 * size - 1, key_depth // HEADS), draw(2 * size - 1, key_depth // HEADS)]
+
+    def with_positions(queries, keys, values, *tables):
+        relative = [attention.relative_embeddings(table, size) for table in tables]
+        return attention.attention_2d(queries, keys, values, *relative, implementation=variant)
+
+    if variant == "published":
+        function = published.attention_2d
+    elif variant == "no positions":
+        function, inputs = attention.attention_2d, inputs[:3]
+    elif variant == "convolution":
+        inputs = [draw(batch_size, size, size, filters), draw(3, 3, filters, value_depth)]
+        function = lambda maps, kernel: ops.conv(maps, kernel, padding="same", data_format="channels_last")  # noqa: E731
+    else:
+        function = with_positions
+    backward = measuring.forward_and_backward(function)
+    with measuring.PeakMemory() as peak:
+        measuring.wait(backward(*inputs))
+    return {
+        "forward_ms": 1e3 * measuring.seconds(measuring.forward(function), inputs),
+        "training_ms": 1e3 * measuring.seconds(backward, inputs),
+        "peak_megabytes": peak.bytes / 2**20,
+        "device": measuring.device(),
+    }
+
+
+def print_table(case, rows):
+    _, key_depth, value_depth = MODELS[case["model"]]
+    size, device = case["size"], next((row["device"] for row in rows if "device" in row), "")
+    print(f"\n{case['model']}: {size}x{size}, batch {case['batch_size']}, dk {key_depth}, dv {value_depth}, {device}")
+    reference = rows[0]
+    columns = (("forward_ms", "ms"), ("training_ms", "ms"), ("peak_megabytes", "MB"))
+    print(f"{'':14}{'forward':>20}{'forward + backward':>22}{'peak memory':>22}")
+    for row in rows:
+        if "failed" in row:
+            print(f"{row['variant']:14}{row['failed'][:100]}")
+            continue
+        cells = []
+        for column, unit in columns:
+            ratio = f" {reference[column] / row[column]:7.2f}x" if column in reference and row[column] > 0 else ""
+            cells.append(f"{row[column]:9.1f} {unit}{ratio}")
+        print(f"{row['variant']:14}" + "  ".join(cells), flush=True)
+
+
+def plot(results, path):
+    """Draws time and memory against the number of positions."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = (("training_ms", "forward + backward, ms an image"), ("peak_megabytes", "peak memory, MB an image"))
+    models = list(dict.fromkeys(row["model"] for row in results))
+    figure, axes = pyplot.subplots(len(models), 2, figsize=(11, 4.2 * len(models)), squeeze=False, layout="constrained")
+    for model, pair in zip(models, axes, strict=True):
+        for (column, label), axis in zip(columns, pair, strict=True):
+            for variant in VARIANTS:
+                rows = [row for row in results if (row["model"], row["variant"]) == (model, variant) and column in row]
+                if rows:
+                    positions = [row["size"] ** 2 for row in rows]
+                    values = [max(row[column], 0.1) / row["batch_size"] for row in rows]
+                    axis.loglog(positions, values, marker="o", label=variant)
+            axis.set(title=model, xlabel="positions, H x W", ylabel=label)
+            axis.grid(alpha=0.3)
+            axis.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    app.run(main)
