@@ -3,13 +3,25 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: train test test-slow lint clean
+# What must hold on every backend of Keras.
+BACKEND_TESTS = tests/test_attention.py tests/layers tests/applications/test_training_step.py
+# Linux's default wheel of PyTorch brings CUDA along; TORCH="torch --index-url https://download.pytorch.org/whl/cpu" not.
+TORCH ?= torch
+
+.PHONY: train test test-slow test-torch torch lint clean
 
 train: $(VENV)/installed
 	$(BIN)/python train.py
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
+
+torch: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+
+test-torch: torch
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" $(BACKEND_TESTS)
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

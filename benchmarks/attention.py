@@ -3,9 +3,9 @@
     python benchmarks/attention.py                      # all sizes, some ten minutes on two cores
     python benchmarks/attention.py --sizes=28 --models=aa_wide_resnet28_10
 
-Measured are our implementations, the same attention without positions, the paper's published algorithm, and a 3x3
-convolution that makes as many channels out of the layer's input as attention does. Ratios are to the published
-algorithm. KERAS_BACKEND=jax measures on JAX; on a GPU add --dtype=bfloat16 --batch_size=128.
+Measured are our implementations, the same attention without positions (as "auto" computes it), the paper's published
+algorithm, and a 3x3 convolution that makes as many channels out of the layer's input as attention does. Ratios are to
+the published algorithm. KERAS_BACKEND=jax measures on JAX; on a GPU add --dtype=bfloat16 --batch_size=128.
 """
 
 import json

@@ -10,6 +10,8 @@ import tomllib
 ROOT = pathlib.Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
+OTHER_BACKENDS = {"jax", "torch"}  # imported only where they are Keras's backend
+
 
 def requirements():
     lines = (line.strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
@@ -41,7 +43,7 @@ def test_everything_that_is_imported_is_required():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 imported.add(node.module.split(".")[0])
-    third_party = imported - set(sys.stdlib_module_names) - {"aa_keras"}
+    third_party = imported - set(sys.stdlib_module_names) - {"aa_keras", *OTHER_BACKENDS}
     providers = importlib.metadata.packages_distributions()
     packages = {name for module in third_party for name in names(providers[module])}
     required = names(PROJECT["optional-dependencies"]["train"]) | names(PROJECT["dependencies"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
+from aa_keras import attention_kernels
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
     CoordinateChannels2D,
@@ -112,3 +113,21 @@ def test_compute_output_shape_leaves_unknown_sides_unknown(size):
         (height, height, 3),
         (width, width, 3),
     )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="SavedModels are TensorFlow's")
+@pytest.mark.parametrize("size", [(7, 6), (None, None)])
+def test_blocks_of_queries_in_a_saved_model_of_any_batch(size, tmp_path, monkeypatch):
+    tf = pytest.importorskip("tensorflow")
+    monkeypatch.setattr(attention_kernels, "BLOCK_BYTES", 4 * 2 * 42 * 5)  # 5 of the 42 queries, and so 9 blocks
+    image = keras.Input((*size, 5))
+    model = keras.Model(image, SelfAttention2D(2, 3, max_size=(7, 6), implementation="blockwise")(image))
+    model.export(tmp_path / "saved_model", verbose=False)
+    dense = SelfAttention2D.from_config({**model.layers[1].get_config(), "implementation": "dense"})
+    dense.build((None, 7, 6, 5))
+    dense.set_weights(model.layers[1].get_weights())
+    served = tf.saved_model.load(tmp_path / "saved_model").serve
+    for batch in (1, 3):
+        for height, width in ((7, 6), *([(3, 4), (8, 9)] if size[0] is None else [])):
+            maps = feature_map(batch, height, width, 5)
+            np.testing.assert_allclose(served(maps), to_numpy(dense(maps)), atol=1e-5)
