@@ -126,8 +126,8 @@ def test_blocks_of_queries_in_a_saved_model_of_any_batch(size, tmp_path, monkeyp
     dense = SelfAttention2D.from_config({**model.layers[1].get_config(), "implementation": "dense"})
     dense.build((None, 7, 6, 5))
     dense.set_weights(model.layers[1].get_weights())
-    served = tf.saved_model.load(tmp_path / "saved_model").serve
+    loaded = tf.saved_model.load(tmp_path / "saved_model")
     for batch in (1, 3):
         for height, width in ((7, 6), *([(3, 4), (8, 9)] if size[0] is None else [])):
             maps = feature_map(batch, height, width, 5)
-            np.testing.assert_allclose(served(maps), to_numpy(dense(maps)), atol=1e-5)
+            np.testing.assert_allclose(loaded.serve(maps), to_numpy(dense(maps)), atol=1e-5)
