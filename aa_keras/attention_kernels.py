@@ -85,21 +85,15 @@ def _cut(tensor, size):
     return ops.transpose(ops.reshape(tensor, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))
 
 
-def fused(queries, keys, values, position_logits=(), must_be_flash=False):
+def fused(queries, keys, values, position_logits=()):
     """Hands relative attention to a stock kernel, which never holds (HW, HW) numbers.
 
     The logit is one product of longer vectors: [query, its logits for the rows, its logits for the columns] times [key,
     one-hot row, one-hot column]. Heads are padded to a multiple of 8, and values to the length of keys, as kernels
     want them.
 
-    Args:
-        must_be_flash: whether to fail on a GPU that cannot, rather than to compute attention in another way.
-
     Returns:
         The outputs, of shape (B, heads, HW, value_dim).
-
-    Raises:
-        RuntimeError: or another error of the backend's, where `must_be_flash` and it is not.
     """
     value_dim = values.shape[-1]
     if position_logits:
@@ -109,8 +103,8 @@ def fused(queries, keys, values, position_logits=(), must_be_flash=False):
     queries = ops.cast(queries, values.dtype)
     length = _padded_length(max(queries.shape[-1], value_dim))
     queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
-    # None leaves the choice to Keras, which on other devices does not know of all the kernels that there are.
-    flash_attention = True if must_be_flash and _platform(keras.backend.backend()) in ("gpu", "cuda") else None
+    # On a GPU with JAX, Keras would else hold all logits without a word where it thinks that the kernel does not serve.
+    flash_attention = True if keras.backend.backend() == "jax" and _jax_device().platform == "gpu" else None
     outputs = ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
     return ops.transpose(outputs, (0, 2, 1, 3))[..., :value_dim]
 
@@ -138,44 +132,64 @@ def _heads_last_but_one(tensor):
 def fused_obstacle(dtype, head):
     """Returns why this backend, on its default device, has no fused kernel for an attention, or None if it has one.
 
+    - PyTorch's `scaled_dot_product_attention` has one for every device and length of head;
+    - JAX has cuDNN's, for NVIDIA GPUs since Ampere, in bfloat16, and for heads of up to 128, or 256 since Hopper;
+    - none takes float16 here: the logits of positions travel in a query, where float16 could overflow;
+    - that of TPUs is not used: Keras 3.15 reaches it with a causal mask.
+
     Args:
         dtype: name of the type of queries, keys and values.
         head: length of a head, before it is padded.
     """
-    head = _padded_length(head)
     backend = keras.backend.backend()
     if backend not in ("jax", "torch"):
         return f"the {backend} backend of Keras has no fused attention kernel (those of JAX and PyTorch have)"
-    platform = _platform(backend)
-    if platform == "cpu" and backend == "jax":
-        return "JAX has a fused attention kernel for GPUs and TPUs, and the device is a CPU"
-    if platform in ("gpu", "cuda"):
-        if dtype not in ("float16", "bfloat16"):
-            return f"fused attention kernels for GPUs take float16 and bfloat16, and the compute type is {dtype}"
-        longest = 256 if _compute_capability(backend) >= 9 else 128
-        if head > longest:
-            return f"fused attention kernels of this GPU take heads of up to {longest}, and this one has {head}"
+    if dtype == "float16":
+        return "the logits of positions, which travel in the queries of a fused kernel, could overflow float16"
+    return _jax_obstacle(dtype, _padded_length(head)) if backend == "jax" else None
+
+
+def _jax_obstacle(dtype, head):
+    device = _jax_device()
+    if device.platform == "tpu":
+        return "the kernel for TPUs that Keras reaches attends to earlier positions alone"
+    if device.platform != "gpu":
+        return f"JAX has a fused attention kernel for NVIDIA GPUs, and the device is a {device.platform.upper()}"
+    capability = _compute_capability(device)
+    if capability < 8:
+        return f"the kernel is for NVIDIA GPUs of compute capability 8.0 or higher, and this is a {device.device_kind}"
+    if dtype != "bfloat16":
+        return f"the kernel for GPUs takes bfloat16, and the compute type is {dtype}"
+    longest = 256 if capability >= 9 else 128
+    if head > longest:
+        return f"the kernel takes heads of up to {longest} on this GPU, and this one has {head}"
+    return _cudnn_obstacle()
+
+
+def _jax_device():
+    import jax
+
+    return jax.devices()[0]
+
+
+def _compute_capability(device):
+    """The generation of an NVIDIA GPU: 8.0 for Ampere, 9.0 for Hopper; 0 for the GPUs of others."""
+    try:
+        return float(getattr(device, "compute_capability", 0))
+    except ValueError:  # "gfx942"
+        return 0.0
+
+
+@functools.cache
+def _cudnn_obstacle():
+    """Returns why cuDNN's kernel does not run, or None if it does: tried once, on next to nothing."""
+    import jax
+
+    # Also in the midst of tracing a function.
+    with jax.ensure_compile_time_eval():
+        tensor = jax.numpy.zeros((1, 64, 1, 64), "bfloat16")
+        try:
+            jax.nn.dot_product_attention(tensor, tensor, tensor, implementation="cudnn").block_until_ready()
+        except Exception as error:  # whatever it is, attention is to be computed in another way
+            return f"cuDNN's kernel does not run here ({error})"
     return None
-
-
-@functools.cache
-def _platform(backend):
-    if backend == "jax":
-        import jax
-
-        return jax.devices()[0].platform
-    from keras.src.backend.torch.core import get_device
-
-    return get_device().split(":")[0]
-
-
-@functools.cache
-def _compute_capability(backend):
-    """The generation of an NVIDIA GPU: 8 for Ampere, 9 for Hopper."""
-    if backend == "jax":
-        import jax
-
-        return float(getattr(jax.devices()[0], "compute_capability", 0))
-    import torch
-
-    return float(torch.cuda.get_device_capability()[0])

@@ -1,27 +1,32 @@
 """Time and memory of relative attention, ours beside others, each in a process of its own.
 
-    python benchmarks/attention.py                      # all sizes, some ten minutes on two cores
+    python benchmarks/attention.py                      # both networks, all sizes, some fifteen minutes on two cores
     python benchmarks/attention.py --sizes=28 --models=aa_wide_resnet28_10
 
 Measured are our implementations, the same attention without positions (as "auto" computes it), the paper's published
-algorithm, and a 3x3 convolution that makes as many channels out of the layer's input as attention does. Ratios are to
-the published algorithm. KERAS_BACKEND=jax measures on JAX; on a GPU add --dtype=bfloat16 --batch_size=128.
+algorithm, and a 3x3 convolution that makes as many channels out of the layer's input as attention does; the projections
+around attention are left out of all. Ratios are to the published algorithm, "positions" tells the time of training in
+ratio to the same implementation without positions, the two taking turns in one process. KERAS_BACKEND=jax measures on
+JAX; on a GPU add --dtype=bfloat16 --batch_size=128.
 """
 
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-# Filters of the augmented convolution, and the paper's dk and dv of it: of the first augmented stage.
-MODELS = {"aa_resnet50": (128, 160, 8), "aa_wide_resnet28_10": (160, 160, 16)}
+# For maps of up to so many pixels a side, the filters of the augmented convolution and the paper's dk and dv of it: of
+# the last, the middle and the first augmented stage.
+MODELS = {
+    "aa_resnet50": {7: (512, 160, 48), 14: (256, 160, 24), 64: (128, 160, 8)},
+    "aa_wide_resnet28_10": {8: (640, 160, 64), 16: (320, 160, 32), 64: (160, 160, 16)},
+}
 HEADS = 8
-VARIANTS = ("published", "dense", "blockwise", "fused", "no positions", "convolution")
+OURS = ("dense", "blockwise", "fused")
+VARIANTS = ("published", *OURS, "no positions", "convolution")
 
 SIZES = flags.DEFINE_list("sizes", ["7", "14", "28", "32", "56", "64"], "Heights and widths of the maps.")
 OF_MODELS = flags.DEFINE_list("models", list(MODELS), f"Whose depths: of {', '.join(MODELS)}.")
@@ -35,12 +40,17 @@ def main(_):
     if CASE.value is not None:
         print(json.dumps(measure(**json.loads(CASE.value))))
         return
+    from measure import in_a_process
+
     results = []
     for model in OF_MODELS.value:
         for size in map(int, SIZES.value):
             batch_size = BATCH_SIZE.value or (8 if size <= 32 else 1)
             case = {"model": model, "size": size, "batch_size": batch_size, "dtype": DTYPE.value}
-            rows = [{**case, "variant": variant, **in_a_process({**case, "variant": variant})} for variant in VARIANTS]
+            rows = [
+                {**case, "variant": variant, **in_a_process(__file__, {**case, "variant": variant})}
+                for variant in VARIANTS
+            ]
             print_table(case, rows)
             results += rows
     folder = pathlib.Path(OUTPUT.value)
@@ -50,14 +60,9 @@ def main(_):
     print(f"{folder}: attention.json, attention.png")
 
 
-def in_a_process(case):
-    """Measures a case in a fresh process; the reason stands in its place where that fails."""
-    command = [sys.executable, __file__, f"--case={json.dumps(case)}"]
-    completed = subprocess.run(command, capture_output=True, text=True, check=False)
-    if completed.returncode == 0:
-        return json.loads(completed.stdout.splitlines()[-1])
-    killed = "out of memory" if completed.returncode in (-9, 137) else ""
-    return {"failed": killed or (completed.stderr.strip().splitlines() or ["?"])[-1]}
+def depths(model, size):
+    """Filters, dk and dv of the convolution that a network augments at maps of about this size."""
+    return next((of_stage for largest, of_stage in MODELS[model].items() if size <= largest), MODELS[model][64])
 
 
 def measure(variant, model, size, batch_size, dtype):
@@ -68,7 +73,7 @@ def measure(variant, model, size, batch_size, dtype):
 
     from aa_keras import attention
 
-    filters, key_depth, value_depth = MODELS[model]
+    filters, key_depth, value_depth = depths(model, size)
     generator = np.random.default_rng(0)
 
     def draw(*shape):
@@ -76,39 +81,57 @@ def measure(variant, model, size, batch_size, dtype):
 
     space = (batch_size, HEADS, size, size)
     inputs = [draw(*space, depth // HEADS) for depth in (key_depth, key_depth, value_depth)]
-    inputs += [draw(2 * size - 1, key_depth // HEADS), draw(2 * size - 1, key_depth // HEADS)]
+    tables = [draw(2 * size - 1, key_depth // HEADS), draw(2 * size - 1, key_depth // HEADS)]
+    implementation = variant if variant in OURS else "auto"
 
-    def with_positions(queries, keys, values, *tables):
+    def attend(queries, keys, values, *tables):
         relative = [attention.relative_embeddings(table, size) for table in tables]
-        return attention.attention_2d(queries, keys, values, *relative, implementation=variant)
+        return attention.attention_2d(queries, keys, values, *relative, implementation=implementation)
 
     if variant == "published":
-        function = published.attention_2d
-    elif variant == "no positions":
-        function, inputs = attention.attention_2d, inputs[:3]
+        function, inputs = published.attention_2d, inputs + tables
     elif variant == "convolution":
         inputs = [draw(batch_size, size, size, filters), draw(3, 3, filters, value_depth)]
         function = lambda maps, kernel: ops.conv(maps, kernel, padding="same", data_format="channels_last")  # noqa: E731
     else:
-        function = with_positions
-    backward = measuring.forward_and_backward(function)
+        function, inputs = attend, inputs + (tables if variant in OURS else [])
+    backward = measuring.forward_and_backward(function, inputs)
     with measuring.PeakMemory() as peak:
         measuring.wait(backward(*inputs))
-    return {
-        "forward_ms": 1e3 * measuring.seconds(measuring.forward(function), inputs),
-        "training_ms": 1e3 * measuring.seconds(backward, inputs),
+    calls = {"forward": (measuring.forward(function, inputs), inputs), "training": (backward, inputs)}
+    if variant in OURS:
+        calls["without"] = (measuring.forward_and_backward(attend, inputs[:3]), inputs[:3])
+    times = measuring.seconds(calls)
+    row = {
+        "forward_ms": 1e3 * times["forward"],
+        "training_ms": 1e3 * times["training"],
         "peak_megabytes": peak.bytes / 2**20,
         "device": measuring.device(),
     }
+    if variant in OURS:
+        row["cost_of_positions"] = times["training"] / times["without"]
+    peak_flops = measuring.peak_flops(dtype)
+    if peak_flops and variant != "convolution":
+        flops = training_flops(size, key_depth, value_depth, variant != "no positions")
+        row["model_flop_utilisation"] = batch_size * flops / times["training"] / peak_flops
+    return row
+
+
+def training_flops(size, key_depth, value_depth, relative):
+    """FLOPs of an image forward and backward: the products of queries with keys, with the embeddings of each row and
+    column, and of probabilities with values, each three times. What an implementation computes beyond is its own."""
+    positions = size**2
+    multiplied = positions**2 * (key_depth + value_depth) + relative * positions * 2 * size * key_depth
+    return 3 * 2 * multiplied
 
 
 def print_table(case, rows):
-    _, key_depth, value_depth = MODELS[case["model"]]
+    _, key_depth, value_depth = depths(case["model"], case["size"])
     size, device = case["size"], next((row["device"] for row in rows if "device" in row), "")
     print(f"\n{case['model']}: {size}x{size}, batch {case['batch_size']}, dk {key_depth}, dv {value_depth}, {device}")
     reference = rows[0]
     columns = (("forward_ms", "ms"), ("training_ms", "ms"), ("peak_megabytes", "MB"))
-    print(f"{'':14}{'forward':>20}{'forward + backward':>22}{'peak memory':>22}")
+    print(f"{'':14}{'forward':>20}{'forward + backward':>22}{'peak memory':>22}{'positions':>11}")
     for row in rows:
         if "failed" in row:
             print(f"{row['variant']:14}{row['failed'][:100]}")
@@ -116,8 +139,10 @@ def print_table(case, rows):
         cells = []
         for column, unit in columns:
             ratio = f" {reference[column] / row[column]:7.2f}x" if column in reference and row[column] > 0 else ""
-            cells.append(f"{row[column]:9.1f} {unit}{ratio}")
-        print(f"{row['variant']:14}" + "  ".join(cells), flush=True)
+            cells.append(f"{row[column]:9.1f} {unit}{ratio:9}")
+        cost = f"{row['cost_of_positions']:7.2f}x" if "cost_of_positions" in row else " " * 8
+        used = f"  utilisation {row['model_flop_utilisation']:.1%}" if "model_flop_utilisation" in row else ""
+        print(f"{row['variant']:14}" + "  ".join(cells) + cost + used, flush=True)
 
 
 def plot(results, path):

@@ -1,8 +1,12 @@
 """Time and memory of functions of tensors, on every backend of Keras."""
 
+import gc
+import json
 import os
+import pathlib
 import platform
-import resource
+import re
+import subprocess
 import sys
 import time
 
@@ -11,116 +15,192 @@ import numpy as np
 from keras import ops
 
 BACKEND = keras.backend.backend()
-# Dense half-precision FLOPs a second, of the makers' data sheets.
-PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L4": 121.0, "T4": 65.0}
+# Dense FLOPs a second with tensor cores in half precision, of the makers' data sheets.
+PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
 
 
-def forward(function):
-    """Returns `function` compiled."""
+def forward(function, inputs):
+    """Returns `function` compiled for such inputs, and not run yet."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function)
+        compiled = tf.function(function)
+        compiled.get_concrete_function(*inputs)
+        return compiled
     if BACKEND == "jax":
         import jax
 
-        return jax.jit(function)
+        return jax.jit(function).lower(*inputs).compile()
     return function
 
 
-def forward_and_backward(function):
+def forward_and_backward(function, inputs):
     """Returns, compiled, the gradients of the summed squares of a function's outputs for each of its inputs."""
+
+    def loss(*inputs):
+        return ops.sum(ops.square(ops.cast(function(*inputs), "float32")))
+
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
-        @tf.function
         def gradients(*inputs):
             with tf.GradientTape() as tape:
                 tape.watch(inputs)
-                loss = ops.sum(ops.square(function(*inputs)))
-            return tape.gradient(loss, inputs, unconnected_gradients="zero")
+                total = loss(*inputs)
+            return tape.gradient(total, inputs, unconnected_gradients="zero")
 
-        return gradients
+        return forward(gradients, inputs)
     if BACKEND == "jax":
         import jax
 
-        def loss(*inputs):
-            return ops.sum(ops.square(ops.cast(function(*inputs), "float32")))
-
-        return lambda *inputs: jax.jit(jax.grad(loss, argnums=tuple(range(len(inputs)))))(*inputs)
+        return forward(jax.grad(loss, argnums=tuple(range(len(inputs)))), inputs)
 
     def gradients(*inputs):
         inputs = [tensor.detach().requires_grad_() for tensor in inputs]
-        ops.sum(ops.square(function(*inputs))).backward()
+        loss(*inputs).backward()
         return [tensor.grad for tensor in inputs]
 
     return gradients
 
 
 def wait(outputs):
-    """Returns when outputs have been computed, of which a GPU may still be at work on."""
-    first = next(tensor for tensor in keras.tree.flatten(outputs) if tensor is not None)
+    """Returns when outputs have been computed, on which a GPU may still be at work."""
     if BACKEND == "jax":
-        first.block_until_ready()
-    else:
-        np.asarray(ops.convert_to_numpy(ops.ravel(first)[:1]))
+        import jax
+
+        jax.block_until_ready(outputs)
+        return
+    for tensor in keras.tree.flatten(outputs):
+        np.asarray(ops.convert_to_numpy(ops.ravel(tensor)[:1]))
 
 
-def seconds(function, inputs, at_least=1.0, rounds=3):
-    """Returns the time of a call: the shortest of `rounds` calls or more, for `at_least` so many seconds."""
-    wait(function(*inputs))
-    times = []
-    while len(times) < rounds or sum(times) < at_least:
-        begin = time.perf_counter()
+def seconds(calls, at_least=1.0, rounds=3):
+    """Returns the time of each of several calls, which take turns so that a machine's moods are shared by all.
+
+    Args:
+        calls: dict of names to pairs of a function and its inputs.
+        at_least: seconds to go on for, for each call.
+        rounds: turns to take at least.
+
+    Returns:
+        A dict of names to seconds, the shortest of the turns.
+    """
+    times = {name: [] for name in calls}
+    for function, inputs in calls.values():
         wait(function(*inputs))
-        times.append(time.perf_counter() - begin)
-    return min(times)
+    total = 0.0
+    while total < at_least * len(calls) or min(map(len, times.values())) < rounds:
+        for name, (function, inputs) in calls.items():
+            begin = time.perf_counter()
+            wait(function(*inputs))
+            times[name].append(time.perf_counter() - begin)
+            total += times[name][-1]
+    return {name: min(durations) for name, durations in times.items()}
 
 
 class PeakMemory:
-    """The memory that the calls in a `with` block take beyond what the process held before; once in a process.
+    """The memory that the calls in a `with` block take beyond what is held when it begins.
+
+    Of the GPU where there is one: on JAX, which cannot forget an earlier peak, this is to be a process's first large
+    computation. Else of the process, on Linux alone.
 
     Attributes:
-        bytes: the peak, of the device if it is a GPU, or of the process.
+        bytes: the peak.
     """
 
     def __enter__(self):
-        self._before = self._peak()
+        gc.collect()
+        self._before = self._in_use(reset=True)
         return self
 
     def __exit__(self, *_):
         self.bytes = self._peak() - self._before
 
+    def _in_use(self, reset):
+        if _on_gpu() and BACKEND == "jax":
+            return _jax_memory()["bytes_in_use"]
+        if _on_gpu() and BACKEND == "torch":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+            return torch.cuda.memory_allocated()
+        if _on_gpu():
+            import tensorflow as tf
+
+            tf.config.experimental.reset_memory_stats("GPU:0")
+            return tf.config.experimental.get_memory_info("GPU:0")["current"]
+        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is what is held now
+        return _process_memory("VmRSS")
+
     def _peak(self):
-        if BACKEND == "jax":
-            import jax
+        if _on_gpu() and BACKEND == "jax":
+            return _jax_memory()["peak_bytes_in_use"]
+        if _on_gpu() and BACKEND == "torch":
+            import torch
 
-            statistics = jax.local_devices()[0].memory_stats()
-            if statistics is not None:
-                return statistics["peak_bytes_in_use"]
-        in_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return in_kilobytes * (1 if sys.platform == "darwin" else 1024)
+            return torch.cuda.max_memory_allocated()
+        if _on_gpu():
+            import tensorflow as tf
+
+            return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        return _process_memory("VmHWM")
 
 
-def device():
-    """Returns in words what is measured on: backend, device, versions."""
-    name = platform.machine()
+def _process_memory(field):
+    lines = pathlib.Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def _jax_memory():
+    import jax
+
+    return jax.local_devices()[0].memory_stats()
+
+
+def _on_gpu():
+    return _gpu_name() is not None
+
+
+def _gpu_name():
     if BACKEND == "jax":
         import jax
 
-        name = jax.devices()[0].device_kind if jax.devices()[0].platform != "cpu" else name
-    elif BACKEND == "torch":
+        device = jax.devices()[0]
+        return None if device.platform == "cpu" else device.device_kind
+    if BACKEND == "torch":
         import torch
 
-        name = torch.cuda.get_device_name() if torch.cuda.is_available() else name
-    cores = f", {_cores()} cores" if name == platform.machine() else ""
-    return f"{name}{cores}, Keras {keras.__version__} on {BACKEND}, Python {platform.python_version()}"
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else None
 
 
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def device():
+    """Returns in words what is measured on: device, backend, versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = _gpu_name() or f"{platform.machine()}, {cores} cores"
+    return f"{name}, Keras {keras.__version__} on {BACKEND}, Python {platform.python_version()}"
 
 
-def peak_flops():
-    """Returns the FLOPs a second that the device could do in half precision, or None where it is not known."""
-    return next((1e12 * tflops for name, tflops in PEAK_TFLOPS.items() if name in device()), None)
+def peak_flops(dtype):
+    """Returns the FLOPs a second that a GPU could do in a half precision, or None: another type or device."""
+    name = _gpu_name()
+    if name is None or dtype not in ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16"):
+        return None
+    # The longer names first: an L40S is not an L4.
+    known = sorted(PEAK_TFLOPS, key=len, reverse=True)
+    return next((1e12 * PEAK_TFLOPS[word] for word in known if word in name.replace("-", " ").split()), None)
+
+
+def in_a_process(script, case):
+    """Returns what `script --case=JSON` prints as its last line; the reason stands in its place where that fails."""
+    command = [sys.executable, script, f"--case={json.dumps(case)}"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode == 0:
+        return json.loads(completed.stdout.splitlines()[-1])
+    if completed.returncode in (-9, 137):
+        return {"failed": "out of memory"}
+    errors = [line for line in completed.stderr.splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return {"failed": (errors or completed.stderr.splitlines() or ["?"])[-1]}

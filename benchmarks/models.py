@@ -3,11 +3,13 @@
     python benchmarks/models.py                         # all of them, some ten minutes on two cores
     python benchmarks/models.py --networks=resnet50     # or wide_resnet28_10
 
-All are measured in turns in one process, on batches of the same size. KERAS_BACKEND=jax measures on JAX; on a GPU add
---precision=mixed_bfloat16 --batch_size=256. Model FLOP utilisation counts three times the FLOPs of inference for
-training, and is told for GPUs whose peak `measure.PEAK_TFLOPS` has.
+All are measured in turns in one process by `fit` and `predict`, on one batch that lies on the device, the best of
+several turns of some steps. KERAS_BACKEND=jax measures on JAX; on a GPU add --precision=mixed_bfloat16 --batch_size=256
+--steps=30. Model FLOP utilisation counts for training three times the FLOPs of inference, as
+`aa_keras.complexity.model_complexity` counts them, and is told for GPUs whose peak `measure.PEAK_TFLOPS` has.
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -24,7 +26,8 @@ GROUPS = {
 
 NETWORKS = flags.DEFINE_list("networks", list(GROUPS), f"Of {', '.join(GROUPS)}.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images in a batch.", lower_bound=1)
-ROUNDS = flags.DEFINE_integer("rounds", 5, "How often each network has its turn.", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", 1, "Batches of a turn.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 8, "How often each network has its turn.", lower_bound=1)
 PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16", "mixed_float16"], "Of Keras.")
 IMPLEMENTATION = flags.DEFINE_string("implementation", "auto", "Of attention.")
 OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of models.json.")
@@ -48,30 +51,29 @@ def main(_):
 def measure_group(names):
     """Measures networks in turns, prints a table of them, and returns its rows."""
     import measure
-    import numpy as np
 
     from aa_keras.complexity import model_complexity
 
     models = {name: build(name) for name in names}
-    generator = np.random.default_rng(0)
-    shape = next(iter(models.values())).input_shape[1:]
-    images = generator.normal(size=(BATCH_SIZE.value, *shape)).astype("float32")
-    labels = generator.integers(0, 100, size=BATCH_SIZE.value)
+    batch = draw_batch(next(iter(models.values())).input_shape[1:])
     best = {name: {"inference": float("inf"), "training": float("inf")} for name in names}
     for turn in range(ROUNDS.value + 1):
         for name, model in models.items():
-            for task, run in (("inference", model.predict_on_batch), ("training", model.train_on_batch)):
+            for task, run in (("inference", model.predict), ("training", model.fit)):
                 begin = time.perf_counter()
-                run(images, *([labels] if task == "training" else []))
+                options = {"steps": STEPS.value}
+                if task == "training":
+                    options = {"steps_per_epoch": STEPS.value, "shuffle": False}
+                run(repeated(batch), **options, verbose=0)
                 if turn:  # the first one compiles
-                    best[name][task] = min(best[name][task], time.perf_counter() - begin)
+                    best[name][task] = min(best[name][task], (time.perf_counter() - begin) / STEPS.value)
     print(f"\n{'images a second':30}{'inference':>20}{'training':>20}")
     rows = []
     for name, times in best.items():
         row = {"network": name, **{task: BATCH_SIZE.value / duration for task, duration in times.items()}}
         ratios = {task: best[names[0]][task] / duration for task, duration in times.items()}
         cells = "".join(f"{row[task]:12.2f} {ratios[task]:6.2f}x" for task in times)
-        peak = measure.peak_flops()
+        peak = measure.peak_flops(PRECISION.value)
         if peak:
             flops = 3 * model_complexity(models[name]).flops
             row["model_flop_utilisation"] = row["training"] * flops / peak
@@ -79,6 +81,27 @@ def measure_group(names):
         print(f"{name:30}{cells}", flush=True)
         rows.append(row)
     return rows
+
+
+def draw_batch(shape):
+    """Returns random images and labels, on the device."""
+    import numpy as np
+    from keras import ops
+
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(BATCH_SIZE.value, *shape)).astype("float32")
+    return ops.convert_to_tensor(images), ops.convert_to_tensor(generator.integers(0, 100, size=BATCH_SIZE.value))
+
+
+def repeated(batch):
+    """Returns a data set of one batch for ever, as the backend takes it without a copy."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors(batch).repeat()
+    return (batch for _ in itertools.count())
 
 
 def build(name):

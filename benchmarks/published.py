@@ -19,7 +19,9 @@ def attention_2d(queries, keys, values, height_table, width_table):
     logits = logits + _relative_logits(queries, width_table, (0, 1, 2, 4, 3, 5))
     transposed = ops.transpose(queries, (0, 1, 3, 2, 4))
     logits = logits + _relative_logits(transposed, height_table, (0, 1, 4, 2, 5, 3))
-    outputs = ops.matmul(ops.softmax(logits), flat(values))
+    # In float32, as the softmax of ours.
+    probabilities = ops.cast(ops.softmax(ops.cast(logits, "float32")), values.dtype)
+    outputs = ops.matmul(probabilities, flat(values))
     return ops.reshape(outputs, (-1, num_heads, height, width, values.shape[-1]))
 
 
