@@ -5,7 +5,8 @@ BIN = $(VENV)/bin
 
 # What must hold on every backend of Keras.
 BACKEND_TESTS = tests/test_attention.py tests/layers tests/applications/test_training_step.py
-# Linux's default wheel of PyTorch brings CUDA along; TORCH="torch --index-url https://download.pytorch.org/whl/cpu" not.
+# What pip is to install for test-torch. Linux's default wheel brings CUDA along;
+# TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
 .PHONY: train test test-slow test-torch torch lint clean
@@ -21,7 +22,7 @@ torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
 test-torch: torch
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -m "not slow" $(BACKEND_TESTS)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

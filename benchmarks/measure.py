@@ -202,5 +202,7 @@ def in_a_process(script, case):
         return json.loads(completed.stdout.splitlines()[-1])
     if completed.returncode in (-9, 137):
         return {"failed": "out of memory"}
-    errors = [line for line in completed.stderr.splitlines() if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    # TensorFlow tells "ValueError: in user code:" first, and indented what it was.
+    error = re.compile(r"\s*[\w.]*(Error|Exception): (?!in user code)")
+    errors = [line.strip() for line in completed.stderr.splitlines() if error.match(line)]
     return {"failed": (errors or completed.stderr.splitlines() or ["?"])[-1]}
