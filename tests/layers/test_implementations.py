@@ -265,7 +265,7 @@ def test_without_cudnn_there_is_no_kernel_on_a_gpu(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(attention_kernels, "_jax_device", lambda: device)
     # What it finds out here, where there is no GPU, also in the midst of tracing.
-    import jax
+    jax = pytest.importorskip("jax")
 
     jax.jit(lambda inputs: inputs if "does not run here" in attention_kernels.fused_obstacle("bfloat16", 64) else None)(
         1
