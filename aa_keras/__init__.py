@@ -9,7 +9,8 @@ with quiet_import():
     import keras  # noqa: F401
 
 from aa_keras import applications, layers
+from aa_keras.conversion import augment
 
 __version__ = "0.1.0"
 
-__all__ = ["applications", "layers"]
+__all__ = ["applications", "augment", "layers"]

@@ -6,7 +6,7 @@ import math
 import keras
 from keras import layers
 
-from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D, SqueezeExcite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ModelComplexity:
     flops: int
 
 
-def model_complexity(model, input_shape=None):
+def model_complexity(model, input_shape=None, attention_products=True):
     """Counts the parameters of a model and the FLOPs of its matrix products, attention's included.
 
     Convolutions and dense layers count as usual. Attention over HW positions counts 2 (HW)^2 (dk + dv) for content
@@ -34,6 +34,8 @@ def model_complexity(model, input_shape=None):
     Args:
         model: a functional or `Sequential` Keras model of one input.
         input_shape: (height, width, channels) to count FLOPs for; None takes that of the model's input.
+        attention_products: whether to count the products of queries with keys and of probabilities with values. Without
+            them the FLOPs come nearest to those that the paper prints, whose profiler probably left them out.
 
     Returns:
         A `ModelComplexity`.
@@ -49,10 +51,10 @@ def model_complexity(model, input_shape=None):
             f"Received: input_shape={input_shape}, model inputs of shapes {[tensor.shape for tensor in model.inputs]}"
         )
     parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return ModelComplexity(parameters=parameters, flops=_model_flops(model, shape))
+    return ModelComplexity(parameters=parameters, flops=_model_flops(model, shape, attention_products))
 
 
-def _model_flops(model, input_shape):
+def _model_flops(model, input_shape, attention_products):
     """FLOPs of a model for one input of a shape: those of every call of a layer in it."""
     flops = 0
 
@@ -60,9 +62,9 @@ def _model_flops(model, input_shape):
         nonlocal flops
         outputs = layer(*args, **kwargs)
         if isinstance(layer, keras.Model):
-            flops += _model_flops(layer, args[0].shape[1:])
+            flops += _model_flops(layer, args[0].shape[1:], attention_products)
         else:
-            flops += _layer_flops(layer, args, outputs)
+            flops += _layer_flops(layer, args, outputs, attention_products)
         return outputs
 
     # Cloning calls every layer once more, on the shapes that are asked for, wherever in the model it stands.
@@ -71,12 +73,14 @@ def _model_flops(model, input_shape):
     return flops
 
 
-def _layer_flops(layer, args, outputs):
+def _layer_flops(layer, args, outputs, attention_products):
     """FLOPs of one call of a layer for one image."""
     if isinstance(layer, AttentionAugmentedConv2D):
-        return _augmented_convolution_flops(layer, args[0].shape, outputs.shape)
+        return _augmented_convolution_flops(layer, args[0].shape, outputs.shape, attention_products)
     if isinstance(layer, SelfAttention2D):
-        return _self_attention_flops(layer, args[0].shape[1:3])
+        return _self_attention_flops(layer, args[0].shape[1:3], attention_products)
+    if isinstance(layer, SqueezeExcite):
+        return 2 * (math.prod(layer.squeeze.kernel.shape) + math.prod(layer.excite.kernel.shape))
     if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
         return 2 * math.prod(args[0].shape[1:-1]) * math.prod(layer.kernel.shape)
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
@@ -92,19 +96,20 @@ def _layer_flops(layer, args, outputs):
     return 0
 
 
-def _augmented_convolution_flops(layer, input_shape, output_shape):
+def _augmented_convolution_flops(layer, input_shape, output_shape, attention_products):
     convolution = 0
     if layer.convolution is not None:
         convolution = 2 * math.prod(output_shape[1:3]) * math.prod(layer.convolution.kernel.shape)
-    return convolution + _self_attention_flops(layer.self_attention, layer.attention_size(input_shape[1:3]))
+    size = layer.attention_size(input_shape[1:3])
+    return convolution + _self_attention_flops(layer.self_attention, size, attention_products)
 
 
-def _self_attention_flops(layer, size):
+def _self_attention_flops(layer, size, attention_products):
     height, width = size
     positions = height * width
     key_depth, value_depth = layer.num_heads * layer.key_dim, layer.num_heads * layer.value_dim
     projections = math.prod(layer.query_key_value.kernel.shape) + math.prod(layer.output_projection.kernel.shape)
-    flops = 2 * positions * projections + 2 * positions**2 * (key_depth + value_depth)
+    flops = 2 * positions * projections + attention_products * 2 * positions**2 * (key_depth + value_depth)
     if layer.position_encoding == "relative":
         flops += 2 * positions * key_depth * (2 * height - 1 + 2 * width - 1)
     return flops

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from aa_keras import applications
-from aa_keras.applications import _labels
+from aa_keras.applications import _labels, specs
 from aa_keras.data import LabelledImages, Preprocessing, load_dataset
 from aa_keras.errors import UserError
 
@@ -122,11 +122,11 @@ def preprocessing_from(config, dataset):
 
 
 def _statistics(dataset):
-    for spec in applications.specs.SPECS.values():
-        if spec.dataset == dataset.name:
-            return spec.mean, spec.std
+    for known in (specs.CIFAR100, specs.IMAGENET):
+        if known.name == dataset.name:
+            return known.mean, known.std
     if not isinstance(dataset.train, LabelledImages):
-        return applications.specs.IMAGENET_MEAN, applications.specs.IMAGENET_STD
+        return specs.IMAGENET.mean, specs.IMAGENET.std
     pixels = dataset.train.images.reshape(-1, dataset.image_shape[-1])
     mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
     std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))

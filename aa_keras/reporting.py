@@ -6,7 +6,8 @@ import pathlib
 import keras
 import numpy as np
 
-from aa_keras import applications, visualization
+from aa_keras import tables, visualization
+from aa_keras.applications import specs
 from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, evaluation_dataset, raw_dataset
 from aa_keras.errors import UserError
@@ -183,15 +184,14 @@ def _print_extremes(evaluation, class_names, count=3):
 
 
 def _zoo_row(config, dataset, model, evaluation):
-    """The model's row for the README's table of models, the paper's columns filled where the paper has the model."""
+    """The model's row for the README's tables of models, the paper's columns filled where the paper has the model."""
     complexity = model_complexity(model, dataset.image_shape)
-    spec = applications.specs.SPECS.get(config.builder)
-    parameters = flops = accuracy = ""
-    if spec and spec.dataset == dataset.name and spec.parameters == complexity.parameters:
-        parameters, flops = f"{spec.paper_parameters} M", spec.paper_gflops
-        accuracy = f"{spec.paper_top1} / {spec.paper_top5}"
-    return (
-        f"Row: | `{config.builder}` | {dataset.name} | {complexity.parameters:,} | {parameters} | "
-        f"{complexity.flops / 1e9:.2f} | {flops} | {accuracy} | "
-        f"{100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f} |"
+    same = (
+        spec
+        for spec in specs.CLASSIFIERS
+        if (spec.builder, spec.dataset.name, spec.parameters) == (config.builder, dataset.name, complexity.parameters)
+        and round(complexity.flops / 1e9, 2) == spec.gflops
     )
+    spec = next(same, None) or specs.ModelSpec(config.builder, None, complexity.parameters, complexity.flops / 1e9)
+    here = f"{100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f}"
+    return f"Row: {tables.row(spec, here)}"

@@ -1,7 +1,53 @@
 """Builders of the paper's networks, used as those of `keras.applications`."""
 
-from aa_keras.applications.aa_resnet import AAResNet50, ResNet50
-from aa_keras.applications.aa_wide_resnet import AAWideResNet, AAWideResNet28_10, WideResNet, WideResNet28_10
+from aa_keras.applications.aa_mnasnet import AAMnasNet, MnasNet
+from aa_keras.applications.aa_resnet import (
+    AAResNet34,
+    AAResNet50,
+    AAResNet101,
+    AAResNet152,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    ResNet152,
+    SEResNet34,
+    SEResNet50,
+    SEResNet101,
+    SEResNet152,
+)
+from aa_keras.applications.aa_wide_resnet import (
+    AAWideResNet,
+    AAWideResNet28_10,
+    GEWideResNet,
+    GEWideResNet28_10,
+    SEWideResNet,
+    SEWideResNet28_10,
+    WideResNet,
+    WideResNet28_10,
+)
 
 # Every builder, and nothing else: a config names one of these.
-__all__ = ["AAResNet50", "AAWideResNet", "AAWideResNet28_10", "ResNet50", "WideResNet", "WideResNet28_10"]
+__all__ = [
+    "AAMnasNet",
+    "AAResNet34",
+    "AAResNet50",
+    "AAResNet101",
+    "AAResNet152",
+    "AAWideResNet",
+    "AAWideResNet28_10",
+    "GEWideResNet",
+    "GEWideResNet28_10",
+    "MnasNet",
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "SEResNet34",
+    "SEResNet50",
+    "SEResNet101",
+    "SEResNet152",
+    "SEWideResNet",
+    "SEWideResNet28_10",
+    "WideResNet",
+    "WideResNet28_10",
+]

@@ -1,6 +1,5 @@
-"""What every model family needs: checked arguments, an input, augmented convolutions, a classifier, weights."""
+"""What every model family needs: checked arguments, an input, normalised convolutions, a classifier, weights."""
 
-import dataclasses
 import os
 import re
 
@@ -8,58 +7,8 @@ import keras
 from keras import layers
 
 from aa_keras.applications._weights import load_weights
-from aa_keras.layers import AttentionAugmentedConv2D
 
 POOLINGS = (None, "avg", "max")
-
-
-@dataclasses.dataclass(frozen=True)
-class AttentionOptions:
-    """How a network is augmented: the keyword arguments that the builders of all families share.
-
-    `stages` counts residual stages from 1; `pooling` is that of the first augmented stage, which has the largest maps.
-    """
-
-    num_heads: int
-    key_ratio: float
-    value_ratio: float
-    position_encoding: str | None
-    stages: tuple[int, ...]
-    pooling: int
-    implementation: str = "auto"
-
-    def check(self, number_of_stages):
-        """Raises ValueError unless the stages are ones of the network's."""
-        valid = range(1, number_of_stages + 1)
-        is_tuple = isinstance(self.stages, (tuple, list))
-        if not is_tuple or not all(stage in valid for stage in self.stages) or len(set(self.stages)) < len(self.stages):
-            raise ValueError(
-                f"`attention_stages` must be a tuple of distinct stages from 1 to {number_of_stages}, or (). "
-                f"Received: attention_stages={self.stages!r}"
-            )
-
-    def convolution(self, inputs, filters, kernel_size, strides, stage, max_size, name):
-        """Applies a convolution without bias, augmented with attention where `stage` is one of those augmented."""
-        if stage not in self.stages:
-            return convolution(inputs, filters, kernel_size, strides, name)
-        return AttentionAugmentedConv2D(
-            filters,
-            kernel_size,
-            strides=strides,
-            num_heads=self.num_heads,
-            key_ratio=self.key_ratio,
-            value_ratio=self.value_ratio,
-            position_encoding=self.position_encoding,
-            attention_pooling=self.pooling if stage == min(self.stages) else 1,
-            max_size=max_size,
-            implementation=self.implementation,
-            use_bias=False,
-            kernel_initializer="he_normal",
-            name=name,
-        )(inputs)
-
-
-NO_ATTENTION = AttentionOptions(num_heads=1, key_ratio=1, value_ratio=1, position_encoding=None, stages=(), pooling=1)
 
 
 _DOCUMENTATION = """
@@ -81,9 +30,12 @@ _DOCUMENTATION = """
         key_ratio: the paper's kappa, the depth of keys over the filters of the convolution.
         value_ratio: the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.
         position_encoding: "relative", "sinusoidal", "coordinates" or None.
-        attention_stages: tuple of the stages, from 1 to {stages}, that are augmented.
+        attention_stages: tuple of the stages, of {stages}, that are augmented; or "auto", for as many, from the
+            last backwards, as fit `attention_budget`.
         attention_pooling: stride of an average pooling before attention in the first of these stages.
         implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
+        attention_budget: with `attention_stages="auto"`, the bytes that attention may take in training, for each image
+            of a batch, as `aa_keras.memory.attention_memory` estimates them; else None.
 
     Returns:
         A `keras.Model` of images that went through `preprocess_input`, with outputs of shape (batch, classes), or
@@ -109,9 +61,9 @@ def convolution(inputs, filters, kernel_size, strides, name):
     )(inputs)
 
 
-def batch_normalization(inputs, name):
-    """Normalises a batch with the momentum and epsilon of the paper's networks."""
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(inputs)
+def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
+    """Normalises a batch, by default with the momentum and epsilon of the paper's ResNets."""
+    return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(inputs)
 
 
 def image_input(input_tensor, input_shape, default_shape, include_top):
@@ -168,15 +120,20 @@ def strided(size, stride):
     return tuple(-(-length // stride) for length in size)
 
 
-def classification_model(image, features, include_top, weights, pooling, classes, classifier_activation, name):
+def classification_model(
+    image, features, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0
+):
     """Returns the model of a classifier, or without a top of the pooling asked for, on top of `features`.
 
-    The arguments are those of the builders; the input is the source of `image`.
+    The arguments are those of the builders; the input is the source of `image`, and `dropout_rate` holds before the
+    classifier.
     """
     _check_arguments(include_top, weights, pooling, classes)
     outputs = features
     if include_top:
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
+        if dropout_rate:
+            outputs = layers.Dropout(dropout_rate, name="dropout")(outputs)
         # In float32 whatever the network's precision, so that softmax and loss are.
         outputs = layers.Dense(classes, activation=classifier_activation, dtype="float32", name="predictions")(outputs)
     elif pooling == "avg":

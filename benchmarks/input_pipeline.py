@@ -26,7 +26,7 @@ TURNS = flags.DEFINE_integer("turns", 3, "Turns, of which the best counts.", low
 def main(_):
     import tensorflow as tf
 
-    from aa_keras.applications.specs import IMAGENET_MEAN, IMAGENET_STD
+    from aa_keras.applications.specs import IMAGENET
     from aa_keras.data import Preprocessing, evaluation_dataset, load_dataset, training_dataset
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -35,7 +35,7 @@ def main(_):
         examples = load_dataset("image_folder", folder(temporary), image_size=224, test_split="train").train
         steps = max(1, IMAGES.value // 32)
         batch_size = min(32, len(examples))
-        preprocessing = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, horizontal_flip=True, image_size=224)
+        preprocessing = Preprocessing(IMAGENET.mean, IMAGENET.std, horizontal_flip=True, image_size=224)
         epochs = range(-(-steps * batch_size // len(examples)))
         files = examples.records().map(lambda index, name, content, label: content)
         decoded = files.map(lambda content: tf.io.decode_jpeg(examples.read(content), channels=3))

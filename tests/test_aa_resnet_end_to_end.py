@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from aa_keras.applications import AAResNet50
-from aa_keras.applications.specs import IMAGENET_MEAN, IMAGENET_STD
+from aa_keras.applications.specs import IMAGENET
 from aa_keras.data import Preprocessing
 from aa_keras.data.decoding import decode_image
 from aa_keras.export import export_saved_model
@@ -61,7 +61,7 @@ def photographs():
 @pytest.mark.slow
 def test_a_saved_model_takes_raw_images_of_any_size_and_agrees_with_keras(tmp_path):
     model, images = AAResNet50(), photographs()
-    preprocessing = Preprocessing(IMAGENET_MEAN, IMAGENET_STD, image_size=224)
+    preprocessing = Preprocessing(IMAGENET.mean, IMAGENET.std, image_size=224)
     normalised = np.stack([preprocessing.for_evaluation(image) for image in images])
     # With the statistics of these images, the network neither saturates nor sees them all alike.
     for layer in model.layers:

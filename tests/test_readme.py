@@ -3,20 +3,18 @@
 import pathlib
 import re
 
-from aa_keras.applications.specs import SPECS
+from aa_keras import tables
+from aa_keras.applications.specs import CLASSIFIERS
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_zoo_table_has_every_model_with_the_numbers_of_its_spec():
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+ \| \d[\d,]+ \| .+) \| [^|]*\|$", README, flags=re.MULTILINE))
-    expected = {
-        name: f"{spec.dataset} | {spec.parameters:,} | {spec.paper_parameters} M | {spec.gflops:.2f} | "
-        f"{spec.paper_gflops} | {spec.paper_top1} / {spec.paper_top5}"
-        for name, spec in SPECS.items()
-    }
-    assert rows == expected
+def test_the_tables_of_the_paper_are_those_of_the_specs():
+    """`benchmarks/paper_tables.py` writes them; tests/applications/test_parameter_counts.py counts."""
+    between = README.split("<!-- paper tables -->\n")[1].split("<!-- end of paper tables -->")[0]
+    assert between == f"\n{tables.markdown()}\n"
+    assert set(re.findall(r"^\| `(\w+)\(", between, flags=re.MULTILINE)) == {spec.builder for spec in CLASSIFIERS}
 
 
 def test_files_that_the_readme_names_exist():

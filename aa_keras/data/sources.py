@@ -1,4 +1,4 @@
-"""Where labelled images come from, and the two smallest answers: held in memory, and scikit-learn's digits."""
+"""Where labelled images come from, and the smallest answer: held in memory."""
 
 import dataclasses
 import pathlib
@@ -69,9 +69,10 @@ def load_dataset(
     """Loads a data set of images of one size into memory, or finds one of images of any size.
 
     Args:
-        name: "digits" for the 1,797 handwritten digits that scikit-learn ships, which need no download; "image_folder"
-            for a folder of class folders (see `aa_keras.data.image_folder`); or the name of a set of labelled images in
-            TensorFlow Datasets, such as "cifar100" or "imagenet2012".
+        name: "digits" for the 1,797 handwritten digits that scikit-learn ships, or "digit_neighbours" for a task made
+            of them (see `aa_keras.data.digits`), which need no download; "image_folder" for a folder of class folders
+            (see `aa_keras.data.image_folder`); or the name of a set of labelled images in TensorFlow Datasets, such as
+            "cifar100" or "imagenet2012".
         data_dir: the image folder; or folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None
             takes theirs.
         validation_examples: how many training examples to hold out, unless the data set has a split for that; the
@@ -90,14 +91,16 @@ def load_dataset(
     Raises:
         UserError: if there is no such data set, folder or split, or it does not consist of labelled images.
     """
-    if name == "digits":
+    if name in ("digits", "digit_neighbours"):
         if image_size is not None or test_split not in (None, "test") or validation_examples:
             raise UserError(
                 "config.image_size and config.test_split must be unset and config.validation_examples 0 for "
-                "dataset='digits', of 8x8 pixels and with a split of its own. Received: "
+                f"dataset={name!r}, of one size and with a split of its own. Received: "
                 f"image_size={image_size}, test_split={test_split!r}, validation_examples={validation_examples}"
             )
-        return _digits()
+        from aa_keras.data import digits
+
+        return getattr(digits, name)()
     if image_size is not None and image_size < 1:
         raise UserError(f"config.image_size must be at least 1, or unset. Received: image_size={image_size}")
     if name == "image_folder":
@@ -109,19 +112,6 @@ def load_dataset(
     from aa_keras.data.tfds_images import load_from_tensorflow_datasets
 
     return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)
-
-
-def _digits():
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    # 0 to 16 in the original, 0 to 255 like any other grey image here.
-    images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    labels = digits.target.astype(np.int32)
-    # The same split whatever the seed of a run, so that runs can be compared.
-    order = np.random.default_rng(0).permutation(len(labels))
-    train, validation, test = (LabelledImages(images[part], labels[part]) for part in np.split(order, [1257, 1437]))
-    return ImageDataset("digits", tuple(str(digit) for digit in range(10)), train, validation, test)
 
 
 def choose_splits(splits, test_split, where):

@@ -40,7 +40,8 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         min_key_dim: positive integer, the least depth of keys in each head (section 4 of the paper).
         position_encoding: "relative", "sinusoidal", "coordinates" or None, as in `SelfAttention2D`.
         attention_pooling: positive integer. Above 1, attention runs on a map average-pooled once more (3x3 windows)
-            by this stride, and its output is resized back bilinearly: for maps too large to attend to in full.
+            by this stride, and its output is resized back bilinearly: for maps too large to attend to in full. A stride
+            that is not prime is taken in steps, 4 as twice 2, lest windows of 3x3 miss pixels.
         max_size: integer or pair (height, width) in pixels of this layer's input, the size that the tables of
             relative positions are made for. None takes the size that the layer is built with.
         implementation: "auto", "dense", "blockwise" or "fused", as in `SelfAttention2D`.
@@ -155,9 +156,14 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     def attention_size(self, size):
         """Returns the (height, width) at which attention runs for an input of `size` (height, width); None stays."""
-        for strides in (self.strides, (self.attention_pooling,) * 2):
+        for strides in self._poolings():
             size = _strided(size, strides)
         return size
+
+    def _poolings(self):
+        """The strides of the average poolings in front of attention, pairs (vertical, horizontal)."""
+        steps = ((factor, factor) for factor in _prime_factors(self.attention_pooling))
+        return [strides for strides in (self.strides, *steps) if max(strides) > 1]
 
     def build(self, input_shape):
         batch, height, width, channels = _arguments.feature_map_shape(self, input_shape)
@@ -189,9 +195,8 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     def call(self, inputs):
         attended = inputs
-        for strides in (self.strides, (self.attention_pooling,) * 2):
-            if max(strides) > 1:
-                attended = attention.average_pool(attended, strides)
+        for strides in self._poolings():
+            attended = attention.average_pool(attended, strides)
         attended = self.self_attention(attended)
         if self.attention_pooling > 1:
             size = _strided(ops.shape(inputs)[1:3], self.strides)
@@ -228,3 +233,11 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 def _strided(size, strides):
     """The size that padding "same" leaves of (height, width): divided by the strides, rounded up; None stays."""
     return tuple(None if length is None else -(-length // stride) for length, stride in zip(size, strides, strict=True))
+
+
+def _prime_factors(number):
+    """The prime factors of a positive integer in ascending order, each as often as it divides."""
+    for factor in range(2, number + 1):
+        if number % factor == 0:
+            return [factor, *_prime_factors(number // factor)]
+    return []

@@ -9,13 +9,32 @@ from aa_keras import applications
 
 # What each builder is tested with beside the common arguments; a new builder needs an entry. The images are the
 # smallest on which attention sees more than one pixel in every stage.
+_RESNET = {"input_shape": (64, 64, 3)}
+_WIDE_RESNET = {"input_shape": (8, 8, 3)}
+_SMALL_WIDE_RESNET = {"depth": 10, "width": 1, "input_shape": (8, 8, 3)}
 ARGUMENTS = {
-    "AAResNet50": {"input_shape": (64, 64, 3)},
-    "AAWideResNet": {"depth": 10, "width": 1, "input_shape": (8, 8, 3)},
-    "AAWideResNet28_10": {"input_shape": (8, 8, 3)},
-    "ResNet50": {"input_shape": (64, 64, 3)},
-    "WideResNet": {"depth": 10, "width": 1, "input_shape": (8, 8, 3)},
-    "WideResNet28_10": {"input_shape": (8, 8, 3)},
+    "AAMnasNet": {"alpha": 0.75, "input_shape": (64, 64, 3)},
+    "AAResNet34": _RESNET,
+    "AAResNet50": _RESNET,
+    "AAResNet101": _RESNET,
+    "AAResNet152": _RESNET,
+    "AAWideResNet": _SMALL_WIDE_RESNET,
+    "AAWideResNet28_10": _WIDE_RESNET,
+    "GEWideResNet": _SMALL_WIDE_RESNET,
+    "GEWideResNet28_10": _WIDE_RESNET,
+    "MnasNet": {"alpha": 0.75, "input_shape": (64, 64, 3)},
+    "ResNet34": _RESNET,
+    "ResNet50": _RESNET,
+    "ResNet101": _RESNET,
+    "ResNet152": _RESNET,
+    "SEResNet34": _RESNET,
+    "SEResNet50": _RESNET,
+    "SEResNet101": _RESNET,
+    "SEResNet152": _RESNET,
+    "SEWideResNet": _SMALL_WIDE_RESNET,
+    "SEWideResNet28_10": _WIDE_RESNET,
+    "WideResNet": _SMALL_WIDE_RESNET,
+    "WideResNet28_10": _WIDE_RESNET,
 }
 
 

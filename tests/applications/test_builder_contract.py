@@ -11,7 +11,14 @@ from builder_helpers import ARGUMENTS, build, images, with_random_statistics, wi
 from aa_keras import applications
 
 
-@pytest.fixture(scope="module", params=applications.__all__)
+def is_large(name):
+    return name.endswith(("101", "152", "28_10"))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if is_large(name) else ()) for name in applications.__all__],
+)
 def builder(request):
     return request.param
 
@@ -42,11 +49,6 @@ def test_a_gradient_reaches_every_weight(model):
     assert without == []
 
 
-@pytest.mark.parametrize(
-    "builder",
-    [pytest.param(name, marks=pytest.mark.slow if "28_10" in name else ()) for name in applications.__all__],
-    indirect=True,
-)
 def test_a_keras_file_gives_the_same_network(builder, model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -56,6 +58,21 @@ def test_a_keras_file_gives_the_same_network(builder, model, tmp_path):
     inputs = images(2, *model.input_shape[1:])
     np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
     assert loaded.to_json() == model.to_json()
+
+
+@pytest.mark.parametrize(
+    "builder",
+    [
+        pytest.param(name, marks=() if name in ("AAMnasNet", "AAWideResNet") else pytest.mark.slow)
+        for name in applications.__all__
+    ],
+    indirect=True,
+)
+def test_a_saved_model_gives_the_same_network(builder, model, tmp_path):
+    model.export(tmp_path / "saved_model", format="tf_saved_model", verbose=False)
+    served = tf.saved_model.load(tmp_path / "saved_model")
+    inputs = images(3, *model.input_shape[1:])
+    np.testing.assert_allclose(served.serve(inputs), model(inputs), rtol=0, atol=1e-5)
 
 
 def test_layer_names_are_unique_and_the_same_each_time(builder, model):
@@ -82,8 +99,10 @@ def test_arguments_stand_where_keras_applications_has_them(name):
     theirs = inspect.signature(keras.applications.ResNet50).parameters
     ours = inspect.signature(getattr(applications, name)).parameters
     required = [argument for argument, parameter in ours.items() if parameter.default is inspect.Parameter.empty]
-    common = list(ours)[len(required) :][: len(theirs)]
+    first = len(required) + ("alpha" in ours)  # Keras's MobileNets have it early, too
+    common = list(ours)[first:][: len(theirs)]
     assert list(ours)[: len(required)] == required == [key for key in ("depth", "width") if key in ARGUMENTS[name]]
+    assert ("alpha" in ours) == ("Mnas" in name)
     assert common == list(theirs)
     for argument in set(common) - {"weights", "classes", "name"}:
         assert ours[argument].default == theirs[argument].default, argument

@@ -6,22 +6,49 @@ import pytest
 from builder_helpers import ARGUMENTS, without_values
 
 from aa_keras import applications
-from aa_keras.applications.specs import SPECS
+from aa_keras.applications.specs import CLASSIFIERS
 from aa_keras.complexity import model_complexity
 
-# Trainable parameters of (builder, other arguments) for the images and classes of CIFAR-100, or ImageNet for ResNets.
+# Trainable parameters of (builder, other arguments) for the images and classes of CIFAR-100, or of ImageNet for ResNets
+# and MnasNets.
 COUNTS = {
+    ("ResNet34", ()): 21_797_672,
     ("ResNet50", ()): 25_557_032,
+    ("ResNet101", ()): 44_549_160,
+    ("ResNet152", ()): 60_192_808,
+    ("SEResNet34", ()): 21_954_856,
+    ("SEResNet50", ()): 28_071_976,
+    ("SEResNet101", ()): 49_292_328,
+    ("SEResNet152", ()): 66_770_984,
+    ("AAResNet34", ()): 20_745_072,
     ("AAResNet50", ()): 25_809_392,
+    ("AAResNet101", ()): 45_386_728,
+    ("AAResNet152", ()): 61_613_536,
     ("AAResNet50", (("key_ratio", 0.25), ("value_ratio", 0.25))): 24_303_728,
     ("AAResNet50", (("key_ratio", 0.5), ("value_ratio", 0.5))): 22_342_680,
     ("AAResNet50", (("key_ratio", 0.75), ("value_ratio", 0.75))): 20_735_496,
     ("AAResNet50", (("key_ratio", 1.0), ("value_ratio", 1.0))): 19_383_560,
+    # Without the tables of 12,360 numbers; two more channels for queries, keys and values in each block.
+    ("AAResNet50", (("position_encoding", None),)): 25_809_392 - 12_360,
+    ("AAResNet50", (("position_encoding", "sinusoidal"),)): 25_809_392 - 12_360,
+    ("AAResNet50", (("position_encoding", "coordinates"),)): 25_809_392 - 12_360 + 8_960,
+    ("MnasNet", (("alpha", 0.75),)): 2_912_278,
+    ("MnasNet", ()): 3_887_038,
+    ("MnasNet", (("alpha", 1.25),)): 5_255_486,
+    ("MnasNet", (("alpha", 1.4),)): 6_105_992,
+    ("AAMnasNet", (("alpha", 0.75),)): 3_076_174,
+    ("AAMnasNet", ()): 4_112_846,
+    ("AAMnasNet", (("alpha", 1.25),)): 5_572_578,
+    ("AAMnasNet", (("alpha", 1.4),)): 6_483_046,
     ("WideResNet28_10", ()): 36_278_324,
+    ("GEWideResNet28_10", ()): 36_278_324,
+    ("SEWideResNet28_10", ()): 36_547_124,
     ("AAWideResNet28_10", ()): 36_054_100,
     ("WideResNet28_10", (("shortcut", "projection"),)): 36_536_884,
     ("AAWideResNet28_10", (("shortcut", "projection"),)): 36_312_660,
     ("WideResNet", (("depth", 10), ("width", 1))): 81_140,
+    ("GEWideResNet", (("depth", 10), ("width", 1))): 81_140,
+    ("SEWideResNet", (("depth", 10), ("width", 1))): 81_140 + 2 * (16 * 1 + 32 * 2 + 64 * 4),
     ("AAWideResNet", (("depth", 10), ("width", 1))): 102_076,
     ("WideResNet", (("depth", 16), ("width", 2))): 692_532,
     ("AAWideResNet", (("depth", 16), ("width", 2))): 787_652,
@@ -29,9 +56,14 @@ COUNTS = {
 
 
 @functools.cache
-def complexity(builder, arguments):
+def network(builder, arguments):
     with without_values():
-        return model_complexity(getattr(applications, builder)(**dict(arguments)))
+        return getattr(applications, builder)(**dict(arguments))
+
+
+@functools.cache
+def complexity(builder, arguments, attention_products=True):
+    return model_complexity(network(builder, arguments), attention_products=attention_products)
 
 
 @pytest.mark.parametrize(("builder", "arguments"), COUNTS)
@@ -41,26 +73,64 @@ def test_trainable_parameters(builder, arguments):
 
 def test_every_builder_has_a_count():
     assert {builder for builder, _ in COUNTS} == set(applications.__all__) == set(ARGUMENTS)
-    assert {builder for builder, arguments in COUNTS if not arguments} == set(SPECS)
+    assert {(spec.builder, spec.arguments) for spec in CLASSIFIERS} <= set(COUNTS)
+    in_tables = {spec.builder for spec in CLASSIFIERS}
+    of_any_depth = {"AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet"}
+    assert in_tables | of_any_depth == set(applications.__all__)
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("spec", dict.fromkeys(CLASSIFIERS), ids=lambda spec: spec.title)
 def test_specs_tell_parameters_and_flops(spec):
-    assert spec.parameters == COUNTS[spec.builder, ()]
-    measured = complexity(spec.builder, ())
+    assert spec.parameters == COUNTS[spec.builder, spec.arguments]
+    measured = complexity(spec.builder, spec.arguments)
     assert measured.parameters == spec.parameters
     assert round(measured.flops / 1e9, 2) == spec.gflops
+    without_products = round(complexity(spec.builder, spec.arguments, attention_products=False).flops / 1e9, 2)
+    assert without_products == (spec.gflops if spec.gflops_without_products is None else spec.gflops_without_products)
+
+
+@pytest.mark.parametrize(
+    "spec", [spec for spec in CLASSIFIERS if spec.paper_parameters is not None], ids=lambda spec: spec.title
+)
+def test_parameters_are_the_papers(spec):
+    if spec.builder == "AAWideResNet28_10":  # the remark in its row tells so
+        assert (round(spec.parameters / 1e6, 1), spec.paper_parameters) == (36.1, 36.2)
+        assert spec.remark
+    else:
+        assert round(spec.parameters / 1e6, 1) == spec.paper_parameters
 
 
 def test_specs_hold_the_papers_numbers():
-    columns = ("dataset", "input_shape", "classes", "paper_parameters", "paper_gflops", "paper_top1", "paper_top5")
-    assert {name: tuple(getattr(spec, column) for column in columns) for name, spec in SPECS.items()} == {
-        "WideResNet28_10": ("cifar100", (32, 32, 3), 100, 36.3, 10.4, 80.3, 95.0),
-        "AAWideResNet28_10": ("cifar100", (32, 32, 3), 100, 36.2, 10.9, 81.6, 95.2),
-        "ResNet50": ("imagenet2012", (224, 224, 3), 1000, 25.6, 8.2, 76.4, 93.1),
-        "AAResNet50": ("imagenet2012", (224, 224, 3), 1000, 25.8, 8.3, 77.7, 93.8),
+    """Parameters in millions, GFLOPs, top-1 and top-5 of rows from each table, as the paper prints them."""
+    rows = {spec.title: spec for spec in CLASSIFIERS}
+    expected = {
+        "WideResNet28_10()": (36.3, 10.4, 80.3, 95.0),
+        "GEWideResNet28_10()": (None, None, 79.8, 95.0),
+        "SEWideResNet28_10()": (36.5, None, 81.0, 95.3),
+        "AAWideResNet28_10()": (36.2, 10.9, 81.6, 95.2),
+        "ResNet34()": (21.8, 7.4, 73.6, 91.5),
+        "SEResNet34()": (22.0, None, 74.3, 91.8),
+        "AAResNet34()": (20.7, 7.1, 74.7, 92.0),
+        "ResNet50()": (25.6, 8.2, 76.4, 93.1),
+        "SEResNet50()": (28.1, None, 77.5, 93.7),
+        "AAResNet50()": (25.8, 8.3, 77.7, 93.8),
+        "ResNet101()": (44.5, 15.6, 77.9, 94.0),
+        "SEResNet101()": (49.3, None, 78.4, 94.2),
+        "AAResNet101()": (45.4, 16.1, 78.7, 94.4),
+        "ResNet152()": (60.2, 23.0, 78.4, 94.2),
+        "SEResNet152()": (66.8, None, 78.9, 94.5),
+        "AAResNet152()": (61.6, 23.8, 79.1, 94.6),
+        "MnasNet(alpha=0.75)": (2.9, None, 73.3, 91.3),
+        "MnasNet()": (3.9, None, 75.2, 92.5),
+        "MnasNet(alpha=1.4)": (6.1, None, 77.2, 93.5),
+        "AAMnasNet()": (None, None, None, None),
+        "AAResNet50(key_ratio=0.25, value_ratio=0.25)": (24.3, None, 77.7, None),
+        "AAResNet50(key_ratio=1.0, value_ratio=1.0)": (19.4, None, 73.9, None),
+        "AAResNet50(position_encoding=None)": (None, None, 77.5, 93.7),
+        "AAResNet50(position_encoding='coordinates')": (None, None, 77.5, 93.8),
     }
-    assert all(name == spec.builder for name, spec in SPECS.items())
+    columns = ("paper_parameters", "paper_gflops", "paper_top1", "paper_top5")
+    assert {title: tuple(getattr(rows[title], column) for column in columns) for title in expected} == expected
 
 
 def wide_resnet_formula(

@@ -8,7 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
-from aa_keras.applications.specs import CIFAR100_MEAN, CIFAR100_STD
+from aa_keras.applications.specs import CIFAR100
 from aa_keras.data import load_dataset
 from aa_keras.errors import UserError
 
@@ -158,5 +158,5 @@ def test_the_real_cifar100_and_its_statistics():
 
     images = np.concatenate([dataset.train.images, dataset.validation.images])
     for channel in range(3):
-        assert images[..., channel].mean(dtype="float64") == pytest.approx(CIFAR100_MEAN[channel], abs=0.05)
-        assert images[..., channel].std(dtype="float64") == pytest.approx(CIFAR100_STD[channel], abs=0.05)
+        assert images[..., channel].mean(dtype="float64") == pytest.approx(CIFAR100.mean[channel], abs=0.05)
+        assert images[..., channel].std(dtype="float64") == pytest.approx(CIFAR100.std[channel], abs=0.05)

@@ -1,0 +1,148 @@
+"""Attention for networks that are there already."""
+
+import keras
+from keras import layers
+
+from aa_keras.layers import AttentionAugmentedConv2D
+
+LARGEST_MAP = 28 * 28
+
+
+def augment(
+    model,
+    select=None,
+    num_heads=8,
+    key_ratio=0.2,
+    value_ratio=0.1,
+    min_key_dim=20,
+    position_encoding="relative",
+    attention_pooling=1,
+    implementation="auto",
+):
+    """Returns a copy of a network in which some convolutions are augmented with attention.
+
+    Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
+    activation. The weights of everything else are copied, and so are those of the channels that remain the
+    convolution's; attention's are new. The model given is not changed.
+
+    Args:
+        model: a functional or `Sequential` Keras model, which may hold others.
+        select: function of a `Conv2D` that returns whether to augment it; or, to augment it in a way of its own, a
+            dictionary of arguments of `AttentionAugmentedConv2D`. None selects each one of a window larger than 1x1
+            whose output has 28x28 positions at most, and that can be augmented.
+        num_heads: number of attention heads.
+        key_ratio: the paper's kappa, the depth of keys over the filters of a convolution.
+        value_ratio: the paper's upsilon, the share of attention among its filters; 1 leaves no convolution.
+        min_key_dim: the least depth of keys in each head.
+        position_encoding: "relative", "sinusoidal", "coordinates" or None.
+        attention_pooling: stride of an average pooling before attention.
+        implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
+
+    Returns:
+        A Keras model of the same kind, not compiled anew where `model` was not.
+
+    Raises:
+        ValueError: for another kind of model, if nothing is selected, and for a selected layer that cannot be augmented
+            (of groups, of channels-first maps, of a padding that changes the size), naming it.
+
+    Example:
+
+    >>> mobile = keras.applications.MobileNetV2(weights=None)
+    >>> augmented = augment(mobile, lambda layer: layer.name.endswith("_expand") and layer.filters >= 384, num_heads=4)
+    """
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
+        raise ValueError(f"`model` must be a functional or Sequential Keras model. Received: model={model!r}")
+    options = {
+        "num_heads": num_heads,
+        "key_ratio": key_ratio,
+        "value_ratio": value_ratio,
+        "min_key_dim": min_key_dim,
+        "position_encoding": position_encoding,
+        "attention_pooling": attention_pooling,
+        "implementation": implementation,
+    }
+    pairs = []
+
+    def counterpart(layer):
+        chosen = _choice(layer, select, num_heads)
+        if chosen is False:
+            new = type(layer).from_config(layer.get_config())
+        else:
+            new = _augmented(layer, {**options, **chosen})
+        pairs.append((layer, new))
+        return new
+
+    augmented = keras.models.clone_model(model, clone_function=counterpart, recursive=True)
+    if not any(isinstance(new, AttentionAugmentedConv2D) and type(old) is layers.Conv2D for old, new in pairs):
+        raise ValueError(
+            "`select` must choose at least one Conv2D of the model; without it, those of windows larger than 1x1 and "
+            f"of at most 28x28 positions are chosen, and {model.name!r} has none. Received: select={select!r}"
+        )
+    for old, new in pairs:
+        _copy_weights(old, new)
+    return augmented
+
+
+def _choice(layer, select, num_heads):
+    """Returns the options of its own with which to augment a layer, or False to leave it."""
+    if type(layer) is not layers.Conv2D:
+        return False
+    if select is None:
+        _, height, width, _ = layer.compute_output_shape(_input_shape(layer))
+        small = height is not None and width is not None and height * width <= LARGEST_MAP
+        windowed = max(layer.kernel_size) > 1 and layer.filters >= num_heads
+        return {} if small and windowed and _obstacle(layer) is None else False
+    chosen = select(layer)
+    if not chosen and not isinstance(chosen, dict):
+        return False
+    return chosen if isinstance(chosen, dict) else {}
+
+
+def _input_shape(layer):
+    if not layer.built:
+        raise ValueError(f"`model` must be built: its layer {layer.name!r} has not seen an input yet")
+    return tuple(layer.get_build_config()["input_shape"])
+
+
+def _augmented(layer, options):
+    obstacle = _obstacle(layer)
+    if obstacle is not None:
+        raise ValueError(f"The layer {layer.name!r}, which `select` chooses, cannot be augmented: {obstacle}")
+    config = layer.get_config()
+    for argument in ("groups", "padding", "data_format"):
+        del config[argument]
+    _, height, width, _ = _input_shape(layer)
+    if height is not None and width is not None:
+        options = {"max_size": (height, width), **options}
+    return AttentionAugmentedConv2D.from_config({**config, **options})
+
+
+def _obstacle(layer):
+    """Returns why a `Conv2D` cannot be augmented, or None."""
+    if layer.groups > 1:
+        return f"it has {layer.groups} groups"
+    if layer.data_format != "channels_last":
+        return f"its maps are {layer.data_format}"
+    if layer.padding != "same" and not _pads_nothing(layer):
+        return f'its padding, "{layer.padding}", is not "same" for inputs of shape {_input_shape(layer)}'
+    return None
+
+
+def _pads_nothing(layer):
+    """Whether padding "same" would add no pixels, as for patches that tile the map."""
+    if layer.padding != "valid":
+        return False
+    windows = zip(_input_shape(layer)[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
+    return all(
+        ((window - 1) * dilation + 1 == 1 and stride == 1)  # 1x1, at any size
+        or (length is not None and length % stride == 0 and (window - 1) * dilation + 1 == stride)
+        for length, window, stride, dilation in windows
+    )
+
+
+def _copy_weights(old, new):
+    if type(old) is type(new):
+        new.set_weights(old.get_weights())
+    elif new.convolution is not None:
+        kept = new.convolution.filters
+        new.convolution.set_weights([weight[..., :kept] for weight in old.get_weights()])

@@ -1,0 +1,122 @@
+"""How a network is augmented: the arguments that all families share, and which of its convolutions they reach."""
+
+import dataclasses
+
+from aa_keras.applications import _building as building
+from aa_keras.layers import AttentionAugmentedConv2D
+from aa_keras.memory import attention_memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A convolution of a network that may be augmented.
+
+    Attributes:
+        stage: the residual stage that it is in, counted from 1.
+        filters: its output channels.
+        kernel_size: its window.
+        strides: its strides.
+        size: (height, width) of its input, which tables of relative positions are made for.
+        pooling: by what attention is average-pooled here, whatever the options.
+    """
+
+    stage: int
+    filters: int
+    kernel_size: int
+    strides: int
+    size: tuple[int, int]
+    pooling: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionOptions:
+    """The keyword arguments by which the builders of all families are augmented.
+
+    `stages` counts residual stages from 1; `pooling` is that of the first augmented stage, which has the largest maps.
+    """
+
+    num_heads: int
+    key_ratio: float
+    value_ratio: float
+    position_encoding: str | None
+    stages: tuple[int, ...] | str
+    pooling: int
+    implementation: str = "auto"
+    budget: int | None = None
+
+    def for_network(self, places):
+        """Returns the options with the stages settled, those that "auto" comes to included.
+
+        Args:
+            places: list of each `Place` of the network.
+
+        Raises:
+            ValueError: unless the stages are ones of the network's, or "auto" beside a budget.
+        """
+        last = max(place.stage for place in places)
+        if self.stages == "auto":
+            return dataclasses.replace(self, stages=self._stages_within_budget(places, last), budget=None)
+        is_tuple = isinstance(self.stages, (tuple, list))
+        valid = is_tuple and all(stage in {place.stage for place in places} for stage in self.stages)
+        if not valid or len(set(self.stages)) < len(self.stages):
+            first = min(place.stage for place in places)
+            raise ValueError(
+                f"`attention_stages` must be a tuple of distinct stages from {first} to {last}, (), or 'auto'. "
+                f"Received: attention_stages={self.stages!r}"
+            )
+        if self.budget is not None:
+            raise ValueError(
+                "`attention_budget` is for attention_stages='auto': pass both, or leave it out. "
+                f"Received: attention_budget={self.budget!r}, attention_stages={self.stages!r}"
+            )
+        return self
+
+    def _stages_within_budget(self, places, last):
+        """As many stages, from the last backwards, as have an estimate within the budget."""
+        is_number = isinstance(self.budget, (int, float)) and not isinstance(self.budget, bool)
+        if not is_number or not self.budget >= 0:
+            raise ValueError(
+                "`attention_budget` must be the bytes that attention may take in training, for each image of a batch, "
+                f"where attention_stages is 'auto'. Received: attention_budget={self.budget!r}"
+            )
+        fitting = ()
+        for first in range(last, min(place.stage for place in places) - 1, -1):
+            options = dataclasses.replace(self, stages=tuple(range(first, last + 1)))
+            if options.memory(places) > self.budget:
+                break
+            fitting = options.stages
+        return fitting
+
+    def memory(self, places):
+        """Estimates the bytes that attention takes in training, for each image: all that is kept, and once the rest."""
+        augmented = [place for place in places if place.stage in self.stages]
+        estimates = [attention_memory(self._layer(place, name="estimate"), place.size) for place in augmented]
+        kept = sum(estimate.kept for estimate in estimates)
+        return kept + max((estimate.transient for estimate in estimates), default=0)
+
+    def convolution(self, inputs, place, name):
+        """Applies a convolution without bias, augmented with attention where its stage is one of those augmented."""
+        if place.stage not in self.stages:
+            return building.convolution(inputs, place.filters, place.kernel_size, place.strides, name)
+        return self._layer(place, name)(inputs)
+
+    def _layer(self, place, name):
+        first = place.stage == min(self.stages)
+        return AttentionAugmentedConv2D(
+            place.filters,
+            place.kernel_size,
+            strides=place.strides,
+            num_heads=self.num_heads,
+            key_ratio=self.key_ratio,
+            value_ratio=self.value_ratio,
+            position_encoding=self.position_encoding,
+            attention_pooling=place.pooling * (self.pooling if first else 1),
+            max_size=place.size,
+            implementation=self.implementation,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=name,
+        )
+
+
+NO_ATTENTION = AttentionOptions(num_heads=1, key_ratio=1, value_ratio=1, position_encoding=None, stages=(), pooling=1)

@@ -1,0 +1,176 @@
+"""Trains variants of a recipe with the same seeds and compares them, as the paper's ablations do.
+
+    python benchmarks/ablate.py --sweep=positions --config=configs/digit_neighbours_aa_wide_resnet10_1.py
+    python benchmarks/ablate.py --sweep=ratios --config=configs/digits_aa_wide_resnet10_2.py --seeds=0,1,2 --parallel=2
+
+Sweeps: "positions", the encodings of positions; "ratios", kappa = upsilon from no attention to nothing else; "models",
+the plain network, squeeze-and-excitation, gather-excite and attention. Each run is a process and has a run directory
+of its own, so that the same command goes on where it was stopped. Fields of the recipe are set as for train.py. Written
+are runs.csv, table.md and plot.png.
+"""
+
+import concurrent.futures
+import csv
+import inspect
+import json
+import multiprocessing
+import os
+import pathlib
+import statistics
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import flags
+
+from aa_keras import applications, command_line
+from aa_keras.errors import UserError
+
+SWEEPS = ("positions", "ratios", "models")
+RATIOS = (0.25, 0.5, 0.75, 1.0)
+COLUMNS = ("variant", "seed", "top1", "top5", "loss", "parameters", "flops", "training_seconds")
+
+SWEEP = flags.DEFINE_enum("sweep", None, SWEEPS, "What varies.", required=True)
+SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds that each variant is trained with.")
+PARALLEL = flags.DEFINE_integer("parallel", 1, "Runs at a time.", lower_bound=1)
+WORKDIR = flags.DEFINE_string("workdir", "runs/ablations", "Folder of the run directories.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder of the table and the plot; by default where the runs are.")
+
+
+def main(config):
+    if not all(seed.isdigit() for seed in SEEDS.value) or not SEEDS.value:
+        raise UserError(f"--seeds must be whole numbers with commas between. Received: --seeds={','.join(SEEDS.value)}")
+    folder = pathlib.Path(WORKDIR.value) / f"{config.name}_{SWEEP.value}"
+    rows = train_all(config, variants(SWEEP.value, config), [int(seed) for seed in SEEDS.value], folder)
+    output = pathlib.Path(OUTPUT.value or folder)
+    output.mkdir(parents=True, exist_ok=True)
+    write_csv(rows, output / "runs.csv")
+    table = markdown(rows)
+    (output / "table.md").write_text(table, encoding="utf-8")
+    plot(rows, f"{config.name}: {SWEEP.value}", output / "plot.png")
+    print(f"\n{table}\n{output}: plot.png, runs.csv, table.md")
+
+
+def variants(sweep, config):
+    """Returns what each variant of a sweep changes of a config: a dict of names to (builder, arguments).
+
+    Raises:
+        UserError: if the config's builder is not of an augmented network.
+    """
+    builder, arguments = config.builder, config.builder_arguments.to_dict()
+    if builder not in applications.__all__ or not builder.startswith("AA"):
+        raise UserError(f"config.builder must be of an augmented network, AA... Received: builder={builder!r}")
+    if sweep == "positions":
+        encodings = (None, "sinusoidal", "coordinates", "relative")
+        return {str(name).lower(): (builder, {**arguments, "position_encoding": name}) for name in encodings}
+    if sweep == "ratios":
+        ratios = {f"{ratio}": {"key_ratio": ratio, "value_ratio": ratio} for ratio in RATIOS}
+        changes = {"no attention": {"attention_stages": ()}, **ratios}
+        return {name: (builder, {**arguments, **change}) for name, change in changes.items()}
+    chosen = {}
+    for prefix, name in (("", "plain"), ("SE", "squeeze-excite"), ("GE", "gather-excite"), ("AA", "attention")):
+        other = prefix + builder.removeprefix("AA")
+        if other in applications.__all__:
+            known = inspect.signature(getattr(applications, other)).parameters
+            chosen[name] = other, {key: value for key, value in arguments.items() if key in known}
+    return chosen
+
+
+def train_all(config, chosen, seeds, folder):
+    """Trains every variant with every seed, in processes, and returns a row of results for each.
+
+    Raises:
+        UserError: if runs failed, once the others are through; the same command tries these again.
+    """
+    tasks = [(name, seed) for seed in seeds for name in chosen]
+    rows, failures = {}, []
+    # A new process for each run, whose memory and threads end with it.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(PARALLEL.value, mp_context=context, max_tasks_per_child=1) as pool:
+        futures = {}
+        for name, seed in tasks:
+            builder, arguments = chosen[name]
+            run_config = config.copy_and_resolve_references()
+            with run_config.unlocked():
+                run_config.seed, run_config.builder, run_config.export = seed, builder, False
+                run_config.builder_arguments = type(run_config)(arguments)
+            workdir = folder / f"{name.replace(' ', '_')}_seed{seed}"
+            futures[pool.submit(train, run_config, str(workdir))] = name, seed
+        for future in concurrent.futures.as_completed(futures):
+            name, seed = futures[future]
+            try:
+                result = future.result()
+            except UserError as error:
+                failures.append(f"{name}, seed {seed}: {error}")
+                print(failures[-1], flush=True)
+                continue
+            rows[name, seed] = {**{column: result.get(column) for column in COLUMNS}, "variant": name, "seed": seed}
+            print(f"{len(rows)} of {len(tasks)}: {name}, seed {seed}: top-1 {result['top1']:.4f}", flush=True)
+    if failures:
+        raise UserError(f"{len(failures)} of {len(tasks)} runs failed, the first: {failures[0]}")
+    return [rows[name, seed] for name in chosen for seed in seeds]
+
+
+def train(config, workdir):
+    """Trains one run in this process, its output in the file output.txt of its directory; returns its result."""
+    import contextlib
+
+    from aa_keras.training import train_and_evaluate
+
+    log = pathlib.Path(f"{workdir}.txt")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+        return json.loads(json.dumps(train_and_evaluate(config, workdir)))
+
+
+def write_csv(rows, path):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def by_variant(rows):
+    """Returns the rows of each variant, a dict in the order of the sweep."""
+    return {name: [row for row in rows if row["variant"] == name] for name in dict.fromkeys(r["variant"] for r in rows)}
+
+
+def markdown(rows):
+    """Returns a table of the mean over seeds of each variant's test accuracy, with its standard deviation."""
+    seeds = len({row["seed"] for row in rows})
+    lines = [
+        f"| variant | parameters | MFLOPs | top-1, mean of {seeds} seeds | standard deviation | lowest to highest |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, of_variant in by_variant(rows).items():
+        top1 = [100 * row["top1"] for row in of_variant]
+        spread = f"{statistics.stdev(top1):.2f}" if len(top1) > 1 else ""
+        first = of_variant[0]
+        lines.append(
+            f"| {name} | {first['parameters']:,} | {first['flops'] / 1e6:.1f} | {statistics.mean(top1):.2f} | {spread} "
+            f"| {min(top1):.2f} to {max(top1):.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def plot(rows, title, path):
+    """Draws the accuracy of every run, and the mean of each variant."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    grouped = by_variant(rows)
+    figure, axis = pyplot.subplots(figsize=(1.5 + 1.2 * len(grouped), 4), layout="constrained")
+    for position, of_variant in enumerate(grouped.values()):
+        top1 = [100 * row["top1"] for row in of_variant]
+        axis.plot([position] * len(top1), top1, "o", color="tab:blue", alpha=0.6)
+        axis.hlines(statistics.mean(top1), position - 0.25, position + 0.25, color="tab:orange", linewidth=2)
+    axis.set_xticks(range(len(grouped)), grouped)
+    axis.set(title=title, ylabel="test top-1, %: runs, and their mean")
+    axis.grid(axis="y", alpha=0.3)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
