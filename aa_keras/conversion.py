@@ -72,7 +72,8 @@ def augment(
         pairs.append((layer, new))
         return new
 
-    augmented = keras.models.clone_model(model, clone_function=counterpart, recursive=True)
+    inputs = None if isinstance(model, keras.Sequential) else _inputs_like(model)
+    augmented = keras.models.clone_model(model, inputs, clone_function=counterpart, recursive=True)
     if not any(isinstance(new, AttentionAugmentedConv2D) and type(old) is layers.Conv2D for old, new in pairs):
         raise ValueError(
             "`select` must choose at least one Conv2D of the model; without it, those of windows larger than 1x1 and "
@@ -81,6 +82,15 @@ def augment(
     for old, new in pairs:
         _copy_weights(old, new)
     return augmented
+
+
+def _inputs_like(model):
+    """Returns inputs of the same structure, shapes, types and names, which Keras would else make up."""
+    names = {id(layer.output): layer.name for layer in model.layers if isinstance(layer, layers.InputLayer)}
+    return keras.tree.map_structure(
+        lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=names.get(id(tensor))),
+        model.input,
+    )
 
 
 def _choice(layer, select, num_heads):
@@ -142,7 +152,8 @@ def _pads_nothing(layer):
 
 def _copy_weights(old, new):
     if type(old) is type(new):
-        new.set_weights(old.get_weights())
+        if isinstance(old, layers.Layer):  # and no operation such as the sum of two tensors
+            new.set_weights(old.get_weights())
     elif new.convolution is not None:
         kept = new.convolution.filters
         new.convolution.set_weights([weight[..., :kept] for weight in old.get_weights()])

@@ -19,11 +19,14 @@ class AttentionMemory:
 
 
 def attention_memory(layer, size):
-    """Estimates the memory of the attention in an augmented convolution.
+    """Estimates the memory of the attention in an augmented convolution, as TensorFlow takes it on CPUs.
 
-    Queries, keys and values are kept; and by "dense" the probabilities, heads * (HW)^2 of them in float32, where their
-    gradient and that of the logits are as large again for a while; by "blockwise" and "fused" the logits along the two
-    axes, with the probabilities of one block of queries, or none, at a time.
+    Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in float32, and
+    three arrays of this size are there at once while the gradient is computed. By "blockwise" the logits along the two
+    axes are, all of this in three copies, whole and cut into blocks, and the gradient takes seven arrays of the size of
+    a block's probabilities. Measured peaks are within a quarter of it (`tests/test_memory.py`). "fused" is what its
+    kernel is given, and was not measured; XLA on CPUs reuses less memory, and takes up to twice as much for dense
+    attention.
 
     Args:
         layer: `AttentionAugmentedConv2D`, built or not.
@@ -45,14 +48,14 @@ def attention_memory(layer, size):
     itemsize = _itemsize(dtype)
     kept = positions * (layer.key_depth * (4 + itemsize) + layer.value_depth * itemsize)  # queries are in float32
     axes = 4 * layer.num_heads * positions * (height + width) * relative
+    probabilities = layer.num_heads * positions**2
     if implementation == "dense":
-        probabilities = layer.num_heads * positions**2
         copy = itemsize if itemsize < 4 else 0
-        return AttentionMemory(kept + (4 + copy) * probabilities, 2 * 4 * probabilities)
+        return AttentionMemory(kept + (4 + copy) * probabilities, kept + 3 * 4 * probabilities)
     if implementation == "fused":
         return AttentionMemory(2 * kept + axes, 2 * kept + axes)
-    block = min(attention_kernels.BLOCK_BYTES, 4 * layer.num_heads * positions**2)
-    return AttentionMemory(kept + axes, 3 * block + kept + axes)
+    block = min(attention_kernels.BLOCK_BYTES, 4 * probabilities)
+    return AttentionMemory(3 * (kept + axes), 7 * block + kept + axes)
 
 
 def _itemsize(dtype):

@@ -133,7 +133,7 @@ def classification_model(
     if include_top:
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
         if dropout_rate:
-            outputs = layers.Dropout(dropout_rate, name="dropout")(outputs)
+            outputs = layers.Dropout(dropout_rate, name="top_dropout")(outputs)
         # In float32 whatever the network's precision, so that softmax and loss are.
         outputs = layers.Dense(classes, activation=classifier_activation, dtype="float32", name="predictions")(outputs)
     elif pooling == "avg":

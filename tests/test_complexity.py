@@ -10,7 +10,7 @@ from keras import layers
 
 from aa_keras.applications import AAWideResNet, WideResNet
 from aa_keras.complexity import model_complexity
-from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+from aa_keras.layers import AttentionAugmentedConv2D, GatherExcite, SelfAttention2D, SqueezeExcite
 
 
 def flops_of(layer, *shape):
@@ -37,6 +37,9 @@ def flops_of(layer, *shape):
         (layers.Conv2DTranspose(5, 3, strides=2, padding="same"), (7, 9, 4), 2 * (7 * 9) * (3 * 3) * 4 * 5),
         (layers.Dense(5), (7,), 2 * 7 * 5),
         (layers.Dense(5), (3, 7), 2 * 3 * 7 * 5),
+        # Two dense layers, once an image.
+        (SqueezeExcite(units=3), (7, 9, 4), 2 * (4 * 3 + 3 * 4)),
+        (GatherExcite(), (7, 9, 4), 0),
         (layers.BatchNormalization(), (7, 9, 4), 0),
         (layers.ReLU(), (7, 9, 4), 0),
         (layers.MaxPooling2D(), (7, 9, 4), 0),
@@ -203,3 +206,14 @@ def tensorflow_flops(model):
 def test_whole_networks_count_what_tensorflow_runs(model):
     model = model()
     assert model_complexity(model).flops == tensorflow_flops(model)
+
+
+def test_attention_products_may_be_left_out():
+    layer = SelfAttention2D(num_heads=2, key_dim=4, value_dim=3)
+    model = keras.Sequential([keras.Input((5, 7, 6)), layer])
+    with_products = model_complexity(model)
+    without = model_complexity(model, attention_products=False)
+    assert with_products.flops - without.flops == 2 * (5 * 7) ** 2 * 2 * (4 + 3)
+    assert with_products.parameters == without.parameters
+    nested = keras.Sequential([keras.Input((5, 7, 6)), model])
+    assert model_complexity(nested, attention_products=False) == without

@@ -134,7 +134,17 @@ def test_specs_hold_the_papers_numbers():
 
 
 def wide_resnet_formula(
-    depth, width, size=32, channels=3, classes=100, projection=False, stages=(), heads=8, kappa=0.2, upsilon=0.1
+    depth,
+    width,
+    size=32,
+    channels=3,
+    classes=100,
+    projection=False,
+    squeeze_excite=False,
+    stages=(),
+    heads=8,
+    kappa=0.2,
+    upsilon=0.1,
 ):
     """Parameters and FLOPs, added up layer by layer from the papers alone."""
     stem = 9 * channels * 16
@@ -159,6 +169,9 @@ def wide_resnet_formula(
             kernels = 9 * inputs * (filters - attended) + 9 * filters * filters
             if projection and inputs != filters:
                 kernels += inputs * filters
+            if squeeze_excite:  # once an image, not at every position
+                parameters += 2 * filters * (filters // 16)
+                products += 2 * filters * (filters // 16)
             parameters += kernels
             products += positions * kernels
             inputs = filters
@@ -169,13 +182,15 @@ def wide_resnet_formula(
 @pytest.mark.parametrize(("builder", "arguments"), [key for key in COUNTS if "Wide" in key[0]])
 def test_counts_are_those_of_the_formula(builder, arguments):
     given = {"depth": 28, "width": 10, "shortcut": "pad", **dict(arguments)}
-    parameters, _ = wide_resnet_formula(
+    parameters, flops = wide_resnet_formula(
         given["depth"],
         given["width"],
         projection=given["shortcut"] == "projection",
         stages=(1, 2, 3) if builder.startswith("AA") else (),
+        squeeze_excite=builder.startswith("SE"),
     )
     assert parameters == COUNTS[builder, arguments]
+    assert flops == complexity(builder, arguments).flops
 
 
 @pytest.mark.parametrize(

@@ -215,3 +215,17 @@ def test_regularizers_and_constraints_reach_every_kernel_and_every_bias():
         kind = weight.path.rsplit("/")[-1]
         constraint = {"kernel": keras.constraints.UnitNorm, "bias": keras.constraints.NonNeg}.get(kind, type(None))
         assert type(weight.constraint) is constraint, weight.path
+
+
+@pytest.mark.parametrize(("pooling", "steps"), [(4, (2, 2)), (6, (2, 3)), (8, (2, 2, 2)), (3, (3,))])
+def test_pooling_goes_in_steps_of_prime_strides(pooling, steps):
+    """A window of 3x3 at every fourth pixel would miss some."""
+    layer = built((None, 13, 17, 4), filters=6, kernel_size=3, num_heads=2, value_ratio=1.0, attention_pooling=pooling)
+    inputs = feature_map(2, 13, 17, 4)
+    pooled = inputs
+    for stride in steps:
+        pooled = keras.layers.AveragePooling2D(3, strides=stride, padding="same")(pooled)
+    assert tuple(pooled.shape[1:3]) == layer.attention_size((13, 17)) == (-(-13 // pooling), -(-17 // pooling))
+    attended = layer.self_attention(pooled)
+    expected = keras.ops.image.resize(attended, (13, 17), interpolation="bilinear", data_format="channels_last")
+    np.testing.assert_allclose(to_numpy(layer(inputs)), to_numpy(expected), rtol=0, atol=1e-5)

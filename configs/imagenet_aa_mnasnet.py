@@ -1,0 +1,29 @@
+"""AA-MnasNet-A1 on ImageNet, at alpha 1 (section 4.3 of the paper).
+
+Command:   python train.py --config=configs/imagenet_aa_mnasnet.py --config.data_dir=FOLDER
+Hardware:  a GPU of 40 GB or more, with --config.precision=mixed_bfloat16
+Accuracy:  not at hand; its plain twin has 75.2 % top-1, 92.5 % top-5 by its authors, who train it with RMSprop
+Status:    not trained here; the time and accuracy of a run are not known
+
+The paper has 0.75, 1.0, 1.25 and 1.4 for --config.builder_arguments.alpha. The optimizer, SGD with momentum
+and a cosine, and its rate are choices of this recipe, and so are the 350 epochs.
+
+FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives.
+"""
+
+from aa_keras.recipes import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "imagenet_aa_mnasnet"
+    config.dataset = "imagenet2012"
+    config.image_size = 224
+    config.horizontal_flip = True
+    config.builder = "AAMnasNet"
+    config.builder_arguments.alpha = 1.0
+    config.epochs = 350
+    config.batch_size = 256
+    config.learning_rate_per_256 = 0.1
+    config.weight_decay = 4e-5
+    return config

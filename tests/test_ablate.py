@@ -1,0 +1,63 @@
+"""`benchmarks/ablate.py`: its table, its picture, and that it goes on where it was stopped."""
+
+import csv
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def ablate(*arguments):
+    return subprocess.run(
+        [sys.executable, "benchmarks/ablate.py", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+
+@pytest.mark.slow
+def test_a_sweep_trains_each_variant_with_each_seed_and_goes_on_where_it_was_stopped(tmp_path):
+    arguments = (
+        *("--sweep=models", "--config=configs/digits_aa_wide_resnet10_2.py", f"--workdir={tmp_path}", "--seeds=0,3"),
+        *("--config.epochs=1", "--config.steps_per_epoch=2", "--parallel=2"),
+    )
+    completed = ablate(*arguments)
+    assert completed.returncode == 0, completed.stderr
+    folder = tmp_path / "digits_models"
+    with (folder / "runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    variants = ["plain", "squeeze-excite", "gather-excite", "attention"]
+    assert [(row["variant"], row["seed"]) for row in rows] == [(name, seed) for name in variants for seed in "03"]
+    parameters = [int(row["parameters"]) for row in rows[::2]]
+    assert parameters[0] == parameters[2] != parameters[1] != parameters[3]
+    table = (folder / "table.md").read_text()
+    top1 = [100 * float(row["top1"]) for row in rows[:2]]
+    assert f"| plain | {parameters[0]:,} |" in table
+    assert f"| {sum(top1) / 2:.2f} |" in table
+    assert (folder / "plot.png").stat().st_size > 5000
+
+    # Runs that are finished are not trained anew; one that is missing is.
+    before = (folder / "plain_seed0" / "result.json").read_text()
+    for path in (folder / "plain_seed3").rglob("result.json"):
+        path.unlink()
+    again = ablate(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert (folder / "plain_seed0" / "result.json").read_text() == before
+    assert (folder / "plain_seed3" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sweep=positions", "--seeds=a"], "--seeds must be whole numbers"),
+        (["--sweep=positions", "--config.builder=WideResNet"], "config.builder must be of an augmented network"),
+        (["--sweep=depths"], "sweep"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
+    completed = ablate("--config=configs/digits_aa_wide_resnet10_2.py", f"--workdir={tmp_path}", *arguments)
+    assert completed.returncode == 1
+    assert message in completed.stderr
+    assert "Traceback" not in completed.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,173 @@
+"""`augment`: networks of others with attention in their convolutions, and what stays of their weights."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import aa_keras
+from aa_keras.applications import AAResNet50, ResNet50
+from aa_keras.layers import AttentionAugmentedConv2D
+
+
+def images(*shape, seed=1):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def augmented_layers(model):
+    found = {}
+    for layer in model._flatten_layers():
+        if isinstance(layer, AttentionAugmentedConv2D):
+            found[layer.name] = layer
+    return found
+
+
+def small_network(**convolution):
+    return keras.Sequential(
+        [
+            keras.Input((12, 10, 3)),
+            layers.Conv2D(8, 3, padding="same", activation="relu", name="first"),
+            layers.Conv2D(16, **{"kernel_size": 3, "strides": 2, "padding": "same", "name": "second", **convolution}),
+            layers.Conv2D(8, 1, name="pointwise"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, name="dense"),
+        ]
+    )
+
+
+def test_weights_of_what_stays_are_carried_over_and_the_model_given_is_not_changed():
+    model = small_network()
+    before = [weight.copy() for weight in model.get_weights()]
+    augmented = aa_keras.augment(model, num_heads=2, key_ratio=0.5, value_ratio=0.25)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert [layer.name for layer in augmented.layers] == [layer.name for layer in model.layers]
+    assert set(augmented_layers(augmented)) == {"first", "second"}
+    for name in ("pointwise", "dense"):
+        for old, new in zip(model.get_layer(name).weights, augmented.get_layer(name).weights, strict=True):
+            np.testing.assert_array_equal(old, new)
+    for name, filters in (("first", 8), ("second", 16)):
+        layer = augmented.get_layer(name)
+        assert layer.value_depth == filters // 4
+        for old, new in zip(model.get_layer(name).weights, layer.convolution.weights, strict=True):
+            np.testing.assert_array_equal(np.asarray(old)[..., : filters - filters // 4], new)
+    assert augmented.get_layer("first").activation is keras.activations.relu
+    assert augmented.get_layer("second").strides == (2, 2)
+    # The channels that are the convolution's are what they were.
+    first = keras.Model(model.inputs, model.get_layer("first").output)
+    of_augmented = keras.Model(augmented.inputs, augmented.get_layer("first").output)
+    inputs = images(2, 12, 10, 3)
+    np.testing.assert_allclose(of_augmented(inputs)[..., :6], first(inputs)[..., :6], rtol=0, atol=1e-6)
+
+
+def test_select_chooses_and_may_bring_arguments_of_a_layer():
+    def select(layer):
+        return {"first": {"num_heads": 2, "attention_pooling": 2}, "pointwise": True}.get(layer.name)
+
+    found = augmented_layers(aa_keras.augment(small_network(), select, num_heads=4, position_encoding="coordinates"))
+    assert {name: (layer.num_heads, layer.attention_pooling) for name, layer in found.items()} == {
+        "first": (2, 2),
+        "pointwise": (4, 1),
+    }
+    assert {layer.position_encoding for layer in found.values()} == {"coordinates"}
+
+
+def test_it_trains_and_reloads(tmp_path):
+    model = aa_keras.augment(small_network(), num_heads=4)
+    model.compile("sgd", "mse")
+    model.fit(images(4, 12, 10, 3), np.zeros((4, 5)), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    inputs = images(2, 12, 10, 3)
+    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("fully_attentional", [False, True])
+def test_resnet50_augmented_is_aa_resnet50(fully_attentional):
+    """The same layers with the same weights, and so the same outputs."""
+    ratios = {"key_ratio": 1.0, "value_ratio": 1.0} if fully_attentional else {}
+
+    def select(layer):
+        if not layer.name.endswith("conv2") or layer.name.startswith("stage1"):
+            return False
+        return {"attention_pooling": 2 if layer.name.startswith("stage2") else 1}
+
+    arguments = {"input_shape": (64, 96, 3), "classes": 3}
+    built = AAResNet50(**arguments, **ratios)
+    converted = aa_keras.augment(ResNet50(**arguments), select, **ratios)
+    assert [layer.name for layer in converted.layers][1:] == [layer.name for layer in built.layers][1:]
+    assert set(augmented_layers(converted)) == set(augmented_layers(built))
+    assert [weight.shape for weight in converted.weights] == [weight.shape for weight in built.weights]
+    built.set_weights(converted.get_weights())
+    inputs = images(2, 64, 96, 3)
+    np.testing.assert_allclose(converted(inputs), built(inputs), rtol=0, atol=1e-6)
+    assert converted.count_params() == built.count_params()
+
+
+def test_mobilenet_v2():
+    model = keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35, weights=None, classes=4)
+
+    def select(layer):
+        return layer.name.endswith("_expand") and layer.output.shape[1] <= 12
+
+    augmented = aa_keras.augment(model, select, num_heads=4, key_ratio=0.1, value_ratio=0.05)
+    assert len(augmented_layers(augmented)) == 13
+    kept = {layer.name for layer in model.layers} - set(augmented_layers(augmented))
+    for name in kept:
+        for old, new in zip(model.get_layer(name).weights, augmented.get_layer(name).weights, strict=True):
+            np.testing.assert_array_equal(old, new)
+    outputs = keras.ops.convert_to_numpy(augmented(images(2, 96, 96, 3)))
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_convnext_tiny():
+    """Its convolutions of windows are depthwise, of stems, or of patches without padding: "valid" that is "same"."""
+    model = keras.applications.ConvNeXtTiny(input_shape=(64, 64, 3), weights=None, classes=4)
+    augmented = aa_keras.augment(model, lambda layer: layer.kernel_size == (2, 2), num_heads=8)
+    assert len(augmented_layers(augmented)) == 3
+    assert augmented.output_shape == model.output_shape
+    outputs = keras.ops.convert_to_numpy(augmented(images(2, 64, 64, 3)))
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_padding_valid_that_tiles_the_map_is_the_same():
+    model = small_network(kernel_size=2, strides=2, padding="valid")
+    augmented = aa_keras.augment(model, lambda layer: layer.name == "second", value_ratio=0.5, num_heads=2)
+    old = keras.Model(model.inputs, model.get_layer("second").output)
+    new = keras.Model(augmented.inputs, augmented.get_layer("second").output)
+    inputs = images(2, 12, 10, 3)
+    np.testing.assert_allclose(new(inputs)[..., :8], old(inputs)[..., :8], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("convolution", "reason"),
+    [({"groups": 4}, "it has 4 groups"), ({"padding": "valid"}, 'its padding, "valid", is not "same"')],
+)
+def test_a_layer_that_cannot_be_augmented_is_named(convolution, reason):
+    with pytest.raises(ValueError, match=f"'second', which `select` chooses, cannot be augmented: {reason}"):
+        aa_keras.augment(small_network(**convolution), lambda layer: layer.name == "second")
+    # Without a choice of the caller's it is left alone.
+    assert set(augmented_layers(aa_keras.augment(small_network(**convolution)))) == {"first"}
+
+
+def test_nothing_to_augment_is_an_error():
+    with pytest.raises(ValueError, match="`select` must choose at least one Conv2D"):
+        aa_keras.augment(small_network(), lambda layer: False)
+    large = keras.Sequential([keras.Input((64, 64, 3)), layers.Conv2D(8, 3, padding="same")])
+    with pytest.raises(ValueError, match="28x28"):
+        aa_keras.augment(large)
+
+
+@pytest.mark.parametrize("model", [None, "resnet50", layers.Conv2D(8, 3)])
+def test_other_kinds_of_models_are_refused(model):
+    with pytest.raises(ValueError, match="`model` must be a functional or Sequential Keras model"):
+        aa_keras.augment(model)
+
+
+def test_a_subclassed_model_is_refused():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(ValueError, match="`model` must be a functional or Sequential Keras model"):
+        aa_keras.augment(Subclassed())
