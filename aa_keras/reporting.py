@@ -192,6 +192,17 @@ def _zoo_row(config, dataset, model, evaluation):
         if (spec.builder, spec.dataset.name, spec.parameters) == (config.builder, dataset.name, complexity.parameters)
         and round(complexity.flops / 1e9, 2) == spec.gflops
     )
-    spec = next(same, None) or specs.ModelSpec(config.builder, None, complexity.parameters, complexity.flops / 1e9)
+    spec = next(same, None)
+    if spec is None:
+        arguments = tuple(config.builder_arguments.to_dict().items())
+        without_products = model_complexity(model, dataset.image_shape, attention_products=False).flops / 1e9
+        spec = specs.ModelSpec(
+            config.builder,
+            dataset.name,
+            complexity.parameters,
+            complexity.flops / 1e9,
+            arguments=arguments,
+            gflops_without_products=without_products,
+        )
     here = f"{100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f}"
     return f"Row: {tables.row(spec, here)}"

@@ -17,6 +17,14 @@ def test_the_tables_of_the_paper_are_those_of_the_specs():
     assert set(re.findall(r"^\| `(\w+)\(", between, flags=re.MULTILINE)) == {spec.builder for spec in CLASSIFIERS}
 
 
+def test_the_ablations_are_those_of_the_runs():
+    tables = sorted((ROOT / "benchmarks" / "results").glob("ablations/*/table.md"))
+    assert len(tables) == 4
+    for table in tables:
+        assert table.read_text(encoding="utf-8") in README
+        assert f"](benchmarks/results/ablations/{table.parent.name}/plot.png)" in README
+
+
 def test_files_that_the_readme_names_exist():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     recipes = re.findall(r"configs/\w+\.py", README)

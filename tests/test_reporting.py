@@ -1,13 +1,14 @@
 """Evaluating a model from its files: what goes wrong is told in one line that names the flag."""
 
 import json
+import types
 
 import keras
 import ml_collections
 import numpy as np
 import pytest
 
-from aa_keras import recipes, reporting
+from aa_keras import applications, recipes, reporting
 from aa_keras.applications import AAWideResNet
 from aa_keras.data import Preprocessing
 from aa_keras.errors import UserError
@@ -137,3 +138,38 @@ def test_data_may_lie_elsewhere_than_the_run_says(tmp_path, monkeypatch):
     fails("enough", workdir=workdir, data_dir="/here")
     fails("enough", config=ml_collections.ConfigDict(digits_config()), weights="some.weights.h5", data_dir="/there")
     assert asked == ["/gone", "/here", "/there"]
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments", "dataset", "row"),
+    [
+        (
+            "AAWideResNet28_10",
+            {},
+            "cifar100",
+            "| `AAWideResNet28_10()` | 36,054,100 | 36.2 M | 12.38 | 10.80 | 10.9 | 81.6 / 95.2 | 12.3 / 45.7 |",
+        ),
+        # Not a row of the paper's: the same network for other images, and another network.
+        (
+            "AAWideResNet28_10",
+            {},
+            "mine",
+            "| `AAWideResNet28_10()` | 36,054,100 |  | 12.38 | 10.80 |  |  | 12.3 / 45.7 |",
+        ),
+        (
+            "WideResNet",
+            {"depth": 10, "width": 1},
+            "cifar100",
+            "| `WideResNet(depth=10, width=1)` | 81,140 |  | 0.02 | 0.02 |  |  | 12.3 / 45.7 |",
+        ),
+    ],
+)
+def test_the_row_for_the_tables_of_models(builder, arguments, dataset, row):
+    config = digits_config(builder=builder)
+    config.builder_arguments = ml_collections.ConfigDict(arguments)
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(applications, builder)(**arguments)
+    keras.utils.clear_session()
+    evaluation = types.SimpleNamespace(top1=0.1234, top5=0.4567)
+    data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3))
+    assert reporting._zoo_row(config, data, model, evaluation) == f"Row: {row}"
