@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images, with_random_statistics, without_values
+from builder_helpers import build, images, with_random_statistics, without_values
 
+from aa_keras import applications
 from aa_keras.applications import AAWideResNet, WideResNet
+from aa_keras.layers import AttentionAugmentedConv2D
 
 
 def network(builder=AAWideResNet, **arguments):
@@ -160,3 +162,24 @@ def test_channels_first_is_refused():
             network()
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+AUGMENTED = [name for name in applications.__all__ if name.startswith("AA")]
+
+
+@pytest.mark.parametrize("encoding", ["relative", "sinusoidal", "coordinates", None])
+@pytest.mark.parametrize("name", AUGMENTED)
+def test_every_augmented_network_takes_every_encoding_of_positions(name, encoding):
+    with without_values():
+        model = build(name, position_encoding=encoding)
+    augmented = [layer for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)]
+    assert {layer.position_encoding for layer in augmented} == {encoding}
+
+
+@pytest.mark.parametrize("name", AUGMENTED)
+def test_every_augmented_network_may_have_attention_alone(name):
+    with without_values():
+        model = build(name, key_ratio=1.0, value_ratio=1.0)
+    augmented = [layer for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)]
+    assert augmented
+    assert {layer.convolution for layer in augmented} == {None}
