@@ -1,0 +1,27 @@
+"""AA-Wide-ResNet-16-4 on CIFAR-100, with attention where the maps are small: what two CPU cores can train.
+
+Command:   python train.py --config=configs/cifar100_aa_wide_resnet16_4.py --config.data_dir=FOLDER
+Hardware:  two CPU cores, about two seconds a step: two and a half hours
+Accuracy:  not known yet
+Status:    not run to its end here
+"""
+
+from aa_keras.recipes import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "cifar100_aa_wide_resnet16_4"
+    config.dataset = "cifar100"
+    config.horizontal_flip = True
+    config.crop_padding = 4
+    config.builder = "AAWideResNet"
+    config.builder_arguments.depth = 16
+    config.builder_arguments.width = 4
+    config.builder_arguments.num_heads = 4
+    config.builder_arguments.attention_stages = (2, 3)
+    config.epochs = 10
+    config.batch_size = 128
+    config.learning_rate_per_256 = 0.2
+    config.weight_decay = 5e-4
+    return config
