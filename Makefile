@@ -15,7 +15,7 @@ train: $(VENV)/installed
 	$(BIN)/python train.py
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
 
 torch: $(VENV)/installed
@@ -25,7 +25,7 @@ test-torch: torch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
 
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
