@@ -2,7 +2,14 @@
 
 from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.encoded import EncodedImages
-from aa_keras.data.pipelines import Preprocessing, evaluation_dataset, raw_dataset, training_dataset
+from aa_keras.data.mixing import Mixing
+from aa_keras.data.pipelines import (
+    Preprocessing,
+    evaluation_dataset,
+    raw_dataset,
+    training_dataset,
+    validation_dataset,
+)
 from aa_keras.data.sources import ImageDataset, LabelledImages, load_dataset
 
 __all__ = [
