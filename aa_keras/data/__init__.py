@@ -17,9 +17,11 @@ __all__ = [
     "EncodedImages",
     "ImageDataset",
     "LabelledImages",
+    "Mixing",
     "Preprocessing",
     "evaluation_dataset",
     "load_dataset",
     "raw_dataset",
     "training_dataset",
+    "validation_dataset",
 ]
