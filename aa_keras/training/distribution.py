@@ -182,7 +182,8 @@ class Multihost(DataParallel):
         answer = {}
         if self.is_first:
             try:
-                answer = {"returned": function(*arguments)}
+                with _alone():
+                    answer = {"returned": function(*arguments)}
             except (UserError, OSError) as error:
                 answer = {"error": str(error)}
         answer = json.loads(_bytes_of_first(json.dumps(answer).encode()))
@@ -215,6 +216,18 @@ class Multihost(DataParallel):
                 f"another of the {self.shard[1]} processes ended, or cannot be reached: the same commands go on behind "
                 f"the last checkpoint. {reason}"
             ) from None
+
+
+@contextlib.contextmanager
+def _alone():
+    """A context in which a variable may be made in one process, as Keras does even where it saves; else it would wait
+    for the others to make it too."""
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
 
 
 def _bytes_of_first(content):
