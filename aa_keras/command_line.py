@@ -108,4 +108,7 @@ def _one_line(message):
 
 def _fail(message, status=1):
     print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
-    sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: JAX's own handler of an exit would wait for processes on other hosts, which wait for this one.
+    os._exit(status)

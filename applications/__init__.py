@@ -17,12 +17,14 @@ from aa_keras.applications.aa_resnet import (
 )
 from aa_keras.applications.aa_wide_resnet import (
     AAWideResNet,
+    AAWideResNet16_4,
     AAWideResNet28_10,
     GEWideResNet,
     GEWideResNet28_10,
     SEWideResNet,
     SEWideResNet28_10,
     WideResNet,
+    WideResNet16_4,
     WideResNet28_10,
 )
 
@@ -34,6 +36,7 @@ __all__ = [
     "AAResNet101",
     "AAResNet152",
     "AAWideResNet",
+    "AAWideResNet16_4",
     "AAWideResNet28_10",
     "GEWideResNet",
     "GEWideResNet28_10",
@@ -49,5 +52,6 @@ __all__ = [
     "SEWideResNet",
     "SEWideResNet28_10",
     "WideResNet",
+    "WideResNet16_4",
     "WideResNet28_10",
 ]
