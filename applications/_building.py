@@ -17,8 +17,9 @@ _DOCUMENTATION = """
     Args:
         include_top: boolean, whether the model ends in a classifier.
         weights: None for random weights, the name of trained ones that `aa_keras.applications.pretrained` lists for
-            the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. Tables of relative positions for another image size are resized, and a log line says so; without
-            a top, the file's number of classes does not matter.
+            the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. Tables of
+            relative positions for another image size are resized, and a log line says so; without a top, the file's
+            number of classes does not matter.
         input_tensor: Keras tensor to use as the image input, or None.
         input_shape: (height, width, channels) of the images; height and width may be None. None takes {default_shape},
             or (None, None, 3) without a top. Tables of relative positions are made for this size, or for

@@ -1,7 +1,8 @@
 """AA-Wide-ResNet-16-4 on CIFAR-100, with attention where the maps are small: what two CPU cores can train.
 
 Command:   python train.py --config=configs/cifar100_aa_wide_resnet16_4.py --config.data_dir=FOLDER
-Hardware:  two CPU cores, about two seconds a step: two and a half hours
+Hardware:  two CPU cores, about two seconds a step
+Time:      two and a half hours
 Accuracy:  not known yet
 Status:    not run to its end here
 """

@@ -156,9 +156,9 @@ def test_what_stops_the_first_process_stops_both_with_one_line(tmp_path):
 
 
 def test_hosts_and_the_distribution_go_together():
-    with pytest.raises(UserError, match="go with --config.distribution=multihost"):
+    with pytest.raises(UserError, match=r"go with --config\.distribution=multihost"):
         distribution_for(tiny_config(), Hosts("localhost:1", 2, 0))
-    with pytest.raises(UserError, match="go with --config.distribution=multihost"):
+    with pytest.raises(UserError, match=r"go with --config\.distribution=multihost"):
         distribution_for(tiny_config(distribution="multihost"))
     assert Hosts.from_flags(None, None, None) is None
     assert Hosts.from_flags("10.0.0.1:1234", 2, 1) == Hosts("10.0.0.1:1234", 2, 1)
