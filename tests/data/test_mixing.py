@@ -1,4 +1,4 @@
-"""MixUp, CutMix and RandAugment in the pipeline of training: what they do to images and labels, and on what it depends."""
+"""MixUp, CutMix and RandAugment in training: what they do to images and labels, and on what it depends."""
 
 import keras
 import numpy as np
