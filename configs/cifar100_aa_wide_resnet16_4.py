@@ -16,11 +16,7 @@ def get_config():
     config.dataset = "cifar100"
     config.horizontal_flip = True
     config.crop_padding = 4
-    config.builder = "AAWideResNet"
-    config.builder_arguments.depth = 16
-    config.builder_arguments.width = 4
-    config.builder_arguments.num_heads = 4
-    config.builder_arguments.attention_stages = (2, 3)
+    config.builder = "AAWideResNet16_4"
     config.epochs = 10
     config.batch_size = 128
     config.learning_rate_per_256 = 0.2
