@@ -1,7 +1,7 @@
 """Wide-ResNet-28-10 on CIFAR-100 with the paper's hyperparameters (section 4.1): what AA-Wide-ResNet is compared with.
 
 Command:   python train.py --config=configs/cifar100_wide_resnet28_10.py --config.data_dir=FOLDER
-Hardware:  one GPU of 16 GB or more, with --config.precision=mixed_bfloat16
+Hardware:  one GPU of 24 GB or more, with --config.precision=mixed_bfloat16
 Accuracy:  80.3 % top-1, 95.0 % top-5 in the paper
 Status:    not run here; the time and accuracy are not known
 """
