@@ -152,7 +152,7 @@ def test_a_layer_that_cannot_be_augmented_is_named(convolution, reason):
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [({"num_heads": 16}, "num_heads"), ({"position_encoding": "x"}, "position_encoding"), ({"heads": 2}, "heads")],
+    [({"num_heads": 64}, "num_heads"), ({"position_encoding": "x"}, "position_encoding"), ({"heads": 2}, "heads")],
 )
 def test_options_that_a_layer_does_not_take_are_told_with_its_name(options, reason):
     with pytest.raises(ValueError, match=rf"(?s)'second', which `select` chooses, cannot be augmented with .*{reason}"):
