@@ -5,6 +5,8 @@ BIN = $(VENV)/bin
 
 # What must hold on every backend of Keras.
 BACKEND_TESTS = tests/test_attention.py tests/layers tests/applications/test_training_step.py
+# XLA's optimizations are not what is tested, and compiling with them takes twice as long.
+JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # What pip is to install for test-torch. Linux's default wheel brings CUDA along;
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
@@ -16,7 +18,7 @@ train: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
+	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)

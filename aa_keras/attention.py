@@ -136,21 +136,31 @@ def attention_2d(
     _, num_heads, height, width, key_dim = ops.shape(queries)
     value_dim = values.shape[-1]
     queries = attention_kernels.at_least_float32(queries) * key_dim**-0.5
-    relative = () if relative_height is None else (relative_height, relative_width)
-    if relative:
-        relative = relative_logits(queries, *map(attention_kernels.at_least_float32, relative))
+    relative = ()
+    if relative_height is not None:
+        relative = tuple(map(attention_kernels.at_least_float32, (relative_height, relative_width)))
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    if return_scores:
+        implementation = "dense"
+    else:
+        form = num_heads, height, width, key_dim, value_dim, bool(relative), dtype
+        implementation = _implementation_for(implementation, form)
 
     def flat(tensor):
         return ops.reshape(tensor, (-1, num_heads, height * width, ops.shape(tensor)[-1]))
 
-    inputs = flat(queries), flat(keys), flat(values), tuple(map(flat, relative))
-    if return_scores:
-        outputs, scores = attention_kernels.dense(*inputs)
-        return ops.reshape(outputs, (-1, num_heads, height, width, value_dim)), scores
-    dtype = keras.backend.standardize_dtype(values.dtype)
-    form = num_heads, height, width, key_dim, value_dim, bool(relative), dtype
-    outputs = _attend(implementation, inputs, form)
-    return ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
+    inputs = flat(queries), flat(keys), flat(values)
+    scores = None
+    if implementation == "blockwise":
+        outputs = attention_kernels.blockwise(*inputs, relative)
+    else:
+        position_logits = tuple(map(flat, relative_logits(queries, *relative))) if relative else ()
+        if implementation == "fused":
+            outputs = attention_kernels.fused(*inputs, position_logits)
+        else:
+            outputs, scores = attention_kernels.dense(*inputs, position_logits)
+    outputs = ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
+    return (outputs, scores) if return_scores else outputs
 
 
 def choose_implementation(num_heads, height, width, key_dim, value_dim, relative, dtype):
@@ -193,20 +203,17 @@ def _is_known(height, width):
     return isinstance(height, int) and isinstance(width, int)
 
 
-def _attend(implementation, inputs, form):
-    """Computes attention of flattened `inputs`, of a `form` as `choose_implementation` takes it, in one of the ways."""
-    chosen = choose_implementation(*form) if implementation == "auto" else implementation
-    if chosen == "dense":
-        return attention_kernels.dense(*inputs)[0]
-    if chosen == "blockwise":
-        return attention_kernels.blockwise(*inputs)
-    obstacle = _fused_obstacle(*form[1:])
+def _implementation_for(implementation, form):
+    """Returns which one computes an attention of a `form`, as `choose_implementation` takes it."""
+    if implementation == "auto":
+        return choose_implementation(*form)
+    obstacle = _fused_obstacle(*form[1:]) if implementation == "fused" else None
     if obstacle is not None:
         raise ValueError(
             f'No fused kernel serves this attention: {obstacle}. "auto" takes one where there is one. '
             "Received: implementation='fused'"
         )
-    return attention_kernels.fused(*inputs)
+    return implementation
 
 
 def average_pool(inputs, strides):

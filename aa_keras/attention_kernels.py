@@ -1,9 +1,9 @@
 """Ways of computing one and the same attention: dense, in blocks of queries, and by a backend's fused kernel.
 
-All take queries that are already scaled and flattened, of shape (B, heads, HW, key_dim) and at least float32, keys and
-values of the same form, and the logits of relative positions along each axis: a pair of tensors (B, heads, HW, H) and
-(B, heads, HW, W) from `aa_keras.attention.relative_logits`, or () for attention without relative positions. The logit
-of a query and the key in row y' and column x' is their product plus the query's logits for y' and for x'.
+All take queries that are already scaled and flattened, of shape (B, heads, HW, key_dim) and at least float32, and keys
+and values of the same form. The logit of a query and the key in row y' and column x' is their product plus the query's
+logits for y' and for x': "dense" and "fused" take these as a pair of tensors (B, heads, HW, H) and (B, heads, HW, W)
+from `aa_keras.attention.relative_logits`, "blockwise" forms them itself; () stands for none.
 """
 
 import functools
@@ -47,26 +47,50 @@ def dense(queries, keys, values, position_logits=()):
     return ops.matmul(ops.cast(probabilities, values.dtype), values), probabilities
 
 
-def blockwise(queries, keys, values, position_logits=()):
+def blockwise(queries, keys, values, relative=()):
     """Attends with some of the queries at a time, and forms their logits anew in the backward pass.
 
     Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` an image.
+
+    Args:
+        queries: as above.
+        keys: as above.
+        values: as above.
+        relative: pair of the embeddings of relative positions by query and key, (H, H, key_dim) and (W, W, key_dim), at
+            least float32; or () for none.
 
     Returns:
         The outputs, of shape (B, heads, HW, value_dim).
     """
     _, num_heads, positions, _ = ops.shape(queries)
     size = _queries_in_a_block(num_heads, positions)
+    blocks = -(-positions // size)
 
     @keras.remat  # within the loop: remat of unrolled blocks saves next to nothing on TensorFlow
-    def attend(keys, values, queries, *position_logits):
+    def attend(keys, values, relative, queries, place):
+        position_logits = tuple(map(_position_logits, (queries, queries), relative, place))
         return dense(queries, keys, values, position_logits)[0]
 
-    blocks = [_cut(tensor, size) for tensor in (queries, *position_logits)]
-    outputs = ops.map(lambda block: attend(keys, values, *block), blocks)
+    places = ()
+    if relative:
+        width = ops.shape(relative[1])[0]
+        # Of the queries that fill up the last block it does not matter where they are.
+        numbers = ops.minimum(ops.arange(blocks * size, dtype="int32"), positions - 1)
+        places = tuple(ops.reshape(each, (blocks, size)) for each in (numbers // width, numbers % width))
+    cut = _cut(queries, blocks, size)
+    outputs = ops.map(lambda block: attend(keys, values, relative, *block), (cut, places))
     outputs = ops.transpose(outputs, (1, 2, 0, 3, 4))
-    outputs = ops.reshape(outputs, (-1, num_heads, ops.shape(outputs)[2] * size, values.shape[-1]))
+    outputs = ops.reshape(outputs, (-1, num_heads, blocks * size, values.shape[-1]))
     return outputs[:, :, :positions]
+
+
+def _position_logits(queries, embeddings, indices):
+    """The logits along one axis of some queries (B, heads, queries, key_dim), which are in its places `indices`."""
+    _, num_heads, count, key_dim = ops.shape(queries)
+    by_query = ops.reshape(ops.transpose(queries, (2, 0, 1, 3)), (count, -1, key_dim))
+    own = ops.transpose(ops.take(embeddings, indices, axis=0), (0, 2, 1))
+    logits = ops.reshape(ops.matmul(by_query, own), (count, -1, num_heads, ops.shape(own)[-1]))
+    return ops.transpose(logits, (1, 2, 0, 3))
 
 
 def _queries_in_a_block(num_heads, positions):
@@ -77,12 +101,11 @@ def _queries_in_a_block(num_heads, positions):
     return ops.maximum(1, ops.minimum(fitting, positions))
 
 
-def _cut(tensor, size):
+def _cut(queries, blocks, size):
     """Cuts (B, heads, HW, dim) into blocks of queries (blocks, B, heads, size, dim), the last filled up with zeros."""
-    _, num_heads, positions, dim = ops.shape(tensor)
-    blocks = -(-positions // size)
-    tensor = ops.pad(tensor, ((0, 0), (0, 0), (0, blocks * size - positions), (0, 0)))
-    return ops.transpose(ops.reshape(tensor, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))
+    _, num_heads, positions, dim = ops.shape(queries)
+    queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * size - positions), (0, 0)))
+    return ops.transpose(ops.reshape(queries, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))
 
 
 def fused(queries, keys, values, position_logits=()):

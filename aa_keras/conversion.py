@@ -43,7 +43,8 @@ def augment(
 
     Raises:
         ValueError: for another kind of model, if nothing is selected, and for a selected layer that cannot be augmented
-            (of groups, of channels-first maps, of a padding that changes the size), naming it.
+            (of groups, of channels-first maps, of a padding that changes the size, of fewer filters than heads) or not
+            with such options, naming it.
 
     Example:
 
@@ -124,7 +125,12 @@ def _augmented(layer, options):
     _, height, width, _ = _input_shape(layer)
     if height is not None and width is not None:
         options = {"max_size": (height, width), **options}
-    return AttentionAugmentedConv2D.from_config({**config, **options})
+    try:
+        return AttentionAugmentedConv2D(**{**config, **options})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The layer {layer.name!r}, which `select` chooses, cannot be augmented with {options}: {error}"
+        ) from None
 
 
 def _obstacle(layer):

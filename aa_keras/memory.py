@@ -22,9 +22,11 @@ def attention_memory(layer, size):
     """Estimates the memory of the attention in an augmented convolution, as TensorFlow takes it on CPUs.
 
     Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in float32, and
-    three arrays of this size are there at once while the gradient is computed. By "blockwise" the logits along the two
-    axes are, all of this in three copies, whole and cut into blocks, and the gradient takes seven arrays of the size of
-    a block's probabilities. Measured peaks are within a quarter of it (`tests/test_memory.py`). "fused" is what its
+    three arrays of this size are there at once while the gradient is computed. By "blockwise" five copies of
+    queries, keys and values are kept, whole and cut into blocks, and the gradient takes eight more and seven arrays of
+    the size of a block's probabilities. Measured peaks of such layers alone are within a quarter of it
+    (`tests/test_memory.py`); in a network, which needs other memory before and after, the peak grew by 0.7 to 1.5 times
+    as much where attention is most of it. "fused" is what its
     kernel is given, and was not measured; XLA on CPUs reuses less memory, and takes up to twice as much for dense
     attention.
 
@@ -55,7 +57,7 @@ def attention_memory(layer, size):
     if implementation == "fused":
         return AttentionMemory(2 * kept + axes, 2 * kept + axes)
     block = min(attention_kernels.BLOCK_BYTES, 4 * probabilities)
-    return AttentionMemory(3 * (kept + axes), 7 * block + kept + axes)
+    return AttentionMemory(5 * kept, 7 * block + 8 * kept)
 
 
 def _itemsize(dtype):

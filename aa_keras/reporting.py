@@ -1,12 +1,13 @@
 """Evaluates a trained model and writes what came out: numbers, and pictures to look at."""
 
+import inspect
 import os
 import pathlib
 
 import keras
 import numpy as np
 
-from aa_keras import tables, visualization
+from aa_keras import applications, tables, visualization
 from aa_keras.applications import specs
 from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, evaluation_dataset, raw_dataset
@@ -186,23 +187,36 @@ def _print_extremes(evaluation, class_names, count=3):
 def _zoo_row(config, dataset, model, evaluation):
     """The model's row for the README's tables of models, the paper's columns filled where the paper has the model."""
     complexity = model_complexity(model, dataset.image_shape)
+    arguments = _changed_arguments(config)
     same = (
         spec
         for spec in specs.CLASSIFIERS
         if (spec.builder, spec.dataset.name, spec.parameters) == (config.builder, dataset.name, complexity.parameters)
         and round(complexity.flops / 1e9, 2) == spec.gflops
+        and dict(spec.arguments) == arguments
     )
     spec = next(same, None)
     if spec is None:
-        arguments = tuple(config.builder_arguments.to_dict().items())
         without_products = model_complexity(model, dataset.image_shape, attention_products=False).flops / 1e9
         spec = specs.ModelSpec(
             config.builder,
-            dataset.name,
+            specs.Dataset(dataset.name, dataset.image_shape, len(dataset.class_names), mean=(), std=()),
             complexity.parameters,
             complexity.flops / 1e9,
-            arguments=arguments,
+            arguments=tuple(arguments.items()),
             gflops_without_products=without_products,
         )
     here = f"{100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f}"
     return f"Row: {tables.row(spec, here)}"
+
+
+def _changed_arguments(config):
+    """The builder's arguments that are not its defaults, but for how attention is computed, which changes nothing."""
+    parameters = inspect.signature(getattr(applications, config.builder)).parameters
+    arguments = config.builder_arguments.to_dict()
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in ("implementation", "name") and value != parameters[name].default
+    }

@@ -31,6 +31,8 @@ IMAGENET = Dataset("imagenet2012", (224, 224, 3), 1000, mean=(123.675, 116.28, 1
 class ModelSpec:
     """One row of the paper's tables and its counterpart here. What the paper does not tell is None.
 
+    Of MnasNets, what stands as the paper's is what their own authors publish: the paper's rows are not at hand.
+
     Attributes:
         builder: name of the function in `aa_keras.applications` that builds it.
         dataset: the `Dataset` of the row.
@@ -45,6 +47,8 @@ class ModelSpec:
         gflops_without_products: those without the products of queries with keys and of probabilities with values, where
             there are some; what the paper prints is nearest to these.
         remark: why the numbers here are not the paper's, where they are not.
+        here_top1: the accuracy of the network that was trained here, in percent; README's results tell how.
+        here_top5: its top-5 accuracy, in percent.
     """
 
     builder: str
@@ -58,6 +62,8 @@ class ModelSpec:
     arguments: tuple[tuple[str, object], ...] = ()
     gflops_without_products: float | None = None
     remark: str = ""
+    here_top1: float | None = None
+    here_top5: float | None = None
 
     @property
     def title(self):
@@ -67,9 +73,10 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class DetectionSpec:
-    """One row of the paper's table of RetinaNets: a backbone and average precisions in percent on COCO."""
+    """One row of the paper's table of RetinaNets: a backbone, parameters in millions, average precisions in percent."""
 
     backbone: str
+    paper_parameters: float | None
     paper_ap: float
     paper_ap50: float
     paper_ap75: float
@@ -164,11 +171,11 @@ POSITIONS = tuple(
 
 # RetinaNets on COCO.
 DETECTORS = (
-    DetectionSpec("ResNet50", 36.8, 54.5, 39.5),
-    DetectionSpec("SEResNet50", 36.5, 54.0, 39.1),
-    DetectionSpec("AAResNet50", 38.2, 56.5, 40.7),
-    DetectionSpec("ResNet101", 38.5, 56.4, 41.2),
-    DetectionSpec("AAResNet101", 39.2, 57.8, 41.9),
+    DetectionSpec("ResNet50", 33.4, 36.8, 54.5, 39.5),
+    DetectionSpec("SEResNet50", None, 36.5, 54.0, 39.1),
+    DetectionSpec("AAResNet50", 33.1, 38.2, 56.5, 40.7),
+    DetectionSpec("ResNet101", 52.4, 38.5, 56.4, 41.2),
+    DetectionSpec("AAResNet101", 51.7, 39.2, 57.8, 41.9),
 )
 
 CLASSIFIERS = (*WIDE_RESNETS, *RESNETS, *MNASNETS, *RATIOS, *POSITIONS)

@@ -40,10 +40,15 @@ def main(config):
     if not all(seed.isdigit() for seed in SEEDS.value) or not SEEDS.value:
         raise UserError(f"--seeds must be whole numbers with commas between. Received: --seeds={','.join(SEEDS.value)}")
     folder = pathlib.Path(WORKDIR.value) / f"{config.name}_{SWEEP.value}"
-    rows = train_all(config, variants(SWEEP.value, config), [int(seed) for seed in SEEDS.value], folder)
+    rows, failures = train_all(config, variants(SWEEP.value, config), [int(seed) for seed in SEEDS.value], folder)
     output = pathlib.Path(OUTPUT.value or folder)
     output.mkdir(parents=True, exist_ok=True)
     write_csv(rows, output / "runs.csv")
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(rows) + len(failures)} runs failed, and the same command tries them again; the "
+            f"others are in {output / 'runs.csv'}. The first: {failures[0]}"
+        )
     table = markdown(rows)
     (output / "table.md").write_text(table, encoding="utf-8")
     plot(rows, f"{config.name}: {SWEEP.value}", output / "plot.png")
@@ -76,16 +81,14 @@ def variants(sweep, config):
 
 
 def train_all(config, chosen, seeds, folder):
-    """Trains every variant with every seed, in processes, and returns a row of results for each.
+    """Trains every variant with every seed, each in a process of its own, whose memory and threads end with it.
 
-    Raises:
-        UserError: if runs failed, once the others are through; the same command tries these again.
+    Returns:
+        A row of results for each run that ended well, and a line for each that did not.
     """
     tasks = [(name, seed) for seed in seeds for name in chosen]
     rows, failures = {}, []
-    # A new process for each run, whose memory and threads end with it.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(PARALLEL.value, mp_context=context, max_tasks_per_child=1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(PARALLEL.value) as pool:
         futures = {}
         for name, seed in tasks:
             builder, arguments = chosen[name]
@@ -94,24 +97,33 @@ def train_all(config, chosen, seeds, folder):
                 run_config.seed, run_config.builder, run_config.export = seed, builder, False
                 run_config.builder_arguments = type(run_config)(arguments)
             workdir = folder / f"{name.replace(' ', '_')}_seed{seed}"
-            futures[pool.submit(train, run_config, str(workdir))] = name, seed
+            futures[pool.submit(train_in_a_process, run_config, workdir)] = name, seed
         for future in concurrent.futures.as_completed(futures):
             name, seed = futures[future]
-            try:
-                result = future.result()
-            except UserError as error:
-                failures.append(f"{name}, seed {seed}: {error}")
+            result, failure = future.result()
+            if failure is not None:
+                failures.append(f"{name}, seed {seed}: {failure}")
                 print(failures[-1], flush=True)
                 continue
             rows[name, seed] = {**{column: result.get(column) for column in COLUMNS}, "variant": name, "seed": seed}
             print(f"{len(rows)} of {len(tasks)}: {name}, seed {seed}: top-1 {result['top1']:.4f}", flush=True)
-    if failures:
-        raise UserError(f"{len(failures)} of {len(tasks)} runs failed, the first: {failures[0]}")
-    return [rows[name, seed] for name in chosen for seed in seeds]
+    return [rows[name, seed] for name in chosen for seed in seeds if (name, seed) in rows], failures
+
+
+def train_in_a_process(config, workdir):
+    """Returns the result of a run and None, or None and why it failed."""
+    process = multiprocessing.get_context("spawn").Process(target=train, args=(config, str(workdir)))
+    process.start()
+    process.join()
+    if process.exitcode == 0:
+        return json.loads((workdir / "result.json").read_text(encoding="utf-8")), None
+    log = pathlib.Path(f"{workdir}.txt")
+    last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
+    return None, f"the run ended with status {process.exitcode}; the end of {log}: {''.join(last)}"
 
 
 def train(config, workdir):
-    """Trains one run in this process, its output in the file output.txt of its directory; returns its result."""
+    """Trains one run in this process, its output in a text file beside its directory."""
     import contextlib
 
     from aa_keras.training import train_and_evaluate
@@ -119,7 +131,11 @@ def train(config, workdir):
     log = pathlib.Path(f"{workdir}.txt")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file):
-        return json.loads(json.dumps(train_and_evaluate(config, workdir)))
+        try:
+            train_and_evaluate(config, workdir)
+        except UserError as error:
+            print(error)
+            raise SystemExit(1) from None
 
 
 def write_csv(rows, path):

@@ -56,8 +56,9 @@ def main(_):
     folder = pathlib.Path(OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "attention.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / "attention.md").write_text(markdown(results), encoding="utf-8")
     plot(results, folder / "attention.png")
-    print(f"{folder}: attention.json, attention.png")
+    print(f"{folder}: attention.json, attention.md, attention.png")
 
 
 def depths(model, size):
@@ -143,6 +144,25 @@ def print_table(case, rows):
         cost = f"{row['cost_of_positions']:7.2f}x" if "cost_of_positions" in row else " " * 8
         used = f"  utilisation {row['model_flop_utilisation']:.1%}" if "model_flop_utilisation" in row else ""
         print(f"{row['variant']:14}" + "  ".join(cells) + cost + used, flush=True)
+
+
+def markdown(results):
+    """Returns a table for each network: ratios of the published algorithm to ours, and what positions cost."""
+    ours = [name for name in OURS if any(row["variant"] == name and "failed" not in row for row in results)]
+    header = "| map | " + " | ".join(f"{name}, forward | and backward | memory | positions" for name in ours) + " |"
+    tables = []
+    for model in dict.fromkeys(row["model"] for row in results):
+        lines = [f"{model}:", "", header, "| --- " * (1 + 4 * len(ours)) + "|"]
+        for size in dict.fromkeys(row["size"] for row in results):
+            rows = {row["variant"]: row for row in results if (row["model"], row["size"]) == (model, size)}
+            cells = []
+            for name in ours:
+                for column in ("forward_ms", "training_ms", "peak_megabytes"):
+                    cells.append(f"{rows['published'][column] / rows[name][column]:.2f}")
+                cells.append(f"{rows[name]['cost_of_positions']:.2f}")
+            lines.append(f"| {size}x{size} | {' | '.join(cells)} |")
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)
 
 
 def plot(results, path):

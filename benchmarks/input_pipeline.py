@@ -7,6 +7,7 @@ decoded in part, resized to 224x224, mirrored and normalised; and the one of eva
 `imagenet_samples` in the folder AA_KERAS_DATA, photographs of 500x375 pixels are made up.
 """
 
+import json
 import os
 import pathlib
 import tempfile
@@ -20,10 +21,12 @@ from absl import app, flags
 
 FOLDER = flags.DEFINE_string("folder", None, "Folder of class folders of JPEGs.")
 IMAGES = flags.DEFINE_integer("images", 2000, "Images that each pipeline shows in a turn.", lower_bound=32)
+OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of input_pipeline.json.")
 TURNS = flags.DEFINE_integer("turns", 3, "Turns, of which the best counts.", lower_bound=1)
 
 
 def main(_):
+    import measure
     import tensorflow as tf
 
     from aa_keras.applications.specs import IMAGENET
@@ -57,9 +60,13 @@ def main(_):
                 shown = images * sum(1 for _ in elements)
                 best[name] = max(best[name], shown / (time.perf_counter() - begin))
     bare = best["bare tf.io.decode_jpeg"]
-    print(f"{len(examples)} JPEGs, one core, TensorFlow {tf.__version__}")
+    print(f"{len(examples)} JPEGs, {measure.device()}")
     for name, rate in best.items():
         print(f"{name:26}{rate:8.1f} images a second {rate / bare:6.2f}x")
+    output = pathlib.Path(OUTPUT.value)
+    output.mkdir(parents=True, exist_ok=True)
+    result = {"device": measure.device(), "images": len(examples), "images_per_second": best}
+    (output / "input_pipeline.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def folder(temporary):

@@ -1,6 +1,8 @@
 """Time and memory of functions of tensors, on every backend of Keras."""
 
+import datetime
 import gc
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -178,10 +180,21 @@ def _gpu_name():
 
 
 def device():
-    """Returns in words what is measured on: device, backend, versions."""
+    """Returns in words what is measured on: processor, backend, versions, and when."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    name = _gpu_name() or f"{platform.machine()}, {cores} cores"
-    return f"{name}, Keras {keras.__version__} on {BACKEND}, Python {platform.python_version()}"
+    name = _gpu_name() or f"{_processor()}, {cores} cores"
+    backend = f"{BACKEND} {importlib.metadata.version(BACKEND)}"
+    today = datetime.date.today().isoformat()
+    return f"{name}, Keras {keras.__version__} on {backend}, Python {platform.python_version()}, {today}"
+
+
+def _processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def peak_flops(dtype):

@@ -6,8 +6,8 @@ Time:      not known
 Accuracy:  not at hand; its plain twin has 75.2 % top-1, 92.5 % top-5 by its authors, who train it with RMSprop
 Status:    not trained here
 
-The paper has 0.75, 1.0, 1.25 and 1.4 for --config.builder_arguments.alpha. The optimizer, SGD with momentum
-and a cosine, and its rate are choices of this recipe, and so are the 350 epochs.
+The paper has 0.75, 1.0, 1.25 and 1.4 for --config.builder_arguments.alpha. SGD with momentum and a cosine, and its
+rate, are choices of this recipe; the authors of MnasNet train for as many epochs with RMSprop and an exponential decay.
 
 FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives.
 """

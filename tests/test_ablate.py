@@ -1,9 +1,12 @@
 """`benchmarks/ablate.py`: its table, its picture, and that it goes on where it was stopped."""
 
 import csv
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -45,6 +48,27 @@ def test_a_sweep_trains_each_variant_with_each_seed_and_goes_on_where_it_was_sto
     assert again.returncode == 0, again.stderr
     assert (folder / "plain_seed0" / "result.json").read_text() == before
     assert (folder / "plain_seed3" / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_costs_no_other(tmp_path):
+    command = [sys.executable, "benchmarks/ablate.py", "--sweep=models", "--seeds=0", f"--workdir={tmp_path}"]
+    command += ["--config=configs/digits_aa_wide_resnet10_2.py", "--config.epochs=1", "--config.steps_per_epoch=2"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    folder = tmp_path / "digits_models"
+    while not (folder / "squeeze-excite_seed0").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    children = pathlib.Path(f"/proc/{process.pid}/task").glob("*/children")
+    for child in {int(number) for path in children for number in path.read_text().split()}:
+        if "spawn_main" in pathlib.Path(f"/proc/{child}/cmdline").read_text():
+            os.kill(child, signal.SIGKILL)
+    output, errors = process.communicate()
+    assert process.returncode == 1
+    assert "squeeze-excite, seed 0: the run ended with status -9" in output
+    assert "1 of 4 runs failed, and the same command tries them again" in errors.splitlines()[-1]
+    with (folder / "runs.csv").open(newline="") as file:
+        assert [row["variant"] for row in csv.DictReader(file)] == ["plain", "gather-excite", "attention"]
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,15 @@ def test_a_layer_that_cannot_be_augmented_is_named(convolution, reason):
     assert set(augmented_layers(aa_keras.augment(small_network(**convolution)))) == {"first"}
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"num_heads": 64}, "num_heads"), ({"position_encoding": "x"}, "position_encoding"), ({"heads": 2}, "heads")],
+)
+def test_options_that_a_layer_does_not_take_are_told_with_its_name(options, reason):
+    with pytest.raises(ValueError, match=rf"(?s)'second', which `select` chooses, cannot be augmented with .*{reason}"):
+        aa_keras.augment(small_network(), lambda layer: options if layer.name == "second" else False)
+
+
 def test_nothing_to_augment_is_an_error():
     with pytest.raises(ValueError, match="`select` must choose at least one Conv2D"):
         aa_keras.augment(small_network(), lambda layer: False)

@@ -8,8 +8,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from aa_keras import applications, recipes, reporting
-from aa_keras.applications import AAWideResNet
+from aa_keras import applications, recipes, reporting, tables
+from aa_keras.applications import AAWideResNet, specs
 from aa_keras.data import Preprocessing
 from aa_keras.errors import UserError
 from aa_keras.export import export_saved_model
@@ -171,5 +171,19 @@ def test_the_row_for_the_tables_of_models(builder, arguments, dataset, row):
         model = getattr(applications, builder)(**arguments)
     keras.utils.clear_session()
     evaluation = types.SimpleNamespace(top1=0.1234, top5=0.4567)
-    data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3))
+    data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3), class_names=("a", "b"))
     assert reporting._zoo_row(config, data, model, evaluation) == f"Row: {row}"
+
+
+@pytest.mark.parametrize("spec", dict.fromkeys(specs.CLASSIFIERS), ids=lambda spec: spec.title)
+def test_each_network_of_the_paper_finds_its_own_row(spec, monkeypatch):
+    """Also where two have as many parameters and FLOPs: those of sines and of no positions."""
+    measured = types.SimpleNamespace(parameters=spec.parameters, flops=1e9 * spec.gflops)
+    monkeypatch.setattr(reporting, "model_complexity", lambda *_, **__: measured)
+    config = digits_config(builder=spec.builder)
+    # Defaults that are set, and how attention is computed, make no difference.
+    defaults = {"num_heads": 8, "implementation": "dense"} if spec.builder.startswith("AAResNet") else {}
+    config.builder_arguments = ml_collections.ConfigDict({**defaults, **dict(spec.arguments)})
+    data = types.SimpleNamespace(name=spec.dataset.name, image_shape=spec.dataset.input_shape, class_names=("a", "b"))
+    row = reporting._zoo_row(config, data, None, types.SimpleNamespace(top1=0.5, top5=0.75))
+    assert row == f"Row: {tables.row(spec, '50.0 / 75.0')}"

@@ -10,6 +10,9 @@ from builder_helpers import ARGUMENTS, build, images, with_random_statistics, wi
 
 from aa_keras import applications
 
+# Of each kind of block the smallest network: the others are exported on demand.
+EXPORTED = ("AAMnasNet", "AAResNet34", "AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet")
+
 
 def is_large(name):
     return name.endswith(("101", "152", "28_10"))
@@ -62,10 +65,7 @@ def test_a_keras_file_gives_the_same_network(builder, model, tmp_path):
 
 @pytest.mark.parametrize(
     "builder",
-    [
-        pytest.param(name, marks=() if name in ("AAMnasNet", "AAWideResNet") else pytest.mark.slow)
-        for name in applications.__all__
-    ],
+    [pytest.param(name, marks=() if name in EXPORTED else pytest.mark.slow) for name in applications.__all__],
     indirect=True,
 )
 def test_a_saved_model_gives_the_same_network(builder, model, tmp_path):
