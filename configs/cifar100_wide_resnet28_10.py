@@ -1,12 +1,8 @@
 """Wide-ResNet-28-10 on CIFAR-100 with the paper's hyperparameters (section 4.1): what AA-Wide-ResNet is compared with.
 
 Command:   python train.py --config=configs/cifar100_wide_resnet28_10.py --config.data_dir=FOLDER
-<<<<<<< HEAD
-Hardware:  one GPU of 16 GB or more, with --config.precision=mixed_bfloat16
-Time:      not known
-=======
 Hardware:  one GPU of 24 GB or more, with --config.precision=mixed_bfloat16
->>>>>>> main
+Time:      not known
 Accuracy:  80.3 % top-1, 95.0 % top-5 in the paper
 Status:    not run here
 

@@ -101,7 +101,7 @@ def test_two_processes_and_only_the_first_one_writes(on_one_device, tmp_path):
     printed = end(*start_two(tmp_path / "run"))
     assert_same_training(tmp_path / "run", on_one_device("jax"))
     assert "Test: top-1" in printed[0]
-    assert printed[1] == ""
+    assert [line for line in printed[1].splitlines() if "Gloo" not in line] == []  # JAX's own word of connections
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     # And the files load on this backend.
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
