@@ -40,9 +40,9 @@ def train_and_evaluate(config, workdir=None, overwrite=False, hosts=None):
         Terminated: if SIGTERM came; nothing but the epoch under way is lost.
     """
     check_config(config)
+    distribution = distribution_for(config, hosts)  # which, of several hosts, sets a handler of SIGTERM of its own
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))
-        distribution = distribution_for(config, hosts)
         stack.enter_context(distribution.losing_hosts())
         run = RunDirectory(workdir or pathlib.Path("runs") / config.name)
         return _train_and_evaluate(config, run, overwrite, stop, distribution, stack)

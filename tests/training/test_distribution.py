@@ -130,6 +130,7 @@ def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(tmp_pat
     assert processes[1 - lost].returncode not in (0, None)
     assert "another of the 2 processes ended" in errors or "another task died" in errors
     processes[lost].communicate(timeout=120)
+    assert processes[lost].returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 128 + signal.SIGTERM)
 
     printed = end(*start_two(tmp_path / "run", *fields))
     assert "Resuming behind epoch" in printed[0]
