@@ -43,7 +43,7 @@ class PretrainedWeights:
         """Returns the path of the file, fetched into Keras's cache if need be.
 
         Raises:
-            ValueError: if it is not the file that the checksum was made of.
+            ValueError: if the file has another checksum.
             OSError: if it is not there.
         """
         path = FOLDER / self.file
@@ -110,7 +110,17 @@ def _copy(name, item, target):
     else:
         values = item[()]
         if values.dtype == np.float32:
-            values = values.astype(np.float16)
+            values = _halved(name, values)
         copy = target.create_dataset(name, data=values)
     for key, value in item.attrs.items():
         copy.attrs[key] = value
+
+
+def _halved(name, values):
+    with np.errstate(over="ignore"):
+        halved = values.astype(np.float16)
+    if not np.all(np.isfinite(halved)):
+        raise ValueError(
+            f"`model` must have weights that float16 can hold. Received: {name} up to {np.abs(values).max()}"
+        )
+    return halved

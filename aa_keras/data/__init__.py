@@ -1,5 +1,10 @@
 """Data sets of images and their `tf.data` pipelines."""
 
+from aa_keras._quiet import quiet_import
+
+with quiet_import():  # where another backend of Keras than TensorFlow has not done so already
+    import tensorflow  # noqa: F401
+
 from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.encoded import EncodedImages
 from aa_keras.data.mixing import Mixing

@@ -25,8 +25,8 @@ from aa_keras.training import Hosts, train_and_evaluate  # noqa: E402
 
 
 def main(_):
-    # So little that rounding does not grow into a difference.
-    config = tiny_config(learning_rate_per_256=0.05, export=False, distribution=distribution)
+    # A rate so little that rounding does not grow into a difference.
+    config = tiny_config(learning_rate_per_256=0.05, ema_momentum=0.9, export=False, distribution=distribution)
     for field in fields:
         name, value = field.split("=", 1)
         config[name] = json.loads(value)

@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import pathlib
+import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -59,7 +61,8 @@ def metrics_of(workdir):
 
 def result_of(workdir):
     result = json.loads((workdir / "result.json").read_text())
-    return [result[key] for key in ("top1", "top5", "loss", "epochs")]
+    measured = [result[key] for key in ("top1", "top5", "loss", "epochs")]
+    return measured + [result["averaged"][key] for key in ("top1", "top5", "loss")]
 
 
 def assert_same_training(workdir, expected):
@@ -154,6 +157,38 @@ def test_what_stops_the_first_process_stops_both_with_one_line(tmp_path):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 1
         assert "in epoch 1, and training stopped" in errors.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_two_processes_fall_back_to_a_checkpoint_that_is_whole(tmp_path):
+    run = tmp_path / "run"
+    end(*start_two(run))
+    expected = tmp_path / "expected"
+    shutil.copytree(run, expected)
+    (run / "result.json").unlink()
+    weights = run / "checkpoints" / "epoch_0002" / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    printed = end(*start_two(run))
+    assert "epoch_0002 is damaged" in printed[0]
+    assert "Resuming behind epoch 1 of 2" in printed[0]
+    assert_same_training(run, expected)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
+    """A limit of file sizes stands in for the disk's."""
+    fields = ("epochs=30",)
+    processes = start_two(tmp_path / "run", *fields)
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "File too large" in errors.splitlines()[-1]
+    printed = end(*start_two(tmp_path / "run", *fields))
+    assert "is damaged" not in printed[0]
+    assert "Resuming behind epoch" in printed[0]
+    assert len(metrics_of(tmp_path / "run")) == 30
 
 
 def test_hosts_and_the_distribution_go_together():

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from training_helpers import EXPORT
 
 ROOT = pathlib.Path(__file__).parents[2]
 # `KILLED_RUNS=10 KILLED_EPOCHS=30 python -m pytest -m slow tests/training/test_kill.py -s` is the whole digits recipe.
@@ -18,7 +19,7 @@ EPOCHS = int(os.environ.get("KILLED_EPOCHS", "4"))
 
 
 def start(workdir):
-    command = [sys.executable, ROOT / "train.py", f"--config.epochs={EPOCHS}", f"--workdir={workdir}"]
+    command = [sys.executable, ROOT / "train.py", f"--config.epochs={EPOCHS}", f"--workdir={workdir}", EXPORT]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 

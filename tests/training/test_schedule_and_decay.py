@@ -84,7 +84,7 @@ def test_momentum_is_the_configs():
     kernel = model.layers[0].kernel
     kernel.assign(np.zeros((3, 6)))
     for _ in range(2):
-        model.optimizer.apply([np.ones((3, 6)), np.zeros(6)])
+        model.optimizer.apply([keras.ops.ones((3, 6)), keras.ops.zeros(6)])
     # The second update has 0.7 of the first in it; rates hardly differ in so few of 1000 steps.
     np.testing.assert_allclose(kernel, -0.05 * (1 + (1 + 0.7)) * np.ones((3, 6)), rtol=1e-4)
 
@@ -168,8 +168,8 @@ def test_the_moving_average_has_the_recipes_momentum():
     kernel = model.layers[0].kernel
     values = []
     for _ in range(3):
-        model.optimizer.apply([np.ones((3, 6)), np.zeros(6)])
-        values.append(kernel.numpy())
+        model.optimizer.apply([keras.ops.ones((3, 6)), keras.ops.zeros(6)])
+        values.append(keras.ops.convert_to_numpy(kernel))
     model.optimizer.finalize_variable_values(model.trainable_variables)
     expected = 0.75 * (0.75 * values[0] + 0.25 * values[1]) + 0.25 * values[2]
     np.testing.assert_allclose(kernel, expected, rtol=1e-5)
