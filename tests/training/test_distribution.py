@@ -145,6 +145,23 @@ def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_process_that_hangs_ends_the_other_within_two_minutes(tmp_path, lost):
+    """As one does whose host or network is gone, so that no connection is closed."""
+    processes = start_two(tmp_path / "run", "epochs=1000")
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    processes[lost].send_signal(signal.SIGSTOP)
+    begin = time.monotonic()
+    try:
+        _, errors = processes[1 - lost].communicate(timeout=120)
+    finally:
+        processes[lost].kill()
+    print(f"{time.monotonic() - begin:.1f} seconds: {errors[-500:]}")
+    assert processes[1 - lost].returncode not in (0, None)
+    assert "another of the 2 processes ended" in errors or "another task died" in errors
+
+
+@pytest.mark.slow
 def test_what_stops_the_first_process_stops_both_with_one_line(tmp_path):
     """A folder that holds something else, and a loss that is no number."""
     (tmp_path / "run").mkdir()
