@@ -91,11 +91,13 @@ def check_config(config):
     _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
     for field in ("warmup_fraction", "momentum", "label_smoothing", "ema_momentum"):
         _require(config, field, lambda value: 0 <= value < 1, "at least 0 and below 1")
-    _check_backend(config)
 
 
-def _check_backend(config):
-    """Raises UserError for what the backend of Keras cannot do."""
+def check_backend(config):
+    """Raises UserError, naming the field, for what the backend of Keras cannot do in training.
+
+    Apart from `check_config`, since what one backend has trained any other can evaluate.
+    """
     backend = keras.backend.backend()
     able = DISTRIBUTIONS[config.distribution]
     _require(

@@ -11,6 +11,7 @@ all devices.
 
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import pathlib
 import re
@@ -160,6 +161,8 @@ class Multihost(DataParallel):
     def __init__(self, hosts):
         import jax
 
+        # Where a process hangs, XLA says so and aborts the others; the stacks of threads would bury what it says.
+        faulthandler.disable()
         try:
             # As `keras.distribution.initialize` does, which leaves out the heartbeats.
             jax.distributed.initialize(

@@ -9,7 +9,7 @@ import keras
 from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, training_dataset, validation_dataset
 from aa_keras.errors import UserError
-from aa_keras.recipes import check_config, dataset_from, mixing_from, model_from, preprocessing_from
+from aa_keras.recipes import check_backend, check_config, dataset_from, mixing_from, model_from, preprocessing_from
 from aa_keras.run_directory import RunDirectory, config_as_dictionary, read_json
 from aa_keras.training import outcome
 from aa_keras.training.callbacks import EpochRecorder, EpochSummary, StopOnNonFinite, StopOnSigterm, write_metrics
@@ -40,6 +40,7 @@ def train_and_evaluate(config, workdir=None, overwrite=False, hosts=None):
         Terminated: if SIGTERM came; nothing but the epoch under way is lost.
     """
     check_config(config)
+    check_backend(config)
     distribution = distribution_for(config, hosts)  # which, of several hosts, sets a handler of SIGTERM of its own
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))
