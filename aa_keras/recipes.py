@@ -11,7 +11,7 @@ import numpy as np
 
 from aa_keras import applications
 from aa_keras.applications import _labels, specs
-from aa_keras.data import LabelledImages, Mixing, Preprocessing, load_dataset
+from aa_keras.data import LabelledImages, Mixing, Preprocessing, RandAugment, load_dataset
 from aa_keras.errors import UserError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -39,7 +39,7 @@ def default_config():
     config.horizontal_flip = False
     config.crop_padding = 0  # pixels by which to shift training images at most
     config.rand_augment_operations = 0  # RandAugment: how many a training image goes through; 0 for none
-    config.rand_augment_magnitude = 0.5  # RandAugment: how strong they are, up to 1
+    config.rand_augment_magnitude = 0.5  # RandAugment: how strong they are, up to 1, where images turn by 30 degrees
     config.mixup_alpha = 0.0  # of the beta distribution that MixUp draws weights from; 0 for none
     config.cutmix_alpha = 0.0  # of CutMix, up to 1; where there are both, a batch goes through one of the two
 
@@ -156,10 +156,10 @@ def preprocessing_from(config, dataset):
     mean, std = _statistics(dataset)
     policy = None
     if config.rand_augment_operations:
-        # Its own seed would not help: it draws from a state that threads share, whatever the seed of an image.
-        policy = keras.layers.RandAugment(
-            (0, 255), num_ops=config.rand_augment_operations, factor=config.rand_augment_magnitude
+        _require(
+            config, "rand_augment_operations", lambda _: dataset.image_shape[-1] == 3, "0 for images without colour"
         )
+        policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
     return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size, policy=policy)
 
 

@@ -17,16 +17,15 @@ from aa_keras.applications.aa_resnet import (
 )
 from aa_keras.applications.aa_wide_resnet import (
     AAWideResNet,
-    AAWideResNet16_4,
     AAWideResNet28_10,
     GEWideResNet,
     GEWideResNet28_10,
     SEWideResNet,
     SEWideResNet28_10,
     WideResNet,
-    WideResNet16_4,
     WideResNet28_10,
 )
+from aa_keras.applications.wide_resnet16_4 import AAWideResNet16_4, WideResNet16_4
 
 # Every builder, and nothing else: a config names one of these.
 __all__ = [

@@ -8,9 +8,9 @@ the shortcut is added.
 """
 
 from aa_keras.applications import _building as building
-from aa_keras.applications import _labels, _preprocessing, pretrained
+from aa_keras.applications import _labels, _preprocessing
 from aa_keras.applications._augmentation import AttentionOptions
-from aa_keras.applications._wide_resnet import DEFAULT_SHAPE, wide_resnet_features
+from aa_keras.applications._wide_resnet import DEFAULT_SHAPE, DOCUMENTATION, wide_resnet_features
 from aa_keras.applications.specs import CIFAR100
 
 
@@ -103,63 +103,6 @@ def GEWideResNet28_10(  # noqa: N802
     """Builds the Wide-ResNet-28-10 with gather-excite that the paper's Table 1 compares with."""
     image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
     features = wide_resnet_features(image, 28, 10, shortcut, channels="gather")
-    return building.classification_model(
-        image, features, include_top, weights, pooling, classes, classifier_activation, name
-    )
-
-
-def AAWideResNet16_4(  # noqa: N802
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=100,
-    classifier_activation="softmax",
-    name="aa_wide_resnet16_4",
-    shortcut="pad",
-    num_heads=4,
-    key_ratio=0.2,
-    value_ratio=0.1,
-    position_encoding="relative",
-    attention_stages=(2, 3),
-    attention_pooling=1,
-    implementation="auto",
-    attention_budget=None,
-):
-    """Builds a small attention-augmented Wide-ResNet, with attention where the maps are small; not in the paper."""
-    attention = AttentionOptions(
-        num_heads,
-        key_ratio,
-        value_ratio,
-        position_encoding,
-        attention_stages,
-        attention_pooling,
-        implementation,
-        attention_budget,
-    )
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = wide_resnet_features(image, 16, 4, shortcut, attention)
-    weights = pretrained.file_of("AAWideResNet16_4", weights)
-    return building.classification_model(
-        image, features, include_top, weights, pooling, classes, classifier_activation, name
-    )
-
-
-def WideResNet16_4(  # noqa: N802
-    include_top=True,
-    weights=None,
-    input_tensor=None,
-    input_shape=None,
-    pooling=None,
-    classes=100,
-    classifier_activation="softmax",
-    name="wide_resnet16_4",
-    shortcut="pad",
-):
-    """Builds a small Wide-ResNet, the plain twin of `AAWideResNet16_4`; not in the paper."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = wide_resnet_features(image, 16, 4, shortcut)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
@@ -273,21 +216,12 @@ building.document(
         WideResNet28_10,
         SEWideResNet28_10,
         GEWideResNet28_10,
-        AAWideResNet16_4,
-        WideResNet16_4,
         AAWideResNet,
         WideResNet,
         SEWideResNet,
         GEWideResNet,
     ),
-    default_shape=DEFAULT_SHAPE,
-    stages="1 to 3",
-    output_shape="(batch, ceil(height / 4), ceil(width / 4), 64 * width of the network)",
-    pyramid='"P0" to "P2"',
-    more_arguments="""\
-        shortcut: what a block that changes the shape adds its output to: "pad" for its input average-pooled and
-            padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 convolution.
-""",
+    **DOCUMENTATION,
 )
 
 

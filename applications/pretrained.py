@@ -48,7 +48,9 @@ class PretrainedWeights:
         """
         path = FOLDER / self.file
         if self.url is not None:
-            path = pathlib.Path(keras.utils.get_file(self.file, self.url, cache_subdir="models/aa_keras"))
+            path = pathlib.Path(
+                keras.utils.get_file(self.file, self.url, cache_subdir="models/aa_keras", file_hash=self.sha256)
+            )
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
         if checksum != self.sha256:
@@ -98,10 +100,12 @@ def save_in_float16(model, path):
         halved = pathlib.Path(folder) / "halved.weights.h5"
         with h5py.File(weights, "r") as full, h5py.File(halved, "w") as half:
             full.visititems(lambda name, item: _copy(name, item, half))
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        partial = pathlib.Path(path).with_suffix(".partial")  # a reader finds a whole file or none
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in ("metadata.json", "config.json"):
                 archive.write(pathlib.Path(folder) / name, name)
             archive.write(halved, "model.weights.h5")
+    partial.replace(path)
 
 
 def _copy(name, item, target):

@@ -5,6 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
+from aa_keras.data.keyed_seeds import KeyedSeeds
+
 
 class Mixing:
     """Makes the labels of training batches vectors of probabilities, and mixes images and labels where it is to.
@@ -20,6 +22,8 @@ class Mixing:
 
     def __init__(self, classes, mixup_alpha=0.0, cutmix_alpha=0.0):
         self.classes = classes
+        self.mixup_alpha = mixup_alpha
+        self.cutmix_alpha = cutmix_alpha
         self._layers = []
         if mixup_alpha:
             self._layers.append(keras.layers.MixUp(mixup_alpha, data_format="channels_last"))
@@ -49,17 +53,5 @@ class Mixing:
 
 
 def _mixed(layer, images, labels, key):
-    transformation = layer.get_random_transformation(images, seed=_Seeds(key))
+    transformation = layer.get_random_transformation(images, seed=KeyedSeeds(key))
     return layer.transform_images(images, transformation), layer.transform_labels(labels, transformation)
-
-
-class _Seeds(keras.random.SeedGenerator):
-    """The seeds of one batch. Those of Keras are a state, which would depend on how far a run has come before."""
-
-    def __init__(self, key):
-        self._key = key
-        self._drawn = 0
-
-    def next(self, ordered=True):
-        self._drawn += 1
-        return tf.random.fold_in(self._key, self._drawn)

@@ -11,6 +11,7 @@ from aa_keras.data.decoding import decode_part_of_jpeg, is_whole_jpeg
 from aa_keras.data.encoded import EncodedImages
 
 _GROUP = 16  # images that are decoded one after the other
+_POLICY = 2  # tells its draws from the two that an image's seed is split into
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Preprocessing:
         image_size: height and width to crop and resize images of any size to; None leaves their size as it is.
         smallest_crop: least share of an image that its crops for training have, where there is an `image_size`.
         policy: what training images go through before all that, but behind the crop of Inception: a function of an
-            image with values in [0, 255], such as the layer `keras.layers.RandAugment`; or None.
+            image with values in [0, 255] and of a key, an integer tensor of shape (2,), such as `RandAugment`; or None.
     """
 
     mean: tuple[float, ...]
@@ -49,14 +50,14 @@ class Preprocessing:
     def for_training(self, image, seed):
         """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
-        image = self._apply_policy(image)
+        image = self._apply_policy(image, seed)
         return self._augment(image_ops.normalize(image, self.mean, self.std), 0.0, flip_seed, crop_seed)
 
     def crop_for_training(self, image, seed):
         """Returns an augmented crop, of `image_size` and still uint8: a quarter of the bytes to move into batches."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         crop = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
-        return self._augment_crop(crop, flip_seed, crop_seed)
+        return self._augment_crop(crop, seed, flip_seed, crop_seed)
 
     def crop_for_training_from_jpeg(self, encoded, seed):
         """Returns nearly the same for an image that is still encoded, of which only a part is decoded."""
@@ -64,16 +65,14 @@ class Preprocessing:
         part = decode_part_of_jpeg(
             encoded, lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop), self.image_size
         )
-        return self._augment_crop(image_ops.resize(part, self.image_size), flip_seed, crop_seed)
+        return self._augment_crop(image_ops.resize(part, self.image_size), seed, flip_seed, crop_seed)
 
-    def _augment_crop(self, crop, flip_seed, crop_seed):
-        crop = self._augment(self._apply_policy(crop), self.mean, flip_seed, crop_seed)
+    def _augment_crop(self, crop, seed, flip_seed, crop_seed):
+        crop = self._augment(self._apply_policy(crop, seed), self.mean, flip_seed, crop_seed)
         return tf.cast(tf.round(crop), tf.uint8)
 
-    def _apply_policy(self, image):
-        if self.policy is None:
-            return image
-        return tf.clip_by_value(tf.ensure_shape(self.policy(tf.cast(image, tf.float32)), image.shape), 0.0, 255.0)
+    def _apply_policy(self, image, seed):
+        return image if self.policy is None else self.policy(image, tf.random.fold_in(seed, _POLICY))
 
     def _augment(self, image, border, flip_seed, crop_seed):
         """Mirrors and shifts an image. What moves in is `border`, which normalised is 0: a number, or one a channel."""
@@ -90,7 +89,7 @@ def training_dataset(
     """Returns the batches of several epochs of training, one after the other.
 
     The order of the examples and their augmentation depend on (seed, epoch) alone, so that a run that is resumed at
-    an epoch sees what it would have seen had it not been interrupted. (But for a policy that has a state.)
+    an epoch sees what it would have seen had it not been interrupted.
 
     Args:
         examples: `LabelledImages` or `EncodedImages`.

@@ -9,7 +9,7 @@ import time
 
 import keras
 
-from aa_keras.errors import Terminated, UserError
+from aa_keras.errors import LostProcess, Terminated, UserError
 from aa_keras.run_directory import write_whole
 
 
@@ -128,7 +128,8 @@ class StopOnSigterm(keras.callbacks.Callback):
         if self._in_main_thread:
             signal.signal(signal.SIGTERM, self._previous)
         # Libraries may have made an error of their own of the one that `_ask` raised amidst them.
-        if self._asked and isinstance(error, Exception) and not isinstance(error, UserError):
+        meant = isinstance(error, UserError) and not isinstance(error, LostProcess)  # others are asked to stop as well
+        if self._asked and isinstance(error, Exception) and not meant:
             raise Terminated(self._message()) from None
 
     def _ask(self, *_):

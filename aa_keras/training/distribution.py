@@ -10,50 +10,18 @@ all devices.
 """
 
 import contextlib
-import dataclasses
-import faulthandler
 import json
 import pathlib
 import re
 import tempfile
 
 import keras
-import numpy as np
 
-from aa_keras.errors import UserError
+from aa_keras.errors import LostProcess, UserError
+from aa_keras.training.hosts import alone, bytes_of_first, join, text_of_first, texts_of_all
 
-# A process that is silent for so long ends the others; and so long, in seconds, may they wait for each other to begin.
-HEARTBEAT_TIMEOUT = 60
-START_TIMEOUT = 300
-
-
-@dataclasses.dataclass(frozen=True)
-class Hosts:
-    """What a process has to know to find the others, in the terms of `jax.distributed.initialize`.
-
-    Attributes:
-        coordinator_address: address and port of the first process, such as "10.0.0.1:1234".
-        num_processes: how many processes there are.
-        process_id: which one this is, from 0.
-    """
-
-    coordinator_address: str
-    num_processes: int
-    process_id: int
-
-    @classmethod
-    def from_flags(cls, coordinator_address, num_processes, process_id):
-        """Returns `Hosts`, or None where no flag is given; raises UserError for some but not all, or a bad one."""
-        given = (coordinator_address, num_processes, process_id)
-        if all(value is None for value in given):
-            return None
-        if None in given or not re.fullmatch(r".+:\d+", coordinator_address) or process_id >= num_processes:
-            raise UserError(
-                "--coordinator_address=HOST:PORT, --num_processes and --process_id, from 0 to one less, must be given "
-                f"together. Received: --coordinator_address={coordinator_address} --num_processes={num_processes} "
-                f"--process_id={process_id}"
-            )
-        return cls(*given)
+# What the messages of XLA say where a process is lost: by its libraries of communication, or as status.
+_LOST = "Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|oordination|eartbeat"
 
 
 def distribution_for(config, hosts=None):
@@ -106,6 +74,9 @@ class Distribution:
     def prepare(self, model):
         """Changes a model so that it trains on all devices as it would on one."""
 
+    def check_same(self, what, values):
+        """Raises UserError in all processes where one of them has other values; `values` is a dictionary of JSON."""
+
     def on_first(self, function, *arguments):
         """Calls a function in the first process alone, and returns in all of them what it returned, which is JSON.
 
@@ -119,7 +90,7 @@ class Distribution:
         return contextlib.nullcontext(path)
 
     def losing_hosts(self):
-        """A context that raises UserError where another process is lost."""
+        """A context that raises LostProcess where another process is lost."""
         return contextlib.nullcontext()
 
 
@@ -161,42 +132,44 @@ class Multihost(DataParallel):
     def __init__(self, hosts):
         import jax
 
-        # Where a process hangs, XLA says so and aborts the others; the stacks of threads would bury what it says.
-        faulthandler.disable()
-        try:
-            # As `keras.distribution.initialize` does, which leaves out the heartbeats.
-            jax.distributed.initialize(
-                hosts.coordinator_address,
-                hosts.num_processes,
-                hosts.process_id,
-                initialization_timeout=START_TIMEOUT,
-                heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
-                shutdown_timeout_seconds=HEARTBEAT_TIMEOUT,
-            )
-        except (RuntimeError, ValueError) as error:
-            raise UserError(
-                f"the {hosts.num_processes} processes did not find each other at --coordinator_address="
-                f"{hosts.coordinator_address} within {START_TIMEOUT} seconds: {error}"
-            ) from None
+        join(hosts)
         super().__init__()
         self.shard = (hosts.process_id, hosts.num_processes)
+        if jax.local_device_count() * hosts.num_processes != self.devices:
+            raise UserError(
+                f"all {hosts.num_processes} processes must have as many devices. Received: {jax.local_device_count()} "
+                f"in process {hosts.process_id}, of {self.devices} in all"
+            )
+
+    def check_same(self, what, values):
+        ours, of_first = (json.loads(text) for text in (json.dumps(values), text_of_first(json.dumps(values))))
+        told = ""
+        for name in sorted(ours | of_first, reverse=True):
+            if ours.get(name) != of_first.get(name):
+                told = (
+                    f"all processes must have the same {what}. Received: {name} {ours.get(name)!r:.100} in process "
+                    f"{self.shard[0]}, {of_first.get(name)!r:.100} in process 0"
+                )
+        for told_by_one in texts_of_all(told):
+            if told_by_one:
+                raise UserError(told_by_one)
 
     def on_first(self, function, *arguments):
         answer = {}
         if self.is_first:
             try:
-                with _alone():
+                with alone():
                     answer = {"returned": function(*arguments)}
             except (UserError, OSError) as error:
                 answer = {"error": str(error)}
-        answer = json.loads(_bytes_of_first(json.dumps(answer).encode()))
+        answer = json.loads(text_of_first(json.dumps(answer)))
         if "error" in answer:
             raise UserError(answer["error"])
         return answer["returned"]
 
     @contextlib.contextmanager
     def file_of_first(self, path):
-        content = _bytes_of_first(path.read_bytes() if self.is_first else b"")
+        content = bytes_of_first(path.read_bytes() if self.is_first else b"")
         if self.is_first:
             yield path
             return
@@ -212,32 +185,10 @@ class Multihost(DataParallel):
         try:
             yield
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" in str(error):
+            if not re.search(_LOST, str(error)):
                 raise
             reason = " ".join(str(error).split())[:200]
-            raise UserError(
+            raise LostProcess(
                 f"another of the {self.shard[1]} processes ended, or cannot be reached: the same commands go on behind "
                 f"the last checkpoint. {reason}"
             ) from None
-
-
-@contextlib.contextmanager
-def _alone():
-    """A context in which a variable may be made in one process, as Keras does even where it saves; else it would wait
-    for the others to make it too."""
-    distribution = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(distribution)
-
-
-def _bytes_of_first(content):
-    """Returns the bytes that the first process has, in every process; all of them have to call it."""
-    from jax.experimental import multihost_utils
-
-    length = int(multihost_utils.broadcast_one_to_all(np.array(len(content), np.int32)))
-    padded = np.zeros(length, np.uint8)  # broadcasting wants arrays of one size
-    padded[: len(content)] = np.frombuffer(content, np.uint8)[:length]
-    return np.asarray(multihost_utils.broadcast_one_to_all(padded)).astype(np.uint8).tobytes()

@@ -52,12 +52,14 @@ def train_and_evaluate(config, workdir=None, overwrite=False, hosts=None):
 def _train_and_evaluate(config, run, overwrite, stop, distribution, stack):
     """Does so with a context, `stack`, that is left when all is done."""
     as_dictionary = config_as_dictionary(config)
+    distribution.check_same("recipe", {name: value for name, value in as_dictionary.items() if name != "data_dir"})
     result = distribution.on_first(_finished_result, run, as_dictionary, overwrite)
     if result is not None:
         return result
 
     dataset = dataset_from(config)
     data = _fingerprint(dataset)
+    distribution.check_same("data", data)
     distribution.on_first(run.check_data, data, overwrite)
     steps_per_epoch = _steps_per_epoch(config, dataset)
     keras.utils.set_random_seed(config.seed)

@@ -5,10 +5,11 @@ import keras
 
 def compile_model(model, config, steps):
     """Compiles a model of logits for a recipe of `steps` steps in all, with labels that are probabilities."""
+    classes = model.output_shape[-1]
     metrics = [
         keras.metrics.CategoricalCrossentropy(from_logits=True, name="cross_entropy"),
         keras.metrics.CategoricalAccuracy(name="top1"),
-        keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"),
+        keras.metrics.TopKCategoricalAccuracy(k=min(5, classes), name="top5"),
     ]
     add_weight_decay(model, config.weight_decay)
     averaging = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}

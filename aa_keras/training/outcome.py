@@ -101,9 +101,10 @@ def _result(config, measured, of_average, complexity, steps_per_epoch, state):
 
 def describe(result):
     """Returns a result as a phrase."""
+    averaged = f", averaged weights top-1 {result['averaged']['top1']:.2%}" if result.get("averaged") else ""
     return (
         f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}, loss {result['loss']:.4f} "
-        f"({result['test_examples']:,} test images)"
+        f"({result['test_examples']:,} test images){averaged}"
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pathlib
 
 import keras
@@ -12,7 +13,8 @@ import pytest
 from builder_helpers import images, with_random_statistics
 
 from aa_keras import applications
-from aa_keras.applications import AAWideResNet, AAWideResNet16_4, WideResNet16_4, pretrained
+from aa_keras.applications import AAWideResNet, AAWideResNet16_4, WideResNet16_4, aa_wide_resnet, pretrained
+from aa_keras.data import load_dataset
 
 ROOT = pathlib.Path(__file__).parents[2]
 MEGABYTE = 1_000_000
@@ -48,10 +50,25 @@ def test_what_the_table_says(entry):
     assert path.stat().st_size < 16 * MEGABYTE
     beside = path.with_suffix("")
     result = json.loads((beside / "result.json").read_text())
-    assert (entry.top1, entry.top5) == (round(100 * result["top1"], 2), round(100 * result["top5"], 2))
+    # What was measured with the file, whose weights are rounded, and before.
+    evaluation = json.loads((beside / "evaluation.json").read_text())
+    assert (entry.top1, entry.top5) == (round(100 * evaluation["top1"], 2), round(100 * evaluation["top5"], 2))
+    assert abs(evaluation["top1"] - result["top1"]) < 2e-3
     assert len((beside / "metrics.csv").read_text().splitlines()) == 1 + result["epochs"]
     card = (beside / "README.md").read_text()
     assert all(fact in card for fact in (entry.sha256, f"{entry.top1} %", f"{entry.top5} %", entry.recipe, "Limits"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("AA_KERAS_DATA" not in os.environ, reason="needs CIFAR-100 in AA_KERAS_DATA")
+@pytest.mark.parametrize("entry", pretrained.PRETRAINED, ids=lambda entry: f"{entry.builder}-{entry.name}")
+def test_a_model_evaluates_to_what_the_table_says(entry):
+    test = load_dataset("cifar100", os.environ["AA_KERAS_DATA"]).test
+    model = getattr(applications, entry.builder)(weights=entry.name)
+    probabilities = model.predict(aa_wide_resnet.preprocess_input(test.images), batch_size=100, verbose=0)
+    ranked = np.argsort(-probabilities, axis=1)
+    assert round(100 * np.mean(ranked[:, 0] == test.labels), 2) == entry.top1
+    assert round(100 * np.mean(np.any(ranked[:, :5] == test.labels[:, None], axis=1)), 2) == entry.top5
 
 
 def test_half_precision_is_half_the_size_and_loads_either_way(trained, tmp_path):
@@ -98,9 +115,10 @@ def test_a_file_that_is_fetched(listed, tmp_path, monkeypatch):
     path = fetched.path()
     assert path == tmp_path / "cache" / "models" / "aa_keras" / "elsewhere.keras"
     assert path.read_bytes() == (tmp_path / "network.keras").read_bytes()
-    path.write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"are damaged: .*elsewhere\.keras"):
-        fetched.path()
+    path.write_bytes(b"half of it")  # as a kill leaves it: fetched again
+    assert fetched.path().read_bytes() == (tmp_path / "network.keras").read_bytes()
+    with pytest.raises(ValueError, match="file hash does not match"):
+        dataclasses.replace(fetched, sha256="0" * 64).path()
 
 
 def test_a_name_of_another_builder_is_refused_and_the_names_are_told(listed):

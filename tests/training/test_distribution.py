@@ -20,10 +20,11 @@ from training_helpers import tiny_config
 from aa_keras.errors import UserError
 from aa_keras.recipes import check_backend, check_config
 from aa_keras.reporting import evaluate_run
-from aa_keras.training import Hosts
+from aa_keras.training import Hosts, hosts
 from aa_keras.training.distribution import distribution_for
 
 FOLDER = pathlib.Path(__file__).parent
+LONGER = ("epochs=30",)  # long enough for something to happen amidst it
 
 
 def start(backend, workdir, distribution, *fields, hosts=None):
@@ -34,16 +35,16 @@ def start(backend, workdir, distribution, *fields, hosts=None):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def start_two(workdir, *fields):
-    """Starts two processes that find each other on loopback."""
+def start_two(workdir, *fields, of_second=()):
+    """Starts two processes that find each other on loopback; `of_second` are more fields of the second one's."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     # The second one's folder is its own, and stays empty.
     folders = (workdir, workdir.with_name(f"{workdir.name}_of_second"))
     return [
-        start("jax", folder, "multihost", *fields, hosts=f"localhost:{port} 2 {index}")
-        for index, folder in enumerate(folders)
+        start("jax", folder, "multihost", *fields, *more, hosts=f"localhost:{port} 2 {index}")
+        for index, (folder, more) in enumerate(zip(folders, ((), of_second), strict=True))
     ]
 
 
@@ -122,11 +123,21 @@ def wait_for(path, processes, seconds=120):
         time.sleep(0.005)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted_by_two(tmp_path_factory):
+    """The folder of a run of two processes that nothing happens to."""
+    folder = tmp_path_factory.mktemp("two_processes") / "run"
+    end(*start_two(folder, *LONGER))
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("lost", [0, 1])
-def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(tmp_path, on_one_device, lost, signal_number):
-    fields = ("epochs=30",)
+def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(
+    tmp_path, uninterrupted_by_two, lost, signal_number
+):
+    fields = LONGER
     processes = start_two(tmp_path / "run", *fields)
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     processes[lost].send_signal(signal_number)
@@ -140,11 +151,26 @@ def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(tmp_pat
 
     printed = end(*start_two(tmp_path / "run", *fields))
     assert "Resuming behind epoch" in printed[0]
-    end(start("jax", tmp_path / "uninterrupted", "none", *fields))
-    np.testing.assert_allclose(
-        metrics_of(tmp_path / "run")[:2], metrics_of(tmp_path / "uninterrupted")[:2], rtol=1e-4, atol=1e-5
-    )
-    assert len(metrics_of(tmp_path / "run")) == 30
+    assert_same_training(tmp_path / "run", uninterrupted_by_two)
+
+
+@pytest.mark.slow
+def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
+    """As a scheduler stops them."""
+    processes = start_two(tmp_path / "run", *LONGER)
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    codes = [process.returncode for process in processes]
+    # The later one may be amidst a step that the other no longer takes part in; XLA may then abort it.
+    assert 143 in codes, errors
+    assert set(codes) <= {143, -signal.SIGABRT}, errors
+    assert any("stopped by SIGTERM; the same command goes on behind epoch" in told for told in errors)
+
+    printed = end(*start_two(tmp_path / "run", *LONGER))
+    assert "Resuming behind epoch" in printed[0]
+    assert_same_training(tmp_path / "run", uninterrupted_by_two)
 
 
 @pytest.mark.slow
@@ -198,7 +224,7 @@ def test_two_processes_fall_back_to_a_checkpoint_that_is_whole(tmp_path):
 @pytest.mark.slow
 def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
     """A limit of file sizes stands in for the disk's."""
-    fields = ("epochs=30",)
+    fields = LONGER
     processes = start_two(tmp_path / "run", *fields)
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
@@ -210,6 +236,33 @@ def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
     assert "is damaged" not in printed[0]
     assert "Resuming behind epoch" in printed[0]
     assert len(metrics_of(tmp_path / "run")) == 30
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("seed=7", "must have the same recipe. Received: seed 7 in process 1, 5 in process 0"),
+        ('dataset="digit_neighbours"', "must have the same recipe. Received: dataset 'digit_neighbours' in process 1"),
+    ],
+)
+def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path, more, told):
+    for process in start_two(tmp_path / "run", of_second=(more,)):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert told in errors.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken_and_an_address_where_nobody_is(monkeypatch):
+    monkeypatch.setattr(hosts, "START_TIMEOUT", 1)
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=rf"a port that is free in process 0: .*in use.*localhost:{port}"):
+            hosts.join(Hosts(f"localhost:{port}", 2, 0))
+    with pytest.raises(UserError, match=rf"no process 0 at --coordinator_address=localhost:{port}, .* process 1 can"):
+        hosts.join(Hosts(f"localhost:{port}", 2, 1))
 
 
 def test_hosts_and_the_distribution_go_together():
@@ -225,9 +278,7 @@ def test_hosts_and_the_distribution_go_together():
 
 
 def test_there_are_four_of_them():
-    with pytest.raises(
-        UserError, match=r"must be one of none, mirrored, data_parallel, multihost"
-    ):
+    with pytest.raises(UserError, match=r"must be one of none, mirrored, data_parallel, multihost"):
         check_config(tiny_config(distribution="parallel"))
 
 

@@ -150,6 +150,13 @@ def test_metrics_are_the_shares_of_images_among_the_first_and_the_first_five():
     assert (logs["top1"], logs["top5"]) == (0.25, 0.75)
 
 
+def test_with_fewer_than_five_classes_all_are_among_the_first_five():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    compile_model(model, config_with(), 10)
+    logs = model.evaluate(np.ones((4, 3)), np.eye(2)[[1, 0, 1, 0]], verbose=0, return_dict=True)
+    assert (logs["top1"], logs["top5"]) == (0.5, 1)
+
+
 def test_label_smoothing_is_in_the_loss_and_not_in_the_metrics():
     model = dense_model()
     compile_model(model, config_with(label_smoothing=0.3), 10)
