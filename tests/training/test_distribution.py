@@ -238,17 +238,11 @@ def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
     assert len(metrics_of(tmp_path / "run")) == 30
 
 
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [
-        ("seed=7", "must have the same recipe. Received: seed 7 in process 1, 5 in process 0"),
-        ('dataset="digit_neighbours"', "must have the same recipe. Received: dataset 'digit_neighbours' in process 1"),
-    ],
-)
-def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path, more, told):
-    for process in start_two(tmp_path / "run", of_second=(more,)):
+def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path):
+    for process in start_two(tmp_path / "run", of_second=("seed=7",)):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 1
+        told = "all processes must have the same recipe. Received: seed 7 in process 1, 5 in process 0"
         assert told in errors.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
