@@ -61,7 +61,18 @@ class PretrainedWeights:
         return path
 
 
-PRETRAINED = ()
+PRETRAINED = (
+    PretrainedWeights(
+        builder="AAWideResNet16_4",
+        name="cifar100",
+        file="aa_wide_resnet16_4_cifar100.keras",
+        sha256="f9303421f68899803ab95bb23281d6ee4df16856127dd40a843da711452ef61a",
+        top1=64.75,
+        top5=89.9,
+        recipe="cifar100_aa_wide_resnet16_4.py",
+        licence="Apache-2.0",
+    ),
+)
 
 
 def file_of(builder, weights):
