@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 # What must hold on every backend of Keras.
-BACKEND_TESTS = tests/test_attention.py tests/layers tests/applications/test_training_step.py
+BACKEND_TESTS = tests/test_attention.py tests/layers tests/applications/test_training_step.py \
+  tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py
+# And what is slow there, beside the tests that start programs on JAX themselves.
+SLOW_BACKEND_TESTS = tests/training --deselect tests/training/test_distribution.py
 # XLA's optimizations are not what is tested, and compiling with them takes twice as long.
 JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # What pip is to install for test-torch. Linux's default wheel brings CUDA along;
@@ -28,6 +31,7 @@ test-torch: torch
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(SLOW_BACKEND_TESTS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -2,6 +2,8 @@
 
 Without flags it trains on the digits that scikit-learn ships, into runs/digits. Every field of the recipe can be set,
 as in --config.epochs=10.
+
+On several hosts (--config.distribution=multihost) each runs the same command with its own --process_id.
 """
 
 import os
@@ -11,14 +13,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it
 from absl import flags
 
 from aa_keras import command_line
-from aa_keras.training import train_and_evaluate
+from aa_keras.training import Hosts, train_and_evaluate
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; by default runs/ and the name of the recipe.")
+COORDINATOR_ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0, of several hosts.")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.", lower_bound=1)
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.", lower_bound=0)
 OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace another run in the run directory.")
 
 
 def main(config):
-    train_and_evaluate(config, WORKDIR.value, OVERWRITE.value)
+    hosts = Hosts.from_flags(COORDINATOR_ADDRESS.value, NUM_PROCESSES.value, PROCESS_ID.value)
+    train_and_evaluate(config, WORKDIR.value, OVERWRITE.value, hosts)
 
 
 if __name__ == "__main__":

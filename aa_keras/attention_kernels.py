@@ -67,8 +67,9 @@ def blockwise(queries, keys, values, relative=()):
     blocks = -(-positions // size)
 
     @keras.remat  # within the loop: remat of unrolled blocks saves next to nothing on TensorFlow
-    def attend(keys, values, relative, queries, place):
-        position_logits = tuple(map(_position_logits, (queries, queries), relative, place))
+    def attend(keys, values, relative, queries, places):
+        places = tuple(ops.cast(each, "int32") for each in places)
+        position_logits = tuple(map(_position_logits, (queries, queries), relative, places))
         return dense(queries, keys, values, position_logits)[0]
 
     places = ()
@@ -76,7 +77,10 @@ def blockwise(queries, keys, values, relative=()):
         width = ops.shape(relative[1])[0]
         # Of the queries that fill up the last block it does not matter where they are.
         numbers = ops.minimum(ops.arange(blocks * size, dtype="int32"), positions - 1)
-        places = tuple(ops.reshape(each, (blocks, size)) for each in (numbers // width, numbers % width))
+        # As floats, for TensorFlow warns of integers on their way into what is formed anew.
+        places = tuple(
+            ops.cast(ops.reshape(each, (blocks, size)), "float32") for each in (numbers // width, numbers % width)
+        )
     cut = _cut(queries, blocks, size)
     outputs = ops.map(lambda block: attend(keys, values, relative, *block), (cut, places))
     outputs = ops.transpose(outputs, (1, 2, 0, 3, 4))

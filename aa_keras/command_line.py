@@ -1,5 +1,6 @@
 """What `train.py` and `evaluate.py` have in common: the flag of a recipe, and a user's mistakes told in one line."""
 
+import contextlib
 import errno
 import logging as standard_logging
 import os
@@ -107,5 +108,9 @@ def _one_line(message):
 
 
 def _fail(message, status=1):
-    print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr)
-    sys.exit(status)
+    with contextlib.suppress(OSError):  # whoever read it may be gone
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr, flush=True)
+    # At once: JAX's own handler of an exit would wait for processes on other hosts, which wait for this one.
+    os._exit(status)

@@ -8,5 +8,9 @@ class UserError(ValueError):
     """
 
 
+class LostProcess(UserError):  # noqa: N818  says what happened
+    """Another process of a run on several hosts ended or cannot be reached."""
+
+
 class Terminated(Exception):  # noqa: N818  an event rather than an error
     """Training was asked to stop (SIGTERM), and did at the end of a step."""

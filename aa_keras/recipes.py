@@ -11,10 +11,12 @@ import numpy as np
 
 from aa_keras import applications
 from aa_keras.applications import _labels, specs
-from aa_keras.data import LabelledImages, Preprocessing, load_dataset
+from aa_keras.data import LabelledImages, Mixing, Preprocessing, RandAugment, load_dataset
 from aa_keras.errors import UserError
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# And the backend of Keras that each needs: what they do is told in aa_keras/training/distribution.py.
+DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
 
 
 def default_config():
@@ -36,11 +38,16 @@ def default_config():
     config.corrupt_files_limit = 10  # how many images training may skip
     config.horizontal_flip = False
     config.crop_padding = 0  # pixels by which to shift training images at most
+    config.rand_augment_operations = 0  # RandAugment: how many a training image goes through; 0 for none
+    config.rand_augment_magnitude = 0.5  # RandAugment: how strong they are, up to 1, where images turn by 30 degrees
+    config.mixup_alpha = 0.0  # of the beta distribution that MixUp draws weights from; 0 for none
+    config.cutmix_alpha = 0.0  # of CutMix, up to 1; where there are both, a batch goes through one of the two
 
     config.builder = ml_collections.config_dict.placeholder(str)  # one of aa_keras.applications.__all__
     config.builder_arguments = ml_collections.ConfigDict()
     config.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.jit_compile = False  # XLA; always on with JAX
+    config.distribution = "none"  # or "mirrored" (TensorFlow), "data_parallel", "multihost" (JAX)
 
     config.seed = 0
     config.epochs = ml_collections.config_dict.placeholder(int)
@@ -51,6 +58,8 @@ def default_config():
     config.decay_epochs = ()  # where the learning rate is divided by 10; empty for a cosine to zero
     config.momentum = 0.9
     config.weight_decay = 0.0  # of the kernels of convolutions and dense layers
+    config.label_smoothing = 0.0  # the share of a label that all classes get alike
+    config.ema_momentum = 0.0  # of a moving average of the weights, evaluated beside them; 0 for none
 
     config.export = False  # write saved_model/ at the end
     config.lock()  # a mistyped field of a recipe is an error
@@ -65,23 +74,50 @@ def check_config(config):
     _require(config, "name", lambda name: name == os.path.basename(name) and name not in ("", ".", ".."), "a file name")
     _require(config, "builder", lambda name: name in applications.__all__, f"one of {', '.join(applications.__all__)}")
     _require(config, "precision", lambda precision: precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+    _require(config, "distribution", lambda name: name in DISTRIBUTIONS, f"one of {', '.join(DISTRIBUTIONS)}")
     for field in ("epochs", "batch_size", "shuffle_buffer"):
         _require(config, field, lambda value: value >= 1, "at least 1")
     for field in ("image_size", "steps_per_epoch"):
         _require(config, field, lambda value: value is None or value >= 1, "at least 1, or unset")
-    for field in ("validation_examples", "crop_padding", "corrupt_files_limit", "weight_decay"):
+    at_least_0 = ("validation_examples", "crop_padding", "corrupt_files_limit", "weight_decay")
+    for field in (*at_least_0, "rand_augment_operations", "mixup_alpha"):
         _require(config, field, lambda value: 0 <= value < float("inf"), "at least 0")
+    for field in ("rand_augment_magnitude", "cutmix_alpha"):
+        _require(config, field, lambda value: 0 <= value <= 1, "from 0 to 1")
     _require(config, "seed", lambda seed: 0 <= seed < 2**32, "from 0 to 2 ** 32 - 1")
     _require(config, "test_fraction", lambda share: 0 < share < 1, "above 0 and below 1")
     _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
     ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or () for a cosine"
     _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
-    exports = not config.export or keras.backend.backend() == "tensorflow"
-    _require(
-        config, "export", lambda _: exports, f"False on the {keras.backend.backend()} backend: export from TensorFlow"
-    )
-    for field in ("warmup_fraction", "momentum"):
+    for field in ("warmup_fraction", "momentum", "label_smoothing", "ema_momentum"):
         _require(config, field, lambda value: 0 <= value < 1, "at least 0 and below 1")
+
+
+def check_backend(config):
+    """Raises UserError, naming the field, for what the backend of Keras cannot do in training.
+
+    Apart from `check_config`, since what one backend has trained any other can evaluate.
+    """
+    backend = keras.backend.backend()
+    able = DISTRIBUTIONS[config.distribution]
+    _require(
+        config,
+        "distribution",
+        lambda _: able is None or able == backend,
+        f"'none' or another on the {backend} backend, since {config.distribution!r} needs KERAS_BACKEND={able}",
+    )
+    _require(
+        config,
+        "export",
+        lambda export: not export or backend == "tensorflow",
+        f"False on the {backend} backend: export from TensorFlow",
+    )
+    _require(
+        config,
+        "jit_compile",
+        lambda jit_compile: not jit_compile or config.distribution != "mirrored",
+        "False where distribution='mirrored', which Keras cannot compile",
+    )
 
 
 def _is_ascending(values, above, below):
@@ -118,7 +154,18 @@ def preprocessing_from(config, dataset):
     their own, and of photographs of any size ImageNet's.
     """
     mean, std = _statistics(dataset)
-    return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size)
+    policy = None
+    if config.rand_augment_operations:
+        _require(
+            config, "rand_augment_operations", lambda _: dataset.image_shape[-1] == 3, "0 for images without colour"
+        )
+        policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
+    return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size, policy=policy)
+
+
+def mixing_from(config, dataset):
+    """Returns the `Mixing` of a config for the classes of a data set."""
+    return Mixing(len(dataset.class_names), config.mixup_alpha, config.cutmix_alpha)
 
 
 def _statistics(dataset):

@@ -22,6 +22,7 @@ CONTENTS = (
     "curves.png",
     "model.keras",
     "best.keras",
+    "averaged.keras",
     "result.json",
     "saved_model",
     "labels.txt",

@@ -25,6 +25,7 @@ from aa_keras.applications.aa_wide_resnet import (
     WideResNet,
     WideResNet28_10,
 )
+from aa_keras.applications.wide_resnet16_4 import AAWideResNet16_4, WideResNet16_4
 
 # Every builder, and nothing else: a config names one of these.
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "AAResNet101",
     "AAResNet152",
     "AAWideResNet",
+    "AAWideResNet16_4",
     "AAWideResNet28_10",
     "GEWideResNet",
     "GEWideResNet28_10",
@@ -49,5 +51,6 @@ __all__ = [
     "SEWideResNet",
     "SEWideResNet28_10",
     "WideResNet",
+    "WideResNet16_4",
     "WideResNet28_10",
 ]

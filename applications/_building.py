@@ -6,6 +6,7 @@ import re
 import keras
 from keras import layers
 
+from aa_keras.applications import pretrained
 from aa_keras.applications._weights import load_weights
 
 POOLINGS = (None, "avg", "max")
@@ -15,9 +16,10 @@ _DOCUMENTATION = """
 
     Args:
         include_top: boolean, whether the model ends in a classifier.
-        weights: None for random weights, or the path of a file of weights (`.weights.h5` or `.keras`) of the same
-            network. Tables of relative positions for another image size are resized, and a log line says so; without
-            a top, the file's number of classes does not matter.
+        weights: None for random weights, the name of trained ones that `aa_keras.applications.pretrained` lists for
+            the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. Tables of
+            relative positions for another image size are resized, and a log line says so; without a top, the file's
+            number of classes does not matter.
         input_tensor: Keras tensor to use as the image input, or None.
         input_shape: (height, width, channels) of the images; height and width may be None. None takes {default_shape},
             or (None, None, 3) without a top. Tables of relative positions are made for this size, or for
@@ -173,6 +175,6 @@ def _check_arguments(include_top, weights, pooling, classes):
         raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
     if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
         raise ValueError(
-            "`weights` must be None or the path of a file of weights (.weights.h5 or .keras) that exists. "
-            f"Received: weights={weights!r}"
+            "`weights` must be None, the path of a file of weights (.weights.h5 or .keras) that exists, or the name of "
+            f"trained ones ({pretrained.listed()}). Received: weights={weights!r}"
         )

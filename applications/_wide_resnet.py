@@ -8,6 +8,17 @@ from aa_keras.applications._augmentation import NO_ATTENTION, Place
 from aa_keras.layers import GatherExcite, SqueezeExcite
 
 DEFAULT_SHAPE = (32, 32, 3)
+# What the docstrings of all Wide-ResNets have in common.
+DOCUMENTATION = {
+    "default_shape": DEFAULT_SHAPE,
+    "stages": "1 to 3",
+    "output_shape": "(batch, ceil(height / 4), ceil(width / 4), 64 * width of the network)",
+    "pyramid": '"P0" to "P2"',
+    "more_arguments": """\
+        shortcut: what a block that changes the shape adds its output to: "pad" for its input average-pooled and
+            padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 convolution.
+""",
+}
 STAGES = 3
 
 

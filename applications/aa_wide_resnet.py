@@ -10,7 +10,7 @@ the shortcut is added.
 from aa_keras.applications import _building as building
 from aa_keras.applications import _labels, _preprocessing
 from aa_keras.applications._augmentation import AttentionOptions
-from aa_keras.applications._wide_resnet import DEFAULT_SHAPE, wide_resnet_features
+from aa_keras.applications._wide_resnet import DEFAULT_SHAPE, DOCUMENTATION, wide_resnet_features
 from aa_keras.applications.specs import CIFAR100
 
 
@@ -221,14 +221,7 @@ building.document(
         SEWideResNet,
         GEWideResNet,
     ),
-    default_shape=DEFAULT_SHAPE,
-    stages="1 to 3",
-    output_shape="(batch, ceil(height / 4), ceil(width / 4), 64 * width of the network)",
-    pyramid='"P0" to "P2"',
-    more_arguments="""\
-        shortcut: what a block that changes the shape adds its output to: "pad" for its input average-pooled and
-            padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 convolution.
-""",
+    **DOCUMENTATION,
 )
 
 

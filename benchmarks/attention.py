@@ -158,8 +158,10 @@ def markdown(results):
             cells = []
             for name in ours:
                 for column in ("forward_ms", "training_ms", "peak_megabytes"):
-                    cells.append(f"{rows['published'][column] / rows[name][column]:.2f}")
-                cells.append(f"{rows[name]['cost_of_positions']:.2f}")
+                    measured = [rows[variant].get(column) for variant in ("published", name)]
+                    cells.append(f"{measured[0] / measured[1]:.2f}" if all(measured) else "")  # one did not run
+                cost = rows[name].get("cost_of_positions")
+                cells.append("" if cost is None else f"{cost:.2f}")
             lines.append(f"| {size}x{size} | {' | '.join(cells)} |")
         tables.append("\n".join(lines) + "\n")
     return "\n".join(tables)

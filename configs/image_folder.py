@@ -2,6 +2,7 @@
 
 Command:   python train.py --config=configs/image_folder.py --config.data_dir=FOLDER
 Hardware:  a GPU for more than a try; smaller images and networks run on a CPU
+Time:      depends on the images
 Status:    tried with 100 photographs for single steps; what accuracy to expect depends on the images
 
 FOLDER holds train/CLASS/*.jpg and validation/CLASS/*.jpg or test/CLASS/*.jpg, or just CLASS/*.jpg, of which a fixed

@@ -2,8 +2,9 @@
 
 Command:   python train.py --config=configs/imagenet_aa_mnasnet.py --config.data_dir=FOLDER
 Hardware:  a GPU of 40 GB or more, with --config.precision=mixed_bfloat16
+Time:      not known
 Accuracy:  not at hand; its plain twin has 75.2 % top-1, 92.5 % top-5 by its authors, who train it with RMSprop
-Status:    not trained here; the time and accuracy of a run are not known
+Status:    not trained here
 
 The paper has 0.75, 1.0, 1.25 and 1.4 for --config.builder_arguments.alpha. SGD with momentum and a cosine, and its
 rate, are choices of this recipe; the authors of MnasNet train for as many epochs with RMSprop and an exponential decay.

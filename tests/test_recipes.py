@@ -110,6 +110,14 @@ def test_the_default_recipe_needs_no_download():
         ("decay_epochs", (0.5,)),
         ("momentum", 1.0),
         ("momentum", -0.1),
+        ("rand_augment_operations", -1),
+        ("rand_augment_magnitude", 1.5),
+        ("mixup_alpha", -0.1),
+        ("mixup_alpha", float("inf")),
+        ("cutmix_alpha", 1.5),
+        ("label_smoothing", 1.0),
+        ("ema_momentum", 1.0),
+        ("distribution", "parallel"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(field, value):

@@ -24,11 +24,13 @@ class EncodedImages(abc.ABC):
         """Returns the number of images."""
 
     @abc.abstractmethod
-    def records(self, order_key=None):
-        """Returns all images once.
+    def records(self, order_key=None, shard=(0, 1)):
+        """Returns all images once, or those of a shard.
 
         Args:
             order_key: int64 tensor of shape (2,) that alone decides their order; None for the order they are kept in.
+            shard: with an `order_key`, pair of integers: which part of the images in this order, from 0, and of how
+                many parts. No two have an image in common, and what is not of the part is not read if possible.
 
         Returns:
             A `tf.data.Dataset` of (index, name, content, label): an int64 that says which image it is whatever the

@@ -31,10 +31,10 @@ class FileImages(EncodedImages):
     def __len__(self):
         return len(self.files)
 
-    def records(self, order_key=None):
+    def records(self, order_key=None, shard=(0, 1)):
         order = tf.range(len(self), dtype=tf.int64)
         if order_key is not None:
-            order = tf.random.experimental.stateless_shuffle(order, order_key)
+            order = tf.random.experimental.stateless_shuffle(order, order_key)[shard[0] :: shard[1]]
         indices = tf.data.Dataset.from_tensor_slices(order)
         return indices.map(lambda index: (index, self._paths[index], self._paths[index], self._labels[index]))
 

@@ -1,6 +1,7 @@
 """`tf.data` pipelines from images, in memory or encoded, to batches."""
 
 import dataclasses
+import typing
 
 import tensorflow as tf
 
@@ -10,6 +11,7 @@ from aa_keras.data.decoding import decode_part_of_jpeg, is_whole_jpeg
 from aa_keras.data.encoded import EncodedImages
 
 _GROUP = 16  # images that are decoded one after the other
+_POLICY = 2  # tells its draws from the two that an image's seed is split into
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Preprocessing:
         crop_padding: by how many pixels to shift training images at most.
         image_size: height and width to crop and resize images of any size to; None leaves their size as it is.
         smallest_crop: least share of an image that its crops for training have, where there is an `image_size`.
+        policy: what training images go through before all that, but behind the crop of Inception: a function of an
+            image with values in [0, 255] and of a key, an integer tensor of shape (2,), such as `RandAugment`; or None.
     """
 
     mean: tuple[float, ...]
@@ -31,6 +35,7 @@ class Preprocessing:
     crop_padding: int = 0
     image_size: int | None = None
     smallest_crop: float = 0.08
+    policy: typing.Callable | None = None
 
     def for_evaluation(self, image):
         """Returns a normalised float32 image: with an `image_size`, its resized centre.
@@ -45,13 +50,14 @@ class Preprocessing:
     def for_training(self, image, seed):
         """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+        image = self._apply_policy(image, seed)
         return self._augment(image_ops.normalize(image, self.mean, self.std), 0.0, flip_seed, crop_seed)
 
     def crop_for_training(self, image, seed):
         """Returns an augmented crop, of `image_size` and still uint8: a quarter of the bytes to move into batches."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         crop = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
-        return self._augment_crop(crop, flip_seed, crop_seed)
+        return self._augment_crop(crop, seed, flip_seed, crop_seed)
 
     def crop_for_training_from_jpeg(self, encoded, seed):
         """Returns nearly the same for an image that is still encoded, of which only a part is decoded."""
@@ -59,10 +65,14 @@ class Preprocessing:
         part = decode_part_of_jpeg(
             encoded, lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop), self.image_size
         )
-        return self._augment_crop(image_ops.resize(part, self.image_size), flip_seed, crop_seed)
+        return self._augment_crop(image_ops.resize(part, self.image_size), seed, flip_seed, crop_seed)
 
-    def _augment_crop(self, crop, flip_seed, crop_seed):
-        return tf.cast(tf.round(self._augment(crop, self.mean, flip_seed, crop_seed)), tf.uint8)
+    def _augment_crop(self, crop, seed, flip_seed, crop_seed):
+        crop = self._augment(self._apply_policy(crop, seed), self.mean, flip_seed, crop_seed)
+        return tf.cast(tf.round(crop), tf.uint8)
+
+    def _apply_policy(self, image, seed):
+        return image if self.policy is None else self.policy(image, tf.random.fold_in(seed, _POLICY))
 
     def _augment(self, image, border, flip_seed, crop_seed):
         """Mirrors and shifts an image. What moves in is `border`, which normalised is 0: a number, or one a channel."""
@@ -73,7 +83,9 @@ class Preprocessing:
         return image
 
 
-def training_dataset(examples, preprocessing, batch_size, steps_per_epoch, seed, epochs, corrupt_files=None):
+def training_dataset(
+    examples, preprocessing, batch_size, steps_per_epoch, seed, epochs, corrupt_files=None, mixing=None, shard=(0, 1)
+):
     """Returns the batches of several epochs of training, one after the other.
 
     The order of the examples and their augmentation depend on (seed, epoch) alone, so that a run that is resumed at
@@ -82,31 +94,45 @@ def training_dataset(examples, preprocessing, batch_size, steps_per_epoch, seed,
     Args:
         examples: `LabelledImages` or `EncodedImages`.
         preprocessing: `Preprocessing`.
-        batch_size: images in a batch.
+        batch_size: images in a batch, of all shards together.
         steps_per_epoch: batches in an epoch; the examples left over, others each time, are not seen in it.
         seed: integer.
         epochs: `range` of the epochs to go through.
         corrupt_files: `CorruptFiles`, which keeps account of encoded images that are skipped. The epoch begins anew
             for as many as it lacks then. None for one of its own, with the default limit.
+        mixing: `Mixing` of the images of a batch, or None. It does not see those of other shards.
+        shard: pair of integers: which part of each batch this is, from 0, and of how many. Those of images in memory
+            make up the batches that there are without shards.
 
     Returns:
-        A `tf.data.Dataset` of len(epochs) * steps_per_epoch pairs of float32 images (batch_size, height, width,
-        channels) and int32 labels (batch_size,).
+        A `tf.data.Dataset` of len(epochs) * steps_per_epoch pairs of float32 images (batch_size / shards, height,
+        width, channels) and int32 labels (batch_size / shards,), or with `mixing` its float32 labels.
     """
-    if isinstance(examples, EncodedImages):
-        batches_of_epoch = _encoded_batches(examples, preprocessing, batch_size, corrupt_files or CorruptFiles())
-    else:
-        batches_of_epoch = _batches_in_memory(examples, preprocessing, batch_size)
+    corrupt_files = corrupt_files or CorruptFiles()
+    batches_in = _encoded_batches if isinstance(examples, EncodedImages) else _batches_in_memory
+    batches_of_epoch = batches_in(examples, preprocessing, batch_size, corrupt_files, shard)
+
+    def mixed(step, batch, key):
+        return mixing(*batch, tf.random.fold_in(tf.random.fold_in(key, shard[0]), step))
 
     def one_epoch(epoch):
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        return batches_of_epoch(*tf.unstack(tf.random.split(key, 2))).take(steps_per_epoch)
+        order_key, augmentation_key = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), epoch]), 2))
+        batches = batches_of_epoch(order_key, augmentation_key).take(steps_per_epoch)
+        if mixing is None:
+            return batches
+        # No image has the index -1.
+        mixing_key = tf.random.fold_in(augmentation_key, -1)
+        return batches.enumerate().map(
+            lambda step, batch: mixed(step, batch, mixing_key), num_parallel_calls=tf.data.AUTOTUNE
+        )
 
     return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def _batches_in_memory(examples, preprocessing, batch_size):
+def _batches_in_memory(examples, preprocessing, batch_size, _, shard):
     images, labels = tf.constant(examples.images), tf.constant(examples.labels)
+    index_of_shard, shards = shard
+    own = batch_size // shards
 
     def batches_of_epoch(order_key, augmentation_key):
         def example(index):
@@ -114,13 +140,15 @@ def _batches_in_memory(examples, preprocessing, batch_size):
             return preprocessing.for_training(images[index], key), labels[index]
 
         order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), order_key)
-        indices = tf.data.Dataset.from_tensor_slices(order)
-        return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
+        whole_batches = order[: len(examples) // batch_size * batch_size]
+        own_order = tf.reshape(tf.reshape(whole_batches, (-1, shards, own))[:, index_of_shard], (-1,))
+        indices = tf.data.Dataset.from_tensor_slices(own_order)
+        return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(own, drop_remainder=True)
 
     return batches_of_epoch
 
 
-def _encoded_batches(examples, preprocessing, batch_size, corrupt_files):
+def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
     """Decodes in a graph, without Python, unless an image is no JPEG or something is wrong.
 
     A graph cannot catch an error. So images are taken in small groups: the images of a group that cannot be decoded
@@ -159,11 +187,11 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files):
             return image_ops.normalize(images, preprocessing.mean, preprocessing.std), labels
 
         return (
-            examples.records(order_key)
+            examples.records(order_key, shard)
             .batch(_GROUP)
             .map(decoded_group, num_parallel_calls=tf.data.AUTOTUNE)
             .repeat()
-            .rebatch(batch_size, drop_remainder=True)
+            .rebatch(batch_size // shard[1], drop_remainder=True)
             .map(normalized, num_parallel_calls=tf.data.AUTOTUNE)
         )
 
@@ -190,21 +218,54 @@ def evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):
     return raw.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def raw_dataset(examples, corrupt_files=None):
+def validation_dataset(examples, preprocessing, batch_size, classes, corrupt_files=None, shard=(0, 1)):
+    """Returns every example once, in batches of one size, for `fit` and `evaluate` of a model on several devices.
+
+    The last batch is filled up with images of weight 0. The weights of the others are such that the mean over all
+    batches of what Keras divides by the size of a batch is the mean over the examples.
+
+    Args:
+        examples: `LabelledImages` or `EncodedImages`.
+        preprocessing: `Preprocessing`.
+        batch_size: images in a batch, of all shards together.
+        classes: number of classes.
+        corrupt_files: `CorruptFiles`, which keeps the error for an encoded image that is corrupt; or None.
+        shard: pair of integers: which part of each batch this is, from 0, and of how many.
+
+    Returns:
+        A `tf.data.Dataset` of float32 images, float32 labels (batch_size / shards, classes) and float32 weights.
+    """
+    shards = shard[1]
+    steps = -(-len(examples) // batch_size)
+    weight = steps * batch_size / len(examples)
+
+    def example(image, label):
+        return preprocessing.for_evaluation(image), tf.one_hot(label, classes), tf.constant(weight, tf.float32)
+
+    weighted = raw_dataset(examples, corrupt_files, shard).map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    filling = tuple(tf.zeros(spec.shape, spec.dtype) for spec in weighted.element_spec)
+    own = batch_size // shards
+    filled = weighted.concatenate(tf.data.Dataset.from_tensors(filling).repeat()).take(steps * own)
+    return filled.batch(own, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def raw_dataset(examples, corrupt_files=None, shard=(0, 1)):
     """Returns every example once, in order and one by one, as it is: for a model that preprocesses images itself.
 
     Args:
         examples: `LabelledImages` or `EncodedImages`.
         corrupt_files: `CorruptFiles`, which keeps the error for an encoded image that is corrupt; or None.
+        shard: pair of integers: which of the parts of the examples this is, from 0, and of how many.
 
     Returns:
         A `tf.data.Dataset` of pairs of uint8 images, each of its own size, and int32 labels.
     """
+    index, count = shard
     if not isinstance(examples, EncodedImages):
-        return tf.data.Dataset.from_tensor_slices((examples.images, examples.labels))
+        return tf.data.Dataset.from_tensor_slices((examples.images[index::count], examples.labels[index::count]))
     refuse = (corrupt_files or CorruptFiles()).refuse
 
     def example(index, name, content, label):
         return examples.decode(name, content, refuse)[0], label
 
-    return examples.records().map(example, num_parallel_calls=tf.data.AUTOTUNE)
+    return examples.records().shard(count, index).map(example, num_parallel_calls=tf.data.AUTOTUNE)

@@ -58,15 +58,19 @@ class TfdsImages(EncodedImages):
     def __len__(self):
         return sum(self._group_sizes)
 
-    def records(self, order_key=None):
+    def records(self, order_key=None, shard=(0, 1)):
         if order_key is None:
             return self._in_order.map(self._record)
+        index, count = shard
+        by_group = count <= len(self._groups)  # else every shard reads all of them
         group_key, buffer_key = tf.unstack(tf.random.split(order_key, 2))
         order = tf.random.experimental.stateless_shuffle(tf.range(len(self._groups), dtype=tf.int64), group_key)
+        order = order[index::count] if by_group else order
         turns = tf.data.Dataset.from_tensor_slices(tf.repeat(order, tf.gather(self._group_sizes, order)))
         examples = tf.data.Dataset.choose_from_datasets(self._groups, turns, stop_on_empty_dataset=False)
         # `shuffle` mixes its seed with that of the graph around it, by default the global one, and fails where it is 0.
         tf.compat.v1.get_default_graph().seed = 1
+        examples = examples if by_group else examples.shard(count, index)
         shuffled = examples.shuffle(self._shuffle_buffer, seed=buffer_key[0], reshuffle_each_iteration=False)
         return shuffled.map(self._record)
 

@@ -9,7 +9,7 @@ import time
 
 import keras
 
-from aa_keras.errors import Terminated, UserError
+from aa_keras.errors import LostProcess, Terminated, UserError
 from aa_keras.run_directory import write_whole
 
 
@@ -21,14 +21,16 @@ class EpochRecorder(keras.callbacks.Callback):
         checkpoints: `Checkpoints`.
         metrics_path: the CSV file.
         corrupt_files: `CorruptFiles` of the training images.
+        distribution: `Distribution`, whose first process writes.
     """
 
-    def __init__(self, state, checkpoints, metrics_path, corrupt_files):
+    def __init__(self, state, checkpoints, metrics_path, corrupt_files, distribution):
         super().__init__()
         self.state = state
         self.checkpoints = checkpoints
         self.metrics_path = metrics_path
         self.corrupt_files = corrupt_files
+        self.distribution = distribution
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
@@ -47,6 +49,9 @@ class EpochRecorder(keras.callbacks.Callback):
         if is_best:
             self.state.best = accuracy
         self.state.skipped = dict(self.corrupt_files.skipped)  # a copy: the threads that decode may add to it
+        self.distribution.on_first(self._write, is_best)
+
+    def _write(self, is_best):
         self.checkpoints.save(self.model, self.state, is_best)
         write_metrics(self.metrics_path, self.state.history)
 
@@ -123,7 +128,8 @@ class StopOnSigterm(keras.callbacks.Callback):
         if self._in_main_thread:
             signal.signal(signal.SIGTERM, self._previous)
         # Libraries may have made an error of their own of the one that `_ask` raised amidst them.
-        if self._asked and isinstance(error, Exception) and not isinstance(error, UserError):
+        meant = isinstance(error, UserError) and not isinstance(error, LostProcess)  # others are asked to stop as well
+        if self._asked and isinstance(error, Exception) and not meant:
             raise Terminated(self._message()) from None
 
     def _ask(self, *_):

@@ -72,19 +72,32 @@ class Checkpoints:
             if not state.epochs - KEPT < epochs <= state.epochs:
                 shutil.rmtree(folder)
 
-    def restore(self, model):
+    def restore(self, model, distribution):
         """Loads the last checkpoint that is whole into a compiled model, and returns its `TrainingState`.
 
-        Without one the model stays as it is.
+        Without one the model stays as it is. Every process of a distribution gets what the first one has.
         """
+        last = distribution.on_first(self._last)
+        if last is None:
+            return TrainingState()
+        state = TrainingState(**last)
+        model.optimizer.build(model.trainable_variables)
+        with distribution.file_of_first(self.weights(state)) as path:
+            model.load_weights(path)
+        return state
+
+    def _last(self):
+        """Returns the fields of the state of the last checkpoint that is whole, or None without one."""
         for _, folder in reversed(self._finished()):
             state = _whole_state(folder)
             if state is not None:
-                model.optimizer.build(model.trainable_variables)
-                model.load_weights(folder / WEIGHTS)
-                return state
+                return dataclasses.asdict(state)
             print(f"The checkpoint {folder} is damaged; falling back to the one before, or to the beginning")
-        return TrainingState()
+        return None
+
+    def weights(self, state):
+        """Returns the file of the weights and the optimizer behind `state`."""
+        return self.folder_of(state.epochs) / WEIGHTS
 
     def best_weights(self, state):
         """Returns the file of the best weights up to `state`, or None where nothing was validated."""

@@ -1,29 +1,24 @@
-"""From a recipe to a trained, evaluated and exported model."""
+"""From a recipe to a trained model, and on to what `outcome` makes of it."""
 
-import datetime
-import importlib.metadata
-import os
+import contextlib
 import pathlib
-import platform
-import statistics
-import subprocess
 import sys
 
 import keras
 
-from aa_keras import evaluation, visualization
 from aa_keras.complexity import model_complexity
-from aa_keras.data import CorruptFiles, evaluation_dataset, training_dataset
+from aa_keras.data import CorruptFiles, training_dataset, validation_dataset
 from aa_keras.errors import UserError
-from aa_keras.export import export_saved_model
-from aa_keras.recipes import check_config, dataset_from, model_from, preprocessing_from
-from aa_keras.run_directory import PARTIAL, RunDirectory, config_as_dictionary, read_json, write_json
+from aa_keras.recipes import check_backend, check_config, dataset_from, mixing_from, model_from, preprocessing_from
+from aa_keras.run_directory import RunDirectory, config_as_dictionary, read_json
+from aa_keras.training import outcome
 from aa_keras.training.callbacks import EpochRecorder, EpochSummary, StopOnNonFinite, StopOnSigterm, write_metrics
 from aa_keras.training.checkpoints import Checkpoints
+from aa_keras.training.distribution import distribution_for
 from aa_keras.training.optimization import compile_model
 
 
-def train_and_evaluate(config, workdir=None, overwrite=False):
+def train_and_evaluate(config, workdir=None, overwrite=False, hosts=None):
     """Trains a model as a recipe says, evaluates it once on the test images, and writes a run directory.
 
     Started again with the same config, an interrupted run goes on from its last finished epoch, and a finished one
@@ -31,74 +26,91 @@ def train_and_evaluate(config, workdir=None, overwrite=False):
 
     Args:
         config: recipe, an `ml_collections.ConfigDict` from `aa_keras.recipes.default_config`.
-        workdir: the run directory; None takes runs/ and the name of the recipe.
+        workdir: the run directory; None takes runs/ and the name of the recipe. Of several processes, only the first
+            one uses it.
         overwrite: whether another run in that directory may be replaced.
+        hosts: `aa_keras.training.Hosts`, where `config.distribution` is "multihost"; else None.
 
     Returns:
         The result, a dictionary, as in `result.json`.
 
     Raises:
-        UserError: for a config or a directory that cannot be used, and where the loss becomes infinite or NaN.
+        UserError: for a config or a directory that cannot be used, where the loss becomes infinite or NaN, and where
+            another process is lost.
         Terminated: if SIGTERM came; nothing but the epoch under way is lost.
     """
     check_config(config)
-    with StopOnSigterm(config.epochs, overwrite) as stop:
-        return _train_and_evaluate(config, workdir, overwrite, stop)
+    check_backend(config)
+    distribution = distribution_for(config, hosts)  # which, of several hosts, sets a handler of SIGTERM of its own
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))
+        stack.enter_context(distribution.losing_hosts())
+        run = RunDirectory(workdir or pathlib.Path("runs") / config.name)
+        return _train_and_evaluate(config, run, overwrite, stop, distribution, stack)
 
 
-def _train_and_evaluate(config, workdir, overwrite, stop):
-    run = RunDirectory(workdir or pathlib.Path("runs") / config.name)
+def _train_and_evaluate(config, run, overwrite, stop, distribution, stack):
+    """Does so with a context, `stack`, that is left when all is done."""
     as_dictionary = config_as_dictionary(config)
-    run.check(as_dictionary, overwrite)
-    if (run / "result.json").exists() and not overwrite:
-        result = read_json(run / "result.json")
-        print(f"{run.path} holds this run, finished: {_describe(result)}")
+    distribution.check_same("recipe", {name: value for name, value in as_dictionary.items() if name != "data_dir"})
+    result = distribution.on_first(_finished_result, run, as_dictionary, overwrite)
+    if result is not None:
         return result
 
     dataset = dataset_from(config)
     data = _fingerprint(dataset)
-    run.check_data(data, overwrite)
+    distribution.check_same("data", data)
+    distribution.on_first(run.check_data, data, overwrite)
     steps_per_epoch = _steps_per_epoch(config, dataset)
     keras.utils.set_random_seed(config.seed)
-    model = model_from(config, dataset, classifier_activation=None)
-    compile_model(model, config, steps_per_epoch * config.epochs)
-
-    run.path.mkdir(parents=True, exist_ok=True)
-    with run.held():
-        run.start(as_dictionary, overwrite, data)
-        return _go_on(config, dataset, model, steps_per_epoch, run, stop)
-
-
-def _go_on(config, dataset, model, steps_per_epoch, run, stop):
-    """Does what `train_and_evaluate` says, in a run directory that is ready."""
-    complexity = model_complexity(model)
-    print(_headline(config, dataset, complexity))
-    preprocessing = preprocessing_from(config, dataset)
-    checkpoints = Checkpoints(run / "checkpoints")
-    stop.state = state = checkpoints.restore(model)
-    if state.epochs:
-        print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
-    if state.history:
-        write_metrics(run / "metrics.csv", state.history)  # a kill may have come between it and the checkpoint
     corrupt_files = CorruptFiles(config.corrupt_files_limit)
-    corrupt_files.skipped.update(state.skipped)
-    recorder = EpochRecorder(state, checkpoints, run / "metrics.csv", corrupt_files)
-    callbacks = [stop, StopOnNonFinite(state, checkpoints), recorder]
-    with corrupt_files.as_user_errors():
-        _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, corrupt_files, callbacks)
-        classifier = _save_models(model, config, dataset, run, checkpoints, state)
-        visualization.plot_curves(state.history, run / "curves.png")
-        test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
-        measured = evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
-        if config.export:
-            export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
-    result = _result(config, measured, complexity, steps_per_epoch, state)
-    write_json(run / "result.json", result)
-    print(f"Test: {evaluation.summary(measured)}")
-    if state.skipped:
-        print(f"Corrupt training images that were skipped: {len(state.skipped)}")
-    print(f"{run.path}: {', '.join(sorted(path.name for path in run.path.iterdir()))}")
+    checkpoints = Checkpoints(run / "checkpoints")
+    with distribution.scope():
+        model = model_from(config, dataset, classifier_activation=None)
+        distribution.prepare(model)
+        compile_model(model, config, steps_per_epoch * config.epochs)
+        distribution.on_first(_hold, run, as_dictionary, overwrite, data, stack)
+        complexity = model_complexity(model)
+        if distribution.is_first:
+            print(_headline(config, dataset, complexity))
+        stop.state = state = checkpoints.restore(model, distribution)
+        if distribution.is_first and state.epochs:
+            print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
+            write_metrics(run / "metrics.csv", state.history)  # a kill may have come between it and the checkpoint
+        corrupt_files.skipped.update(state.skipped)
+        recorder = EpochRecorder(state, checkpoints, run / "metrics.csv", corrupt_files, distribution)
+        callbacks = [stop, StopOnNonFinite(state, checkpoints), recorder]
+        with corrupt_files.as_user_errors():
+            _fit(model, config, dataset, steps_per_epoch, run, state, corrupt_files, callbacks, distribution)
+        if config.ema_momentum:
+            # As `fit` does at its end, in case there was nothing left to fit.
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+        averaged = model.get_weights() if config.ema_momentum else None
+
+    def finish():
+        with corrupt_files.as_user_errors():
+            return outcome.finish(
+                config, dataset, run, checkpoints, state, averaged, complexity, steps_per_epoch, corrupt_files
+            )
+
+    return distribution.on_first(finish)
+
+
+def _finished_result(run, as_dictionary, overwrite):
+    """Raises UserError where the folder cannot be used; returns the result of a run that is finished, or None."""
+    run.check(as_dictionary, overwrite)
+    if overwrite or not (run / "result.json").exists():
+        return None
+    result = read_json(run / "result.json")
+    print(f"{run.path} holds this run, finished: {outcome.describe(result)}")
     return result
+
+
+def _hold(run, as_dictionary, overwrite, data, stack):
+    """Makes the folder ready, and keeps it to this process until `stack` is left."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    stack.enter_context(run.held())
+    run.start(as_dictionary, overwrite, data)
 
 
 def _fingerprint(dataset):
@@ -121,10 +133,12 @@ def _steps_per_epoch(config, dataset):
     return config.steps_per_epoch or available
 
 
-def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, corrupt_files, callbacks):
+def _fit(model, config, dataset, steps_per_epoch, run, state, corrupt_files, callbacks, distribution):
     """Trains through the epochs that `state` lacks."""
     if state.epochs >= config.epochs:
         return
+    preprocessing = preprocessing_from(config, dataset)
+    mixing = mixing_from(config, dataset)
     batches = training_dataset(
         dataset.train,
         preprocessing,
@@ -133,13 +147,18 @@ def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, cor
         config.seed,
         range(state.epochs, config.epochs),
         corrupt_files,
+        mixing,
+        distribution.shard,
     )
     validation = None
     if len(dataset.validation):
-        validation = evaluation_dataset(dataset.validation, preprocessing, config.batch_size, corrupt_files)
-    callbacks = [*callbacks, keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)]
-    if not sys.stdout.isatty():
-        callbacks.append(EpochSummary(config.epochs))
+        validation = validation_dataset(
+            dataset.validation, preprocessing, config.batch_size, mixing.classes, corrupt_files, distribution.shard
+        )
+    if distribution.is_first:
+        callbacks = [*callbacks, keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)]
+        if not sys.stdout.isatty():
+            callbacks.append(EpochSummary(config.epochs))
     model.fit(
         batches,
         epochs=config.epochs,
@@ -148,29 +167,8 @@ def _fit(model, config, dataset, preprocessing, steps_per_epoch, run, state, cor
         validation_data=validation,
         callbacks=callbacks,
         shuffle=False,  # training_dataset does it
-        verbose=1 if sys.stdout.isatty() else 0,
+        verbose=1 if sys.stdout.isatty() and distribution.is_first else 0,
     )
-
-
-def _save_models(model, config, dataset, run, checkpoints, state):
-    """Writes the last and the best network as classifiers with probabilities, and returns the last one."""
-    classifier = model_from(config, dataset, classifier_activation="softmax")
-    last_weights = model.get_weights()
-    best = checkpoints.best_weights(state)
-    if best is not None:
-        model.load_weights(best)
-        classifier.set_weights(model.get_weights())
-        _save_whole(classifier, run / "best.keras")
-    classifier.set_weights(last_weights)
-    _save_whole(classifier, run / "model.keras")
-    return classifier
-
-
-def _save_whole(model, path):
-    """Writes a model so that a reader, also after a kill, finds a whole file or none."""
-    partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
-    model.save(partial)
-    os.replace(partial, path)
 
 
 def _headline(config, dataset, complexity):
@@ -181,53 +179,3 @@ def _headline(config, dataset, complexity):
         f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs an image, "
         f"on the {keras.backend.backend()} backend"
     )
-
-
-def _result(config, measured, complexity, steps_per_epoch, state):
-    seconds = [row["seconds"] for row in state.history]
-    return {
-        "top1": measured.top1,
-        "top5": measured.top5,
-        "loss": measured.loss,
-        "test_examples": measured.examples,
-        "best_validation_top1": state.best,
-        "parameters": complexity.parameters,
-        "flops": complexity.flops,
-        "epochs": state.epochs,
-        "skipped_images": len(state.skipped),
-        "training_examples_per_second": steps_per_epoch * config.batch_size / statistics.median(seconds),
-        "training_seconds": sum(seconds),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "backend": keras.backend.backend(),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: _version(name) for name in ("aa-keras", "keras", "tensorflow", "jax", "torch", "numpy")},
-        },
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "git_revision": _git_revision(),
-    }
-
-
-def _describe(result):
-    return (
-        f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}, loss {result['loss']:.4f} "
-        f"({result['test_examples']:,} test images)"
-    )
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _git_revision():
-    """The commit of the checkout that the library is run from, marked where files differ from it; None elsewhere."""
-    folder = pathlib.Path(__file__).parent
-    command = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        described = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

@@ -4,17 +4,19 @@ import keras
 
 
 def compile_model(model, config, steps):
-    """Compiles a model of logits for a recipe of `steps` steps in all."""
+    """Compiles a model of logits for a recipe of `steps` steps in all, with labels that are probabilities."""
+    classes = model.output_shape[-1]
     metrics = [
-        keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="cross_entropy"),
-        keras.metrics.SparseCategoricalAccuracy(name="top1"),
-        keras.metrics.SparseTopKCategoricalAccuracy(k=5, name="top5"),
+        keras.metrics.CategoricalCrossentropy(from_logits=True, name="cross_entropy"),
+        keras.metrics.CategoricalAccuracy(name="top1"),
+        keras.metrics.TopKCategoricalAccuracy(k=min(5, classes), name="top5"),
     ]
     add_weight_decay(model, config.weight_decay)
+    averaging = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
     model.compile(
-        optimizer=keras.optimizers.SGD(learning_rate_schedule(config, steps), momentum=config.momentum),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=metrics,
+        optimizer=keras.optimizers.SGD(learning_rate_schedule(config, steps), momentum=config.momentum, **averaging),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
+        weighted_metrics=metrics,  # the images that fill up a batch have the weight 0
         jit_compile=config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile,
     )
 

@@ -19,6 +19,7 @@ ARGUMENTS = {
     "AAResNet101": _RESNET,
     "AAResNet152": _RESNET,
     "AAWideResNet": _SMALL_WIDE_RESNET,
+    "AAWideResNet16_4": _WIDE_RESNET,
     "AAWideResNet28_10": _WIDE_RESNET,
     "GEWideResNet": _SMALL_WIDE_RESNET,
     "GEWideResNet28_10": _WIDE_RESNET,
@@ -34,6 +35,7 @@ ARGUMENTS = {
     "SEWideResNet": _SMALL_WIDE_RESNET,
     "SEWideResNet28_10": _WIDE_RESNET,
     "WideResNet": _SMALL_WIDE_RESNET,
+    "WideResNet16_4": _WIDE_RESNET,
     "WideResNet28_10": _WIDE_RESNET,
 }
 

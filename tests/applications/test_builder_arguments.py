@@ -104,9 +104,9 @@ def test_name_is_the_models():
         ({"input_shape": 8}, "`input_shape` must be .*Received: input_shape=8"),
         ({"classes": 0}, "`classes` must be a positive integer.*Received: classes=0"),
         ({"classes": "10"}, "`classes` must be a positive integer.*Received: classes='10'"),
-        ({"weights": "imagenet"}, "`weights` must be None or the path .*Received: weights='imagenet'"),
-        ({"weights": "missing.weights.h5"}, "`weights` must be None or the path .*Received: weights='missing.weights"),
-        ({"weights": 1}, "`weights` must be None or the path .*Received: weights=1"),
+        ({"weights": "imagenet"}, "`weights` must be None, the path .*Received: weights='imagenet'"),
+        ({"weights": "missing.weights.h5"}, "`weights` must be None, the path .*Received: weights='missing.weights"),
+        ({"weights": 1}, "`weights` must be None, the path .*Received: weights=1"),
     ],
 )
 @pytest.mark.parametrize("builder", [AAWideResNet, WideResNet])

@@ -90,5 +90,5 @@ def test_files_that_hold_no_weights_are_refused(name, tmp_path):
     (tmp_path / name).write_text("not weights")
     with pytest.raises(ValueError, match=f"(?s)`weights`.*Received: weights=.*{name}"):
         network(weights=tmp_path / name)
-    with pytest.raises(ValueError, match="`weights` must be None or the path of a file"):
+    with pytest.raises(ValueError, match="`weights` must be None, the path of a file"):
         network(weights=tmp_path)

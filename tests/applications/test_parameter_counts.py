@@ -52,6 +52,8 @@ COUNTS = {
     ("AAWideResNet", (("depth", 10), ("width", 1))): 102_076,
     ("WideResNet", (("depth", 16), ("width", 2))): 692_532,
     ("AAWideResNet", (("depth", 16), ("width", 2))): 787_652,
+    ("WideResNet16_4", ()): 2_730_036,
+    ("AAWideResNet16_4", ()): 2_735_156,
 }
 
 
@@ -76,7 +78,8 @@ def test_every_builder_has_a_count():
     assert {(spec.builder, spec.arguments) for spec in CLASSIFIERS} <= set(COUNTS)
     in_tables = {spec.builder for spec in CLASSIFIERS}
     of_any_depth = {"AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet"}
-    assert in_tables | of_any_depth == set(applications.__all__)
+    small = {"AAWideResNet16_4", "WideResNet16_4"}
+    assert in_tables | of_any_depth | small == set(applications.__all__)
 
 
 @pytest.mark.parametrize("spec", dict.fromkeys(CLASSIFIERS), ids=lambda spec: spec.title)
@@ -181,12 +184,16 @@ def wide_resnet_formula(
 
 @pytest.mark.parametrize(("builder", "arguments"), [key for key in COUNTS if "Wide" in key[0]])
 def test_counts_are_those_of_the_formula(builder, arguments):
-    given = {"depth": 28, "width": 10, "shortcut": "pad", **dict(arguments)}
+    small = builder.endswith("16_4")
+    depth, width = (16, 4) if small else (28, 10)
+    given = {"depth": depth, "width": width, "shortcut": "pad", **dict(arguments)}
+    augmented = (2, 3) if small else (1, 2, 3)
     parameters, flops = wide_resnet_formula(
         given["depth"],
         given["width"],
         projection=given["shortcut"] == "projection",
-        stages=(1, 2, 3) if builder.startswith("AA") else (),
+        stages=augmented if builder.startswith("AA") else (),
+        heads=4 if small else 8,
         squeeze_excite=builder.startswith("SE"),
     )
     assert parameters == COUNTS[builder, arguments]

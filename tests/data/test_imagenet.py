@@ -205,3 +205,14 @@ def test_images_of_one_size_can_be_resized_too(folder):
         ((images, labels),) = evaluation_dataset(dataset.test, PREPROCESSING, 4)
     assert images.shape == (4, 12, 12, 3)
     assert len(labels) == 4
+
+
+@pytest.mark.parametrize("shards", [2, 5, 7])
+def test_shards_have_no_image_in_common_and_leave_none_out(folder, shards):
+    train = load(folder, shuffle_buffer=4).train
+    key = tf.constant([3, 4], tf.int64)
+    parts = [[int(index) for index, *_ in train.records(key, (shard, shards))] for shard in range(shards)]
+    assert sorted(index for part in parts for index in part) == list(range(TRAIN))
+    files = [{index // 8 for index in part} for part in parts]
+    # As long as there are enough of them, each shard reads files of its own.
+    assert (sum(map(len, files)) == 5) == (shards <= 5)

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
+from aa_keras.training.distribution import Distribution
+
+ONE_DEVICE = Distribution()
 
 
 def compiled_model():
@@ -66,7 +69,7 @@ def test_weights_momenta_and_step_are_restored(checkpoints):
     model, (was,) = saved_epochs(checkpoints, 1)
     assert any("momentum" in path and np.any(value) for path, value in was.items())
     resumed = compiled_model()
-    state = checkpoints.restore(resumed)
+    state = checkpoints.restore(resumed, ONE_DEVICE)
     assert differences(everything(resumed), was) == []
     assert dataclasses.asdict(state) == dataclasses.asdict(state_of(1))
     assert state.epochs == 1
@@ -79,7 +82,7 @@ def test_weights_momenta_and_step_are_restored(checkpoints):
 def test_without_a_checkpoint_the_model_stays_as_it_is(checkpoints):
     model = compiled_model()
     before = everything(model)
-    state = checkpoints.restore(model)
+    state = checkpoints.restore(model, ONE_DEVICE)
     assert (state.history, state.best, state.epochs) == ([], None, 0)
     assert differences(everything(model), before) == []
 
@@ -93,7 +96,7 @@ def test_only_the_last_two_are_kept(checkpoints):
     checkpoints.save(model, state_of(9999), is_best=False)
     checkpoints.save(model, state_of(10000), is_best=False)
     assert names(checkpoints) == ["epoch_10000", "epoch_9999"]
-    assert checkpoints.restore(compiled_model()).epochs == 10000
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 10000
 
 
 def test_one_that_was_being_written_is_ignored(checkpoints):
@@ -102,7 +105,7 @@ def test_one_that_was_being_written_is_ignored(checkpoints):
     partial.mkdir()
     (partial / "model.weights.h5").write_text("half of it")
     resumed = compiled_model()
-    assert checkpoints.restore(resumed).epochs == 1
+    assert checkpoints.restore(resumed, ONE_DEVICE).epochs == 1
     assert differences(everything(resumed), was) == []
     checkpoints.save(model, state_of(2), is_best=False)
     assert names(checkpoints) == ["epoch_0001", "epoch_0002"]
@@ -120,7 +123,7 @@ def test_an_interruption_while_writing_leaves_the_one_before(checkpoints, monkey
         checkpoints.save(model, state_of(2), is_best=False)
     monkeypatch.undo()
     resumed = compiled_model()
-    assert checkpoints.restore(resumed).epochs == 1
+    assert checkpoints.restore(resumed, ONE_DEVICE).epochs == 1
     assert differences(everything(resumed), was) == []
 
 
@@ -139,13 +142,13 @@ def test_a_damaged_one_is_told_and_the_one_before_taken(checkpoints, capsys, dam
     model, was = saved_epochs(checkpoints, 2, best=0.5)
     damage(checkpoints.folder / "epoch_0002")
     resumed = compiled_model()
-    state = checkpoints.restore(resumed)
+    state = checkpoints.restore(resumed, ONE_DEVICE)
     assert state.epochs == 1
     assert differences(everything(resumed), was[0]) == []
     assert "epoch_0002 is damaged" in capsys.readouterr().out
     # Going on writes over it.
     checkpoints.save(model, state_of(2, best=0.5), is_best=False)
-    assert checkpoints.restore(compiled_model()).epochs == 2
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 2
 
 
 @pytest.mark.parametrize("name", ["model.weights.h5", "state.json"])
@@ -153,7 +156,7 @@ def test_with_nothing_but_damaged_ones_a_run_begins_anew_and_says_so(checkpoints
     saved_epochs(checkpoints, 2)
     for folder in checkpoints.folder.iterdir():
         (folder / name).write_bytes(b"\xff\xfedamaged")
-    assert checkpoints.restore(compiled_model()).epochs == 0
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 0
     told = capsys.readouterr().out
     assert "epoch_0001 is damaged" in told
     assert "epoch_0002 is damaged" in told
@@ -164,13 +167,13 @@ def test_damaged_ones_of_later_epochs_are_no_longer_there_when_a_run_began_anew(
     for folder in checkpoints.folder.iterdir():
         (folder / "model.weights.h5").unlink()
     model = compiled_model()
-    assert checkpoints.restore(model).epochs == 0
+    assert checkpoints.restore(model, ONE_DEVICE).epochs == 0
     assert names(checkpoints) == ["epoch_0003", "epoch_0004"]  # they may be needed, until there is another
     checkpoints.save(model, state_of(1, best=0.5), is_best=True)
     assert names(checkpoints) == ["epoch_0001"]
     checkpoints.save(model, state_of(2, best=0.5), is_best=False)
     assert names(checkpoints) == ["epoch_0001", "epoch_0002"]
-    assert checkpoints.restore(compiled_model()).epochs == 2
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 2
 
 
 def test_the_best_weights_are_carried_over_until_there_are_better_ones(checkpoints):
@@ -185,7 +188,7 @@ def test_the_best_weights_are_carried_over_until_there_are_better_ones(checkpoin
         other = compiled_model()
         other.load_weights(checkpoints.best_weights(state))
         assert all(np.array_equal(ours, theirs) for ours, theirs in zip(other.get_weights(), best, strict=True))
-    assert checkpoints.restore(compiled_model()).best == 0.7
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).best == 0.7
 
 
 def test_where_nothing_was_validated_there_are_no_best_weights(checkpoints):
@@ -207,7 +210,7 @@ def test_a_full_disk_is_an_error_of_the_operating_system_and_costs_no_checkpoint
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     resumed = compiled_model()
-    assert checkpoints.restore(resumed).epochs == 1
+    assert checkpoints.restore(resumed, ONE_DEVICE).epochs == 1
     assert differences(everything(resumed), was) == []
     checkpoints.save(model, state_of(2), is_best=False)
     assert names(checkpoints) == ["epoch_0001", "epoch_0002"]

@@ -44,7 +44,7 @@ def test_skipped_images_are_counted_also_after_an_interruption(images, tmp_path,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_save_models", interrupted)
+        patch.setattr(loop.outcome, "finish", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_and_evaluate(config_for(images), workdir)
     result = train_and_evaluate(config_for(images), workdir)

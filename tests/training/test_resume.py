@@ -12,6 +12,7 @@ from training_helpers import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.recipes import dataset_from, model_from
+from aa_keras.reporting import evaluate_run
 from aa_keras.run_directory import config_as_dictionary
 from aa_keras.training import callbacks, train_and_evaluate
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
@@ -65,6 +66,33 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
     for key in ("top1", "top5", "loss", "best_validation_top1", "epochs"):
         assert result[key] == expected[key]
     assert metrics_of(workdir) == metrics_of(uninterrupted)
+
+
+def test_the_moving_average_is_evaluated_too_and_goes_on(tmp_path, monkeypatch, capsys):
+    config = tiny_config(ema_momentum=0.5, export=False)
+    expected = train_and_evaluate(config, tmp_path / "uninterrupted")
+    assert capsys.readouterr().out.count("Test, averaged weights: top-1") == 1
+    measured = evaluate_run(config=config, weights=tmp_path / "uninterrupted" / "averaged.keras", output=tmp_path / "o")
+    assert expected["averaged"]["top1"] == pytest.approx(measured.top1, abs=1e-9)
+    assert expected["averaged"]["loss"] == pytest.approx(measured.loss, rel=1e-5)
+    assert expected["averaged"]["loss"] != expected["loss"]
+
+    with monkeypatch.context() as patch:
+        interrupt_behind_checkpoint(patch, 1)
+        with pytest.raises(Interrupted):
+            train_and_evaluate(config, tmp_path / "run")
+    result = train_and_evaluate(config, tmp_path / "run")
+    assert (result["averaged"], result["loss"]) == (expected["averaged"], expected["loss"])
+    for resumed, whole in zip(
+        *(weights_of(tmp_path / run, "averaged") for run in ("run", "uninterrupted")), strict=True
+    ):
+        np.testing.assert_array_equal(resumed, whole)
+    # Nor is it lost where all epochs were finished, and the evaluation was not.
+    (tmp_path / "run" / "result.json").unlink()
+    assert train_and_evaluate(config, tmp_path / "run")["averaged"] == expected["averaged"]
+    # The last network is that of a run without it.
+    plain = train_and_evaluate(tiny_config(export=False), tmp_path / "plain")
+    assert (plain["loss"], plain["averaged"]) == (expected["loss"], None)
 
 
 def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):

@@ -84,7 +84,7 @@ def test_momentum_is_the_configs():
     kernel = model.layers[0].kernel
     kernel.assign(np.zeros((3, 6)))
     for _ in range(2):
-        model.optimizer.apply([np.ones((3, 6)), np.zeros(6)])
+        model.optimizer.apply([keras.ops.ones((3, 6)), keras.ops.zeros(6)])
     # The second update has 0.7 of the first in it; rates hardly differ in so few of 1000 steps.
     np.testing.assert_allclose(kernel, -0.05 * (1 + (1 + 0.7)) * np.ones((3, 6)), rtol=1e-4)
 
@@ -123,7 +123,7 @@ def test_decay_shrinks_kernels_by_its_share_and_leaves_the_rest():
         before = [weight.numpy() for weight in model.trainable_weights]
         compile_model(model, config_with(weight_decay=weight_decay, warmup_fraction=0.0, learning_rate_per_256=4.0), 10)
         model.run_eagerly = True  # one step is not worth a graph
-        model.train_on_batch(images, np.arange(4))
+        model.train_on_batch(images, np.eye(5)[:4])
         after.append([weight.numpy() for weight in model.trainable_weights])
     for weight, start, plain, decayed in zip(model.trainable_weights, before, *after, strict=True):
         assert np.abs(plain - start).max() > 0
@@ -135,7 +135,7 @@ def test_the_loss_reported_is_with_decay_and_the_metrics_are_without():
     model = dense_model()
     model.layers[0].kernel.assign(np.zeros((3, 6)) + 0.5)
     compile_model(model, config_with(weight_decay=WEIGHT_DECAY), 10)
-    logs = model.evaluate(np.zeros((2, 3)), np.array([0, 5]), verbose=0, return_dict=True)
+    logs = model.evaluate(np.zeros((2, 3)), np.eye(6)[[0, 5]], verbose=0, return_dict=True)
     # Logits that are all the same: the cross-entropy is that of a uniform guess.
     assert logs["cross_entropy"] == pytest.approx(math.log(6), rel=1e-5)
     assert logs["loss"] == pytest.approx(math.log(6) + WEIGHT_DECAY / 2 * 18 * 0.25, rel=1e-5)
@@ -146,5 +146,37 @@ def test_metrics_are_the_shares_of_images_among_the_first_and_the_first_five():
     model = dense_model()
     compile_model(model, config_with(), 10)
     model.layers[0].set_weights([np.zeros((3, 6)), np.array([0, 5, 4, 3, 2, 1])])
-    logs = model.evaluate(np.zeros((4, 3)), np.array([1, 2, 5, 0]), verbose=0, return_dict=True)
+    logs = model.evaluate(np.zeros((4, 3)), np.eye(6)[[1, 2, 5, 0]], verbose=0, return_dict=True)
     assert (logs["top1"], logs["top5"]) == (0.25, 0.75)
+
+
+def test_with_fewer_than_five_classes_all_are_among_the_first_five():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    compile_model(model, config_with(), 10)
+    logs = model.evaluate(np.ones((4, 3)), np.eye(2)[[1, 0, 1, 0]], verbose=0, return_dict=True)
+    assert (logs["top1"], logs["top5"]) == (0.5, 1)
+
+
+def test_label_smoothing_is_in_the_loss_and_not_in_the_metrics():
+    model = dense_model()
+    compile_model(model, config_with(label_smoothing=0.3), 10)
+    model.layers[0].set_weights([np.zeros((3, 6)), np.array([2.0, 0, 0, 0, 0, 0])])
+    logs = model.evaluate(np.zeros((1, 3)), np.eye(6)[[0]], verbose=0, return_dict=True)
+    normalizer = math.log(math.exp(2) + 5)
+    assert logs["cross_entropy"] == pytest.approx(normalizer - 2, rel=1e-5)
+    # Each class gets 0.3 / 6; only the first one has a logit.
+    assert logs["loss"] == pytest.approx(normalizer - 2 * (0.7 + 0.3 / 6), rel=1e-5)
+
+
+def test_the_moving_average_has_the_recipes_momentum():
+    model = dense_model()
+    compile_model(model, config_with(ema_momentum=0.75, warmup_fraction=0.0), 1000)
+    model.optimizer.build(model.trainable_variables)
+    kernel = model.layers[0].kernel
+    values = []
+    for _ in range(3):
+        model.optimizer.apply([keras.ops.ones((3, 6)), keras.ops.zeros(6)])
+        values.append(keras.ops.convert_to_numpy(kernel))
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    expected = 0.75 * (0.75 * values[0] + 0.25 * values[1]) + 0.25 * values[2]
+    np.testing.assert_allclose(kernel, expected, rtol=1e-5)

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from training_helpers import tiny_config
+from training_helpers import EXPORT, tiny_config
 
 from aa_keras.errors import Terminated
 from aa_keras.training import callbacks, loop, train_and_evaluate
@@ -108,7 +108,7 @@ def test_the_program_ends_with_status_143_and_goes_on(tmp_path):
     workdir, last = tmp_path / "run", 0
     for _ in range(2):
         command = [sys.executable, ROOT / "train.py", f"--workdir={workdir}"]
-        command += ["--config.epochs=200", "--config.steps_per_epoch=5"]
+        command += ["--config.epochs=200", "--config.steps_per_epoch=5", EXPORT]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         resuming = f"Resuming behind epoch {last} of 200" if last else None
         names = [f"epoch_{last + more:04d}" for more in (1, 2, 3)]

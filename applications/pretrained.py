@@ -1,0 +1,141 @@
+"""Trained weights by name: `AAWideResNet16_4(weights="cifar100")`."""
+
+import dataclasses
+import hashlib
+import pathlib
+import tempfile
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent / "weights"
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedWeights:
+    """One file of trained weights.
+
+    Attributes:
+        builder: name of the function in `aa_keras.applications` whose network it is of.
+        name: what its `weights=` calls it.
+        file: name of the file: a whole Keras model, its weights in float16.
+        sha256: checksum of the file.
+        top1: accuracy on the test images, in percent.
+        top5: the share of them whose class is among the five most probable, in percent.
+        recipe: the file in configs/ that it was trained by.
+        licence: of the weights.
+        url: where to fetch the file; None if it lies in the package.
+    """
+
+    builder: str
+    name: str
+    file: str
+    sha256: str
+    top1: float
+    top5: float
+    recipe: str
+    licence: str
+    url: str | None = None
+
+    def path(self):
+        """Returns the path of the file, fetched into Keras's cache if need be.
+
+        Raises:
+            ValueError: if the file has another checksum.
+            OSError: if it is not there.
+        """
+        path = FOLDER / self.file
+        if self.url is not None:
+            path = pathlib.Path(
+                keras.utils.get_file(self.file, self.url, cache_subdir="models/aa_keras", file_hash=self.sha256)
+            )
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        if checksum != self.sha256:
+            raise ValueError(
+                f"The weights {self.name!r} of {self.builder} are damaged: {path} has the SHA-256 {checksum}, and "
+                f"should have {self.sha256}. Remove the file, and fetch or install it again"
+            )
+        return path
+
+
+PRETRAINED = (
+    PretrainedWeights(
+        builder="AAWideResNet16_4",
+        name="cifar100",
+        file="aa_wide_resnet16_4_cifar100.keras",
+        sha256="f9303421f68899803ab95bb23281d6ee4df16856127dd40a843da711452ef61a",
+        top1=64.75,
+        top5=89.9,
+        recipe="cifar100_aa_wide_resnet16_4.py",
+        licence="Apache-2.0",
+    ),
+)
+
+
+def file_of(builder, weights):
+    """Returns the path of named weights of a builder; everything else as it is.
+
+    Args:
+        builder: name of the builder.
+        weights: its argument.
+    """
+    for entry in PRETRAINED:
+        if (entry.builder, entry.name) == (builder, weights):
+            return entry.path()
+    return weights
+
+
+def listed():
+    """Returns the names that there are, as a phrase."""
+    return ", ".join(f"{entry.name!r} of {entry.builder}" for entry in PRETRAINED) or "none so far"
+
+
+def save_in_float16(model, path):
+    """Writes a whole model with its weights in float16, half the size: for a file in `PRETRAINED`.
+
+    Keras reads them back into variables of the model's own types.
+
+    Args:
+        model: Keras model.
+        path: the file, `.keras`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        whole = pathlib.Path(folder) / "whole.keras"
+        model.save(whole)
+        with zipfile.ZipFile(whole) as archive:
+            archive.extractall(folder)
+        weights = pathlib.Path(folder) / "model.weights.h5"
+        halved = pathlib.Path(folder) / "halved.weights.h5"
+        with h5py.File(weights, "r") as full, h5py.File(halved, "w") as half:
+            full.visititems(lambda name, item: _copy(name, item, half))
+        partial = pathlib.Path(path).with_suffix(".partial")  # a reader finds a whole file or none
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in ("metadata.json", "config.json"):
+                archive.write(pathlib.Path(folder) / name, name)
+            archive.write(halved, "model.weights.h5")
+    partial.replace(path)
+
+
+def _copy(name, item, target):
+    if isinstance(item, h5py.Group):
+        copy = target.require_group(name)
+    else:
+        values = item[()]
+        if values.dtype == np.float32:
+            values = _halved(name, values)
+        copy = target.create_dataset(name, data=values)
+    for key, value in item.attrs.items():
+        copy.attrs[key] = value
+
+
+def _halved(name, values):
+    with np.errstate(over="ignore"):
+        halved = values.astype(np.float16)
+    if not np.all(np.isfinite(halved)):
+        raise ValueError(
+            f"`model` must have weights that float16 can hold. Received: {name} up to {np.abs(values).max()}"
+        )
+    return halved

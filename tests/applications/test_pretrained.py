@@ -1,0 +1,142 @@
+"""Trained weights by name: what the table says of each, and files that are damaged, fetched, or in half precision."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from builder_helpers import images, with_random_statistics
+
+from aa_keras import applications
+from aa_keras.applications import AAWideResNet, AAWideResNet16_4, WideResNet16_4, aa_wide_resnet, pretrained
+from aa_keras.data import load_dataset
+
+ROOT = pathlib.Path(__file__).parents[2]
+MEGABYTE = 1_000_000
+
+
+def network(**arguments):
+    return AAWideResNet(10, 1, input_shape=(8, 8, 3), classes=5, **arguments)
+
+
+@pytest.fixture
+def trained():
+    return with_random_statistics(network())
+
+
+@pytest.fixture
+def listed(trained, tmp_path, monkeypatch):
+    """An entry of the table whose file lies in the package."""
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    pretrained.save_in_float16(trained, tmp_path / "network.keras")
+    checksum = hashlib.sha256((tmp_path / "network.keras").read_bytes()).hexdigest()
+    entry = pretrained.PretrainedWeights(
+        *("AAWideResNet16_4", "squares", "network.keras", checksum, 50.0, 90.0, "recipe.py", "Apache-2.0")
+    )
+    monkeypatch.setattr(pretrained, "PRETRAINED", (entry,))
+    return entry
+
+
+@pytest.mark.parametrize("entry", pretrained.PRETRAINED, ids=lambda entry: f"{entry.builder}-{entry.name}")
+def test_what_the_table_says(entry):
+    assert entry.builder in applications.__all__
+    assert (ROOT / "configs" / entry.recipe).is_file()
+    path = entry.path()  # which compares the checksum
+    assert path.stat().st_size < 16 * MEGABYTE
+    beside = path.with_suffix("")
+    result = json.loads((beside / "result.json").read_text())
+    # What was measured with the file, whose weights are rounded, and before.
+    evaluation = json.loads((beside / "evaluation.json").read_text())
+    assert (entry.top1, entry.top5) == (round(100 * evaluation["top1"], 2), round(100 * evaluation["top5"], 2))
+    assert abs(evaluation["top1"] - result["top1"]) < 2e-3
+    assert len((beside / "metrics.csv").read_text().splitlines()) == 1 + result["epochs"]
+    card = (beside / "README.md").read_text()
+    assert all(fact in card for fact in (entry.sha256, f"{entry.top1} %", f"{entry.top5} %", entry.recipe, "Limits"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("AA_KERAS_DATA" not in os.environ, reason="needs CIFAR-100 in AA_KERAS_DATA")
+@pytest.mark.parametrize("entry", pretrained.PRETRAINED, ids=lambda entry: f"{entry.builder}-{entry.name}")
+def test_a_model_evaluates_to_what_the_table_says(entry):
+    test = load_dataset("cifar100", os.environ["AA_KERAS_DATA"]).test
+    model = getattr(applications, entry.builder)(weights=entry.name)
+    probabilities = model.predict(aa_wide_resnet.preprocess_input(test.images), batch_size=100, verbose=0)
+    ranked = np.argsort(-probabilities, axis=1)
+    assert round(100 * np.mean(ranked[:, 0] == test.labels), 2) == entry.top1
+    assert round(100 * np.mean(np.any(ranked[:, :5] == test.labels[:, None], axis=1)), 2) == entry.top5
+
+
+def test_half_precision_is_half_the_size_and_loads_either_way(trained, tmp_path):
+    trained.save(tmp_path / "whole.keras")
+    pretrained.save_in_float16(trained, tmp_path / "half.keras")
+    assert (tmp_path / "half.keras").stat().st_size < 0.7 * (tmp_path / "whole.keras").stat().st_size
+    for model in (keras.models.load_model(tmp_path / "half.keras"), network(weights=tmp_path / "half.keras")):
+        for ours, theirs in zip(model.weights, trained.weights, strict=True):
+            assert ours.dtype == "float32"
+            np.testing.assert_array_equal(ours, np.float16(theirs), err_msg=theirs.path)
+        np.testing.assert_allclose(model(images(2, 8, 8, 3)), trained(images(2, 8, 8, 3)), atol=5e-3)
+
+
+def test_what_half_precision_cannot_hold_is_refused(trained, tmp_path):
+    trained.weights[0].assign(np.full(trained.weights[0].shape, 1e5))
+    with pytest.raises(ValueError, match=r"weights that float16 can hold\. Received: layers/.* up to 100000"):
+        pretrained.save_in_float16(trained, tmp_path / "half.keras")
+    assert not (tmp_path / "half.keras").exists()
+
+
+def test_a_name_becomes_its_file_and_everything_else_stays(listed, tmp_path):
+    assert pretrained.file_of("AAWideResNet16_4", "squares") == tmp_path / "network.keras"
+    for builder, weights in (
+        ("WideResNet16_4", "squares"),
+        ("AAWideResNet16_4", "circles"),
+        ("AAWideResNet16_4", None),
+    ):
+        assert pretrained.file_of(builder, weights) == weights
+
+
+def test_a_wrong_checksum_is_refused(listed, tmp_path):
+    (tmp_path / "network.keras").write_bytes((tmp_path / "network.keras").read_bytes() + b"\0")
+    with pytest.raises(
+        ValueError, match=r"'squares' of AAWideResNet16_4 are damaged: .*network\.keras has the SHA-256"
+    ):
+        AAWideResNet16_4(weights="squares")
+
+
+def test_a_file_that_is_fetched(listed, tmp_path, monkeypatch):
+    (tmp_path / "cache").mkdir()
+    get_file = functools.partial(keras.utils.get_file, cache_dir=tmp_path / "cache")
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    fetched = dataclasses.replace(listed, file="elsewhere.keras", url=(tmp_path / "network.keras").as_uri())
+    path = fetched.path()
+    assert path == tmp_path / "cache" / "models" / "aa_keras" / "elsewhere.keras"
+    assert path.read_bytes() == (tmp_path / "network.keras").read_bytes()
+    path.write_bytes(b"half of it")  # as a kill leaves it: fetched again
+    assert fetched.path().read_bytes() == (tmp_path / "network.keras").read_bytes()
+    with pytest.raises(ValueError, match="file hash does not match"):
+        dataclasses.replace(fetched, sha256="0" * 64).path()
+
+
+def test_a_name_of_another_builder_is_refused_and_the_names_are_told(listed):
+    with pytest.raises(
+        ValueError, match=r"trained ones \('squares' of AAWideResNet16_4\)\. Received: weights='squares'"
+    ):
+        WideResNet16_4(weights="squares")
+
+
+def test_trained_weights_without_the_classifier_and_of_other_images(monkeypatch, tmp_path):
+    """As `keras.applications` has it: a backbone, also at another resolution; other classes only without a top."""
+    source = with_random_statistics(AAWideResNet16_4(input_shape=(16, 16, 3)))
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    pretrained.save_in_float16(source, tmp_path / "small.keras")
+    checksum = hashlib.sha256((tmp_path / "small.keras").read_bytes()).hexdigest()
+    entry = pretrained.PretrainedWeights("AAWideResNet16_4", "small", "small.keras", checksum, 0.0, 0.0, "", "")
+    monkeypatch.setattr(pretrained, "PRETRAINED", (entry,))
+    backbone = AAWideResNet16_4(include_top=False, weights="small", input_shape=(24, 20, 3))
+    np.testing.assert_array_equal(backbone.weights[0], np.float16(source.weights[0]))
+    with pytest.raises(ValueError, match=r"include_top=False leaves it out\) has the shape \(256, 100\) in the file"):
+        AAWideResNet16_4(weights="small", input_shape=(16, 16, 3), classes=10)

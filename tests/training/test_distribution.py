@@ -1,0 +1,289 @@
+"""Several devices and several processes train as one device does, and live through the same faults."""
+
+import csv
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from training_helpers import tiny_config
+
+from aa_keras.errors import UserError
+from aa_keras.recipes import check_backend, check_config
+from aa_keras.reporting import evaluate_run
+from aa_keras.training import Hosts, hosts
+from aa_keras.training.distribution import distribution_for
+
+FOLDER = pathlib.Path(__file__).parent
+LONGER = ("epochs=30",)  # long enough for something to happen amidst it
+
+
+def start(backend, workdir, distribution, *fields, hosts=None):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    if hosts:
+        environment["HOSTS"] = hosts
+    command = [sys.executable, FOLDER / "distributed_run.py", workdir, distribution, *fields]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def start_two(workdir, *fields, of_second=()):
+    """Starts two processes that find each other on loopback; `of_second` are more fields of the second one's."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    # The second one's folder is its own, and stays empty.
+    folders = (workdir, workdir.with_name(f"{workdir.name}_of_second"))
+    return [
+        start("jax", folder, "multihost", *fields, *more, hosts=f"localhost:{port} 2 {index}")
+        for index, (folder, more) in enumerate(zip(folders, ((), of_second), strict=True))
+    ]
+
+
+def end(*processes, timeout=300):
+    """Waits for the end of processes, and returns what each one printed."""
+    outcomes = [process.communicate(timeout=timeout) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), outcomes
+    return [output for output, _ in outcomes]
+
+
+def metrics_of(workdir):
+    with (workdir / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return np.array([[float(value) for name, value in row.items() if name != "seconds"] for row in rows])
+
+
+def result_of(workdir):
+    result = json.loads((workdir / "result.json").read_text())
+    measured = [result[key] for key in ("top1", "top5", "loss", "epochs")]
+    return measured + [result["averaged"][key] for key in ("top1", "top5", "loss")]
+
+
+def assert_same_training(workdir, expected):
+    # Digits have validation images, the last batch of which is not full.
+    np.testing.assert_allclose(metrics_of(workdir), metrics_of(expected), rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(result_of(workdir), result_of(expected), rtol=2e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def on_one_device(tmp_path_factory):
+    """Returns the folder of the same run on one device, by backend."""
+    folder = tmp_path_factory.mktemp("one_device")
+
+    def run(backend):
+        if not (folder / backend).exists():
+            end(start(backend, folder / backend, "none"))
+        return folder / backend
+
+    return run
+
+
+def test_mirrored_on_two_devices(on_one_device, tmp_path):
+    end(start("tensorflow", tmp_path / "run", "mirrored"))
+    assert_same_training(tmp_path / "run", on_one_device("tensorflow"))
+    # Nothing of it is left in what is saved, which so trains elsewhere.
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    normalizations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert normalizations
+    assert not any(layer.synchronized for layer in normalizations)
+
+
+@pytest.mark.slow
+def test_data_parallel_on_two_devices(on_one_device, tmp_path):
+    end(start("jax", tmp_path / "run", "data_parallel"))
+    assert_same_training(tmp_path / "run", on_one_device("jax"))
+
+
+def test_two_processes_and_only_the_first_one_writes(on_one_device, tmp_path):
+    printed = end(*start_two(tmp_path / "run"))
+    assert_same_training(tmp_path / "run", on_one_device("jax"))
+    assert "Test: top-1" in printed[0]
+    assert [line for line in printed[1].splitlines() if "Gloo" not in line] == []  # JAX's own word of connections
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    # And the files load on this backend.
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert model.output_shape == (None, 10)
+    evaluation = evaluate_run(workdir=tmp_path / "run", output=tmp_path / "evaluation")
+    np.testing.assert_allclose((evaluation.top1, evaluation.loss), np.array(result_of(tmp_path / "run"))[[0, 2]], 1e-5)
+
+
+def wait_for(path, processes, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes), [each.communicate() for each in processes]
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_by_two(tmp_path_factory):
+    """The folder of a run of two processes that nothing happens to."""
+    folder = tmp_path_factory.mktemp("two_processes") / "run"
+    end(*start_two(folder, *LONGER))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("lost", [0, 1])
+def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(
+    tmp_path, uninterrupted_by_two, lost, signal_number
+):
+    fields = LONGER
+    processes = start_two(tmp_path / "run", *fields)
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    processes[lost].send_signal(signal_number)
+    begin = time.monotonic()
+    _, errors = processes[1 - lost].communicate(timeout=120)
+    print(f"{time.monotonic() - begin:.1f} seconds: {errors[-300:]}")
+    assert processes[1 - lost].returncode not in (0, None)
+    assert "another of the 2 processes ended" in errors or "another task died" in errors
+    processes[lost].communicate(timeout=120)
+    assert processes[lost].returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 128 + signal.SIGTERM)
+
+    printed = end(*start_two(tmp_path / "run", *fields))
+    assert "Resuming behind epoch" in printed[0]
+    assert_same_training(tmp_path / "run", uninterrupted_by_two)
+
+
+@pytest.mark.slow
+def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
+    """As a scheduler stops them."""
+    processes = start_two(tmp_path / "run", *LONGER)
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    codes = [process.returncode for process in processes]
+    # The later one may be amidst a step that the other no longer takes part in; XLA may then abort it.
+    assert 143 in codes, errors
+    assert set(codes) <= {143, -signal.SIGABRT}, errors
+    assert any("stopped by SIGTERM; the same command goes on behind epoch" in told for told in errors)
+
+    printed = end(*start_two(tmp_path / "run", *LONGER))
+    assert "Resuming behind epoch" in printed[0]
+    assert_same_training(tmp_path / "run", uninterrupted_by_two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_process_that_hangs_ends_the_other_within_two_minutes(tmp_path, lost):
+    """As one does whose host or network is gone, so that no connection is closed."""
+    processes = start_two(tmp_path / "run", "epochs=1000")
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    processes[lost].send_signal(signal.SIGSTOP)
+    begin = time.monotonic()
+    try:
+        _, errors = processes[1 - lost].communicate(timeout=120)
+    finally:
+        processes[lost].kill()
+    print(f"{time.monotonic() - begin:.1f} seconds: {errors[:300]}")
+    assert processes[1 - lost].returncode not in (0, None)
+    assert "another task died" in errors
+    assert "Fatal Python error" not in errors  # whose stacks would bury that
+
+
+@pytest.mark.slow
+def test_what_stops_the_first_process_stops_both_with_one_line(tmp_path):
+    """A folder that holds something else, and a loss that is no number."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    for process in start_two(tmp_path / "run"):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "--workdir must be a new or empty folder" in errors.splitlines()[-1]
+    for process in start_two(tmp_path / "other", "learning_rate_per_256=1e30", "warmup_fraction=0.0"):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "in epoch 1, and training stopped" in errors.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_two_processes_fall_back_to_a_checkpoint_that_is_whole(tmp_path):
+    run = tmp_path / "run"
+    end(*start_two(run))
+    expected = tmp_path / "expected"
+    shutil.copytree(run, expected)
+    (run / "result.json").unlink()
+    weights = run / "checkpoints" / "epoch_0002" / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    printed = end(*start_two(run))
+    assert "epoch_0002 is damaged" in printed[0]
+    assert "Resuming behind epoch 1 of 2" in printed[0]
+    assert_same_training(run, expected)
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
+    """A limit of file sizes stands in for the disk's."""
+    fields = LONGER
+    processes = start_two(tmp_path / "run", *fields)
+    wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
+    resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "File too large" in errors.splitlines()[-1]
+    printed = end(*start_two(tmp_path / "run", *fields))
+    assert "is damaged" not in printed[0]
+    assert "Resuming behind epoch" in printed[0]
+    assert len(metrics_of(tmp_path / "run")) == 30
+
+
+def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path):
+    for process in start_two(tmp_path / "run", of_second=("seed=7",)):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        told = "all processes must have the same recipe. Received: seed 7 in process 1, 5 in process 0"
+        assert told in errors.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_that_is_taken_and_an_address_where_nobody_is(monkeypatch):
+    monkeypatch.setattr(hosts, "START_TIMEOUT", 1)
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=rf"a port that is free in process 0: .*in use.*localhost:{port}"):
+            hosts.join(Hosts(f"localhost:{port}", 2, 0))
+    with pytest.raises(UserError, match=rf"no process 0 at --coordinator_address=localhost:{port}, .* process 1 can"):
+        hosts.join(Hosts(f"localhost:{port}", 2, 1))
+
+
+def test_hosts_and_the_distribution_go_together():
+    with pytest.raises(UserError, match=r"go with --config\.distribution=multihost"):
+        distribution_for(tiny_config(), Hosts("localhost:1", 2, 0))
+    with pytest.raises(UserError, match=r"go with --config\.distribution=multihost"):
+        distribution_for(tiny_config(distribution="multihost"))
+    assert Hosts.from_flags(None, None, None) is None
+    assert Hosts.from_flags("10.0.0.1:1234", 2, 1) == Hosts("10.0.0.1:1234", 2, 1)
+    for flags in [("10.0.0.1:1234", 2, None), (None, 2, 1), ("10.0.0.1", 2, 1), ("10.0.0.1:1234", 2, 2)]:
+        with pytest.raises(UserError, match=r"must be given together\. Received: --coordinator_address="):
+            Hosts.from_flags(*flags)
+
+
+def test_there_are_four_of_them():
+    with pytest.raises(UserError, match=r"must be one of none, mirrored, data_parallel, multihost"):
+        check_config(tiny_config(distribution="parallel"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"distribution": "mirrored", "jit_compile": True}, "config.jit_compile must be False where"),
+        ({"distribution": "data_parallel"}, "needs KERAS_BACKEND=jax"),
+        ({"distribution": "multihost"}, "needs KERAS_BACKEND=jax"),
+    ],
+)
+def test_what_keras_cannot_do_is_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        check_backend(tiny_config(**fields))

@@ -1,0 +1,70 @@
+"""Training in each precision, on the backend at hand: what is in half precision, what is not, and that it learns."""
+
+import keras
+import numpy as np
+import pytest
+from training_helpers import tiny_config
+
+from aa_keras.recipes import dataset_from, model_from
+from aa_keras.training import train_and_evaluate
+from aa_keras.training.optimization import compile_model
+
+COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
+
+
+def compiled(precision, **fields):
+    config = tiny_config(precision=precision, **fields)
+    model = model_from(config, dataset_from(config), classifier_activation=None)
+    compile_model(model, config, 100)
+    return model
+
+
+@pytest.mark.parametrize("precision", COMPUTE)
+def test_layers_compute_in_it_while_weights_and_logits_are_float32(precision):
+    model = compiled(precision)
+    convolutions = [layer for layer in model.layers if "conv" in layer.name]
+    assert {layer.compute_dtype for layer in convolutions} == {COMPUTE[precision]}
+    assert {keras.backend.standardize_dtype(variable.dtype) for variable in model.weights} == {"float32"}
+    assert model.get_layer("predictions").compute_dtype == "float32"
+    logits = model(np.zeros((2, 8, 8, 1), "float32"))
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    # Of numbers that half precision cannot tell apart, too.
+    dense = model.get_layer("predictions")
+    dense.set_weights([np.zeros(dense.kernel.shape), np.linspace(1000, 1000.1, 10)])
+    logits = keras.ops.convert_to_numpy(model(np.zeros((1, 8, 8, 1), "float32")))[0]
+    assert len(np.unique(logits)) == 10
+
+
+@pytest.mark.parametrize("precision", COMPUTE)
+def test_only_float16_scales_its_loss(precision):
+    assert isinstance(compiled(precision).optimizer, keras.optimizers.LossScaleOptimizer) == (
+        precision == "mixed_float16"
+    )
+
+
+def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
+    model = compiled("mixed_float16")
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+
+    def state():
+        return [np.array(keras.ops.convert_to_numpy(weight)) for weight in model.trainable_variables]
+
+    before = state()
+    scale = float(keras.ops.convert_to_numpy(optimizer.dynamic_scale))
+    model.train_on_batch(np.full((4, 8, 8, 1), 1e9, "float32"), np.eye(10)[:4])  # infinite in float16
+    assert float(keras.ops.convert_to_numpy(optimizer.dynamic_scale)) == scale / 2
+    assert all(np.array_equal(now, was) for now, was in zip(state(), before, strict=True))
+    optimizer.iterations.assign(50)  # where there is a learning rate
+    model.train_on_batch(np.random.default_rng(0).normal(size=(4, 8, 8, 1)), np.eye(10)[:4])
+    assert not any(np.array_equal(now, was) for now, was in zip(state(), before, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
+    config = tiny_config(precision=precision, export=False)
+    result = train_and_evaluate(config, tmp_path / "run")
+    assert abs(result["loss"] - finished[1]["loss"]) < 0.05
+    # And goes on from its checkpoints, the scale of the loss among them.
+    (tmp_path / "run" / "result.json").unlink()
+    assert train_and_evaluate(config, tmp_path / "run")["loss"] == result["loss"]
