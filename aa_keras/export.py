@@ -6,6 +6,8 @@ import shutil
 
 import keras
 
+from aa_keras.files import partial_path
+
 
 def export_saved_model(model, preprocessing, class_names, path):
     """Writes a TensorFlow SavedModel that takes raw images, and `labels.txt` beside it.
@@ -35,7 +37,7 @@ def export_saved_model(model, preprocessing, class_names, path):
         lambda images: {"probabilities": model(preprocessing.for_evaluation(images), training=False)},
         input_signature=[tf.TensorSpec((None, *image_shape), tf.uint8, name="images")],
     )
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_path(path)
     shutil.rmtree(partial, ignore_errors=True)
     archive.write_out(str(partial), verbose=False)
     shutil.rmtree(path, ignore_errors=True)

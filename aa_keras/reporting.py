@@ -13,8 +13,9 @@ from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, evaluation_dataset, raw_dataset
 from aa_keras.errors import UserError
 from aa_keras.evaluation import evaluate, summary
+from aa_keras.files import read_json, write_json
 from aa_keras.recipes import check_config, dataset_from, default_config, model_from, preprocessing_from
-from aa_keras.run_directory import is_run, read_json, write_json
+from aa_keras.run_directory import is_run
 
 MISTAKES = 25
 

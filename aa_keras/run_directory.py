@@ -1,13 +1,15 @@
 """The folder of a run: which config it belongs to, and what lies in it."""
 
 import contextlib
-import errno
+import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 
 from aa_keras.errors import UserError
+from aa_keras.files import local_path, partial_path, read_fields, read_json, write_json
 
 try:
     import fcntl
@@ -15,16 +17,13 @@ except ImportError:  # on Windows: no two processes are kept apart there
     fcntl = None
 
 # What a run and its evaluation write. Nothing else in a folder is ever removed.
-CONTENTS = (
-    "checkpoints",
+FILES = (
     "metrics.csv",
-    "tensorboard",
     "curves.png",
     "model.keras",
     "best.keras",
     "averaged.keras",
     "result.json",
-    "saved_model",
     "labels.txt",
     "evaluation.json",
     "class_accuracy.png",
@@ -33,19 +32,28 @@ CONTENTS = (
     "data.json",
     "config.json",  # last, since it is what tells that a folder is a run's
 )
-# In the names of files that are being written: what is left of them is of no use.
-PARTIAL = ".partial"
+# And the folders, each with a pattern of what is written into it.
+FOLDERS = {
+    "checkpoints": r"epoch_[0-9]+|partial",
+    "tensorboard": r"train|validation",
+    "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets",
+}
+# The fields that every data.json has, with their types.
+DATA_FIELDS = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
 
 
 class RunDirectory:
     """A run's folder.
 
     Args:
-        path: the folder; it need not exist yet.
+        path: the folder; it need not exist yet. "~" is the user's home.
+
+    Raises:
+        UserError: if it is not a path of this machine.
     """
 
     def __init__(self, path):
-        self.path = pathlib.Path(path)
+        self.path = pathlib.Path(local_path("--workdir", path))
 
     def __truediv__(self, name):
         return self.path / name
@@ -61,8 +69,9 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise UserError(f"--workdir must be a folder. Received: --workdir={self.path}, which is a file")
-        foreign = sorted(name for name in os.listdir(self.path) if PARTIAL not in name)
+        foreign = sorted(set(os.listdir(self.path)) - {partial_path(name).name for name in (*FILES, *FOLDERS)})
         if is_run(self.path):
+            self._check_kinds()
             if not overwrite:
                 self._check_same(config)
         elif foreign:
@@ -72,15 +81,20 @@ class RunDirectory:
                 f"Received: --workdir={self.path}, which holds {', '.join(foreign[:3])}{known}"
             )
 
+    def _check_kinds(self):
+        """Raises UserError where something has the name of a file or folder of a run's, and is not of its kind."""
+        for name in (*FILES, *FOLDERS):
+            if (self / name).exists() and (self / name).is_dir() != (name in FOLDERS):
+                wanted, found = ("folder", "file") if name in FOLDERS else ("file", "folder")
+                raise UserError(f"{self / name} must be a {wanted} of the run, and is a {found}: move it elsewhere")
+
     def _check_same(self, config):
-        there = flattened(read_json(self / "config.json"))
-        here = flattened(config)
-        # Where TensorFlow Datasets lie does not change the result, but the image folder is the data set.
-        not_compared = () if config["dataset"] == "image_folder" else ("data_dir",)
+        there = flattened(_compared(read_json(self / "config.json"), config))
+        here = flattened(_compared(config, config))
         differences = [
             f"{field} is {there.get(field, 'not set')!r} there and {here.get(field, 'not set')!r} here"
             for field in sorted({**there, **here})
-            if there.get(field) != here.get(field) and field not in not_compared
+            if there.get(field) != here.get(field)
         ]
         if differences:
             raise UserError(
@@ -97,7 +111,7 @@ class RunDirectory:
         """
         if overwrite or not (self / "data.json").exists():
             return
-        there = read_json(self / "data.json")
+        there = read_fields(self / "data.json", DATA_FIELDS)
         differences = [
             f"{field.replace('_', ' ')} were {there.get(field)} and are {number}"
             for field, number in data.items()
@@ -114,9 +128,16 @@ class RunDirectory:
             )
 
     def start(self, config, overwrite, data):
-        """Makes the folder ready: writes config and data, unless their run is there already and goes on."""
+        """Makes the folder ready: writes config and data, unless their run is there already and goes on.
+
+        With `overwrite` this is what removes the run that was there: to be called when nothing can fail any more.
+        """
         if overwrite and self.path.exists():
-            for name in (*(name for name in os.listdir(self.path) if PARTIAL in name), *CONTENTS):
+            for name, pattern in FOLDERS.items():
+                _remove(partial_path(self / name))
+                _remove_contents(self / name, pattern)
+            for name in FILES:
+                _remove(partial_path(self / name))
                 _remove(self / name)
         self.path.mkdir(parents=True, exist_ok=True)
         # The config first: it is what tells that a folder is a run's.
@@ -152,9 +173,22 @@ def is_run(path):
     """Whether a folder holds a run: a config.json with what every recipe has."""
     try:
         config = read_json(pathlib.Path(path) / "config.json")
-    except (OSError, UserError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UserError):  # others say that it cannot be read
         return False
     return isinstance(config, dict) and {"dataset", "builder", "epochs"} <= set(config)
+
+
+def fingerprint(config):
+    """Returns a checksum of what `check` compares of a config: equal configs have runs that go on with each other."""
+    return hashlib.sha256(json.dumps(_compared(config, config), sort_keys=True).encode()).hexdigest()
+
+
+def _compared(dictionary, config):
+    """Returns what is compared of a dictionary with a config: where TensorFlow Datasets lie does not change the result,
+    but the image folder is the data set."""
+    if config.get("dataset") == "image_folder":
+        return dictionary
+    return {field: value for field, value in dictionary.items() if field != "data_dir"}
 
 
 def config_as_dictionary(config):
@@ -179,42 +213,16 @@ def flattened(dictionary, prefix=""):
     return flat
 
 
-def read_json(path):
-    """Reads a JSON file, or raises UserError naming it."""
-    try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of the encoding
-        raise UserError(f"{path} is not a JSON file ({error})") from None
-
-
-def require_space(folder, size):
-    """Raises OSError, as writing does, unless `size` bytes can be written in a folder.
-
-    For libraries that do not raise it: HDF5 prints a page and crashes when the disk is full.
-    """
-    reserved = pathlib.Path(folder) / f"reserved{PARTIAL}"
-    try:
-        with reserved.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):  # which minds quotas
-                os.posix_fallocate(file.fileno(), 0, size)
-            elif shutil.disk_usage(folder).free < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno), str(folder)) from None
-    finally:
-        reserved.unlink(missing_ok=True)
-
-
-def write_json(path, content):
-    """Writes a JSON file, whole or not at all."""
-    write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_whole(path, text):
-    """Writes a text file so that a reader, also after a crash, finds the old text or the new one."""
-    partial = pathlib.Path(f"{path}{PARTIAL}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def _remove_contents(folder, pattern):
+    """Removes what a run wrote into a folder, and the folder unless it holds anything else."""
+    if folder.is_symlink() or not folder.is_dir():
+        _remove(folder)
+        return
+    for name in os.listdir(folder):
+        if re.fullmatch(pattern, name):
+            _remove(folder / name)
+    with contextlib.suppress(OSError):  # it holds what is not ours
+        folder.rmdir()
 
 
 def _remove(path):

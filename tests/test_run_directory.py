@@ -1,24 +1,14 @@
 """The folder of a run: which runs it takes, what overwriting removes, files that are whole."""
 
 import json
-import os
-import re
-import resource
+import pathlib
 
 import ml_collections
 import pytest
 
 from aa_keras.errors import UserError
-from aa_keras.run_directory import (
-    CONTENTS,
-    RunDirectory,
-    config_as_dictionary,
-    flattened,
-    read_json,
-    require_space,
-    write_json,
-    write_whole,
-)
+from aa_keras.files import partial_path, read_json
+from aa_keras.run_directory import FILES, FOLDERS, RunDirectory, config_as_dictionary, fingerprint, flattened
 
 CONFIG = {
     "name": "run",
@@ -127,20 +117,84 @@ def test_what_a_run_saw_is_not_known_before_it_started(tmp_path):
     RunDirectory(tmp_path / "new").check_data(DATA, overwrite=False)
 
 
+WRITTEN_INTO = {"checkpoints": "epoch_0001", "tensorboard": "train", "saved_model": "variables"}
+
+
 def test_overwriting_removes_what_runs_write_and_nothing_else(run):
-    for name in CONTENTS:
-        if "." in name:
-            (run / name).write_text("old")
-        else:
-            (run / name).mkdir()
-            (run / name / "file").write_text("old")
-    (run / "notes.txt").write_text("mine")
-    (run / "other").mkdir()
-    (run / "other" / "model.keras").write_text("mine")
+    for name in FILES:
+        for path in (run / name, partial_path(run / name)):
+            path.write_text("old")
+    for name in FOLDERS:
+        for path in (run / name, partial_path(run / name)):
+            (path / WRITTEN_INTO[name]).mkdir(parents=True)
+            (path / WRITTEN_INTO[name] / "file").write_text("old")
+    mine = [
+        "notes.txt",
+        "other/model.keras",
+        "thesis.partial.tex",
+        "checkpoints/epoch_best.h5",
+        "tensorboard/train.txt",
+    ]
+    for name in mine:
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("mine")
     run.start(changed(epochs=9), overwrite=True, data=DATA)
-    assert listing(run) == ["config.json", "data.json", "notes.txt", "other"]
-    assert (run / "other" / "model.keras").read_text() == "mine"
+    left = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    assert left == {"config.json", "data.json", *mine}
+    assert not (run / "saved_model").exists()
     assert read_json(run / "config.json")["epochs"] == 9
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["thesis.partial.tex", "notes.partial", ".partial", "model.partial.keras.bak"])
+def test_a_name_that_only_looks_like_one_of_a_run_is_somebodys(tmp_path, name, overwrite):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="new or empty folder"):
+        RunDirectory(tmp_path).check(CONFIG, overwrite)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("tensorboard", "folder"), ("checkpoints", "folder"), ("curves.png", "file")]
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_file_where_a_folder_should_be_is_named(run, name, kind, overwrite):
+    (run / name).write_text("mine") if kind == "folder" else (run / name).mkdir()
+    with pytest.raises(UserError, match=rf"{name} must be a {kind} of the run, and is a"):
+        run.check(CONFIG, overwrite)
+
+
+def test_a_config_that_may_not_be_read_is_not_called_foreign(run, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied", str(run / "config.json"))
+
+    monkeypatch.setattr(pathlib.Path, "read_text", refused)
+    with pytest.raises(PermissionError, match=r"config\.json"):
+        run.check(CONFIG, overwrite=True)
+
+
+@pytest.mark.parametrize("content", [[], {}, {**DATA, "class_names": 3}, {**DATA, "test_images": "ten"}])
+def test_data_that_no_run_wrote_is_named(run, content):
+    (run / "data.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"data\.json is not one that train\.py wrote: its field '(class_n|test_im)"):
+        run.check_data(DATA, overwrite=False)
+
+
+def test_equal_configs_have_equal_fingerprints(run):
+    assert fingerprint(CONFIG) == fingerprint(changed(data_dir="/elsewhere"))
+    others = changed(seed=1), changed(builder_arguments={"depth": 10, "stages": [2]}), changed(dataset="image_folder")
+    assert len({fingerprint(config) for config in (CONFIG, *others)}) == 4
+    assert fingerprint(changed(dataset="image_folder")) != fingerprint(changed(dataset="image_folder", data_dir="/x"))
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/run", "gs:/bucket/run", "file:///tmp/run", "", " "])
+def test_what_is_no_path_of_this_machine_is_refused(path):
+    with pytest.raises(UserError, match=r"^--workdir must be a path.*Received: --workdir="):
+        RunDirectory(path)
+
+
+def test_the_home_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(RunDirectory("~/run").path) == "/home/me/run"
 
 
 def test_overwriting_does_not_follow_links(run, tmp_path):
@@ -189,30 +243,6 @@ def test_an_image_folder_means_the_same_wherever_a_program_is_called_from(tmp_pa
     assert config_as_dictionary(config)["data_dir"] == "images"
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "metrics.csv"
-    write_whole(path, "old")
-
-    def no_space_left(*_):
-        raise OSError("no space left")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", no_space_left)
-        with pytest.raises(OSError, match="no space left"):
-            write_whole(path, "new")
-    assert path.read_text() == "old"
-    write_whole(path, "new: ä")
-    assert path.read_text(encoding="utf-8") == "new: ä"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_json_cannot_hold_leaves_the_file_as_it_was(tmp_path):
-    write_json(tmp_path / "result.json", {"top1": 0.5})
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "result.json", {"top1": object()})
-    assert read_json(tmp_path / "result.json") == {"top1": 0.5}
-
-
 @pytest.mark.parametrize("content", ['{"hidden_size": 3}', "[1, 2]", "no JSON", b"\xff\xfe"])
 def test_a_foreign_folder_with_a_config_of_its_own_is_refused_and_kept(tmp_path, content):
     content = content if isinstance(content, bytes) else content.encode()
@@ -225,7 +255,7 @@ def test_a_foreign_folder_with_a_config_of_its_own_is_refused_and_kept(tmp_path,
 
 def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
     run = RunDirectory(tmp_path)
-    for name in ("config.json.partial", "model.partial.keras"):
+    for name in ("config.partial.json", "model.partial.keras"):
         (tmp_path / name).write_text("half")
     run.check(CONFIG, overwrite=False)
     run.start(CONFIG, overwrite=True, data=DATA)
@@ -233,7 +263,7 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
 
 
 def test_overwriting_removes_last_what_tells_that_a_folder_is_a_runs():
-    assert CONTENTS[-1] == "config.json"
+    assert FILES[-1] == "config.json"
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):
@@ -243,16 +273,3 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
         pytest.fail("the folder was held twice")
     with run.held():  # it is free again
         pass
-
-
-def test_space_is_required_as_writing_would_require_it(tmp_path):
-    """A file size limit stands in for a full disk: both end in an error of the operating system when a file grows."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        require_space(tmp_path, 1000)
-        with pytest.raises(OSError, match=re.escape(str(tmp_path))):
-            require_space(tmp_path, 1001)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """What happens while a model is trained."""
 
 import csv
+import datetime
 import io
 import math
 import signal
@@ -10,7 +11,7 @@ import time
 import keras
 
 from aa_keras.errors import LostProcess, Terminated, UserError
-from aa_keras.run_directory import write_whole
+from aa_keras.files import write_whole
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -163,16 +164,69 @@ class StopOnSigterm(keras.callbacks.Callback):
         self._check()
 
 
-class EpochSummary(keras.callbacks.Callback):
-    """Prints a line an epoch, for where a progress bar would fill a file.
+class AfterFirstStep(keras.callbacks.Callback):
+    """Calls a function once, behind the first step of training: data, network and optimizer work then.
+
+    Args:
+        function: function without arguments.
+    """
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self._called = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self._called:
+            self._called = True
+            self.function()
+
+
+class LateTensorBoard(keras.callbacks.TensorBoard):
+    """TensorBoard's files, an event an epoch, in a folder that is made when there is something to write.
+
+    Keras makes it before the first step, when `AfterFirstStep` has yet to remove that of the run before.
+    """
+
+    def on_train_begin(self, logs=None):
+        pass
+
+
+class Progress(keras.callbacks.Callback):
+    """Prints a line an epoch, and one every so often within it, for where a progress bar would fill a file.
 
     Args:
         epochs: how many there are to be.
+        steps_per_epoch: how many steps each of them has.
+        batch_size: images in a step.
+        seconds: how long to be silent at most, unless a single step takes longer.
     """
 
-    def __init__(self, epochs):
+    def __init__(self, epochs, steps_per_epoch, batch_size, seconds=30):
         super().__init__()
         self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.seconds = seconds
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+        self._told = self._counted = time.monotonic()
+        self._first = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        if batch == 0:  # which may have taken minutes to compile
+            self._counted, self._first = now, 1
+        steps, done = self.steps_per_epoch, batch + 1
+        if now - self._told < self.seconds or done == self._first or done == steps:
+            return
+        self._told = now
+        rate = (done - self._first) / (now - self._counted)
+        left = ((self.epochs - self._epoch - 1) * steps + steps - done) / rate
+        speed = f"{rate * self.batch_size:,.0f} images a second"
+        left = f"about {datetime.timedelta(seconds=round(left))} left"
+        print(f"Epoch {self._epoch + 1}/{self.epochs}: step {done}/{steps}, {speed}, {left}", flush=True)
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())

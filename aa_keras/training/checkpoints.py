@@ -5,9 +5,10 @@ import hashlib
 import math
 import os
 import pathlib
+import re
 import shutil
 
-from aa_keras.run_directory import read_json, require_space, write_json
+from aa_keras.files import read_json, require_space, write_json
 
 WEIGHTS = "model.weights.h5"
 BEST_WEIGHTS = "best.weights.h5"
@@ -34,19 +35,32 @@ class TrainingState:
         """How many epochs are finished."""
         return len(self.history)
 
+    def check(self):
+        """Raises ValueError unless this is what a run can go on from: the file that it was read from may be any."""
+        names = set(self.history[0]) if self.history else set()
+        for number, row in enumerate(self.history, start=1):
+            if set(row) != names or not {"epoch", "seconds"} <= names or row["epoch"] != number:
+                raise ValueError(f"row {number} of the history is {row}")
+            if not all(_is_number(value) for value in row.values()):
+                raise ValueError(f"row {number} of the history holds what is no number")
+        if not (self.best is None or _is_number(self.best)) or not isinstance(self.skipped, dict):
+            raise ValueError(f"best={self.best!r}, skipped={self.skipped!r}")
+
 
 class Checkpoints:
     """The checkpoints of a run.
 
     A checkpoint is written under another name and then renamed, so that one that has its name is whole: weights,
-    optimizer and epoch belong together. Checksums tell one that was damaged later.
+    optimizer and epoch belong together. Checksums tell one that was damaged later, or comes from elsewhere.
 
     Args:
         folder: where they lie.
+        run: what tells the run from others, a string: `aa_keras.run_directory.fingerprint` of its config.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, run=""):
         self.folder = pathlib.Path(folder)
+        self.run = run
 
     def save(self, model, state, is_best):
         """Writes the checkpoint of the epoch just finished, and removes all but it and the one before.
@@ -63,7 +77,7 @@ class Checkpoints:
         elif state.best is not None:
             shutil.copyfile(self.folder_of(state.epochs - 1) / BEST_WEIGHTS, partial / BEST_WEIGHTS)
         checksums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
-        write_json(partial / STATE, {**dataclasses.asdict(state), "checksums": checksums})
+        write_json(partial / STATE, {**dataclasses.asdict(state), "run": self.run, "checksums": checksums})
 
         finished = self.folder_of(state.epochs)
         shutil.rmtree(finished, ignore_errors=True)  # damaged, if there is one: see `restore`
@@ -76,6 +90,9 @@ class Checkpoints:
         """Loads the last checkpoint that is whole into a compiled model, and returns its `TrainingState`.
 
         Without one the model stays as it is. Every process of a distribution gets what the first one has.
+
+        Raises:
+            OSError: if a checkpoint cannot be read. It may be whole: nothing is to replace it.
         """
         last = distribution.on_first(self._last)
         if last is None:
@@ -88,9 +105,9 @@ class Checkpoints:
 
     def _last(self):
         """Returns the fields of the state of the last checkpoint that is whole, or None without one."""
-        for _, folder in reversed(self._finished()):
-            state = _whole_state(folder)
-            if state is not None:
+        for epochs, folder in reversed(self._finished()):
+            state = _whole_state(folder, self.run)
+            if state is not None and state.epochs == epochs:
                 return dataclasses.asdict(state)
             print(f"The checkpoint {folder} is damaged; falling back to the one before, or to the beginning")
         return None
@@ -109,19 +126,35 @@ class Checkpoints:
 
     def _finished(self):
         """Returns pairs of number of epochs and folder, in this order."""
-        numbers = ((path.name.removeprefix("epoch_"), path) for path in self.folder.glob("epoch_*"))
-        return sorted((int(number), path) for number, path in numbers if number.isdigit())
+        try:
+            names = os.listdir(self.folder)  # and no pattern, which would find nothing in a folder that is locked
+        except FileNotFoundError:
+            return []
+        numbers = (re.fullmatch("epoch_([0-9]+)", name) for name in names)
+        return sorted((int(number[1]), self.folder / number[0]) for number in numbers if number)
 
 
-def _whole_state(folder):
-    """Returns the `TrainingState` of a checkpoint, or None if any of its files is missing or damaged."""
+def _whole_state(folder, run=""):
+    """Returns the `TrainingState` of a run's checkpoint, or None if any of its files is missing, damaged or foreign.
+
+    What the operating system refuses to read is no damage: that error is raised.
+    """
     try:
         state = read_json(folder / STATE)
-        checksums = state.pop("checksums")
-        whole = all(_checksum(folder / name) == checksum for name, checksum in checksums.items())
-        return TrainingState(**state) if whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        checksums, of_run = state.pop("checksums"), state.pop("run")
+        state = TrainingState(**state)
+        state.check()
+        expected = {WEIGHTS} if state.best is None else {WEIGHTS, BEST_WEIGHTS}
+        whole = set(checksums) == expected and all(_checksum(folder / name) == checksums[name] for name in expected)
+        return state if whole and of_run == run else None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _bytes_of(model):

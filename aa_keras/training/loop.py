@@ -9,11 +9,20 @@ import keras
 from aa_keras.complexity import model_complexity
 from aa_keras.data import CorruptFiles, training_dataset, validation_dataset
 from aa_keras.errors import UserError
+from aa_keras.files import read_fields
 from aa_keras.recipes import check_backend, check_config, dataset_from, mixing_from, model_from, preprocessing_from
-from aa_keras.run_directory import RunDirectory, config_as_dictionary, read_json
+from aa_keras.run_directory import RunDirectory, config_as_dictionary, fingerprint
 from aa_keras.training import outcome
-from aa_keras.training.callbacks import EpochRecorder, EpochSummary, StopOnNonFinite, StopOnSigterm, write_metrics
-from aa_keras.training.checkpoints import Checkpoints
+from aa_keras.training.callbacks import (
+    AfterFirstStep,
+    EpochRecorder,
+    LateTensorBoard,
+    Progress,
+    StopOnNonFinite,
+    StopOnSigterm,
+    write_metrics,
+)
+from aa_keras.training.checkpoints import Checkpoints, TrainingState
 from aa_keras.training.distribution import distribution_for
 from aa_keras.training.optimization import compile_model
 
@@ -45,7 +54,7 @@ def train_and_evaluate(config, workdir=None, overwrite=False, hosts=None):
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))
         stack.enter_context(distribution.losing_hosts())
-        run = RunDirectory(workdir or pathlib.Path("runs") / config.name)
+        run = RunDirectory(pathlib.Path("runs") / config.name if workdir is None else workdir)
         return _train_and_evaluate(config, run, overwrite, stop, distribution, stack)
 
 
@@ -64,22 +73,30 @@ def _train_and_evaluate(config, run, overwrite, stop, distribution, stack):
     steps_per_epoch = _steps_per_epoch(config, dataset)
     keras.utils.set_random_seed(config.seed)
     corrupt_files = CorruptFiles(config.corrupt_files_limit)
-    checkpoints = Checkpoints(run / "checkpoints")
+    checkpoints = Checkpoints(run / "checkpoints", fingerprint(as_dictionary))
     with distribution.scope():
         model = model_from(config, dataset, classifier_activation=None)
         distribution.prepare(model)
         compile_model(model, config, steps_per_epoch * config.epochs)
-        distribution.on_first(_hold, run, as_dictionary, overwrite, data, stack)
+        distribution.on_first(_hold, run, stack)
         complexity = model_complexity(model)
         if distribution.is_first:
             print(_headline(config, dataset, complexity))
-        stop.state = state = checkpoints.restore(model, distribution)
+        stop.state = state = TrainingState() if overwrite else checkpoints.restore(model, distribution)
         if distribution.is_first and state.epochs:
             print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
             write_metrics(run / "metrics.csv", state.history)  # a kill may have come between it and the checkpoint
         corrupt_files.skipped.update(state.skipped)
+
+        def start():
+            distribution.on_first(_start, run, as_dictionary, overwrite, data, stack)
+
         recorder = EpochRecorder(state, checkpoints, run / "metrics.csv", corrupt_files, distribution)
         callbacks = [stop, StopOnNonFinite(state, checkpoints), recorder]
+        if state.epochs:
+            start()
+        else:
+            callbacks.insert(2, AfterFirstStep(start))
         with corrupt_files.as_user_errors():
             _fit(model, config, dataset, steps_per_epoch, run, state, corrupt_files, callbacks, distribution)
         if config.ema_momentum:
@@ -101,15 +118,22 @@ def _finished_result(run, as_dictionary, overwrite):
     run.check(as_dictionary, overwrite)
     if overwrite or not (run / "result.json").exists():
         return None
-    result = read_json(run / "result.json")
+    result = read_fields(run / "result.json", outcome.FIELDS)
     print(f"{run.path} holds this run, finished: {outcome.describe(result)}")
     return result
 
 
-def _hold(run, as_dictionary, overwrite, data, stack):
-    """Makes the folder ready, and keeps it to this process until `stack` is left."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    stack.enter_context(run.held())
+def _hold(run, stack):
+    """Keeps the folder, if it is there, to this process until `stack` is left."""
+    if run.path.exists():
+        stack.enter_context(run.held())
+
+
+def _start(run, as_dictionary, overwrite, data, stack):
+    """Makes the folder ready, behind the first step: whatever could fail before has not touched anything."""
+    if not run.path.exists():
+        run.path.mkdir(parents=True)
+        _hold(run, stack)
     run.start(as_dictionary, overwrite, data)
 
 
@@ -155,10 +179,11 @@ def _fit(model, config, dataset, steps_per_epoch, run, state, corrupt_files, cal
         validation = validation_dataset(
             dataset.validation, preprocessing, config.batch_size, mixing.classes, corrupt_files, distribution.shard
         )
+        next(iter(validation))  # fails before the first step, if it has to
     if distribution.is_first:
-        callbacks = [*callbacks, keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False)]
+        callbacks = [*callbacks, LateTensorBoard(run / "tensorboard", write_graph=False)]
         if not sys.stdout.isatty():
-            callbacks.append(EpochSummary(config.epochs))
+            callbacks.append(Progress(config.epochs, steps_per_epoch, config.batch_size))
     model.fit(
         batches,
         epochs=config.epochs,

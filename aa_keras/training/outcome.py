@@ -13,8 +13,11 @@ import keras
 from aa_keras import evaluation, visualization
 from aa_keras.data import evaluation_dataset
 from aa_keras.export import export_saved_model
+from aa_keras.files import partial_path, write_json
 from aa_keras.recipes import model_from, preprocessing_from
-from aa_keras.run_directory import PARTIAL, write_json
+
+# What every result.json has, with its types.
+FIELDS = {"top1": float, "top5": float, "loss": float, "test_examples": int}
 
 
 def finish(config, dataset, run, checkpoints, state, averaged, complexity, steps_per_epoch, corrupt_files):
@@ -65,9 +68,8 @@ def finish(config, dataset, run, checkpoints, state, averaged, complexity, steps
 
 def _save_whole(model, path):
     """Writes a model so that a reader, also after a kill, finds a whole file or none."""
-    partial = path.with_name(f"{path.stem}{PARTIAL}{path.suffix}")
-    model.save(partial)
-    os.replace(partial, path)
+    model.save(partial_path(path))
+    os.replace(partial_path(path), path)
 
 
 def _result(config, measured, of_average, complexity, steps_per_epoch, state):
@@ -101,7 +103,8 @@ def _result(config, measured, of_average, complexity, steps_per_epoch, state):
 
 def describe(result):
     """Returns a result as a phrase."""
-    averaged = f", averaged weights top-1 {result['averaged']['top1']:.2%}" if result.get("averaged") else ""
+    averaged = result.get("averaged")
+    averaged = f", averaged weights top-1 {averaged['top1']:.2%}" if averaged else ""
     return (
         f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}, loss {result['loss']:.4f} "
         f"({result['test_examples']:,} test images){averaged}"

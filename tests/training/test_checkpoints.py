@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pathlib
 import resource
 
 import keras
@@ -43,7 +44,9 @@ def differences(first, second):
 
 
 def state_of(epochs, best=None):
-    return TrainingState(history=[{"epoch": epoch + 1, "loss": 0.1 * epoch} for epoch in range(epochs)], best=best)
+    return TrainingState(
+        history=[{"epoch": epoch + 1, "seconds": 1.0, "loss": 0.1 * epoch} for epoch in range(epochs)], best=best
+    )
 
 
 def names(checkpoints):
@@ -149,6 +152,73 @@ def test_a_damaged_one_is_told_and_the_one_before_taken(checkpoints, capsys, dam
     # Going on writes over it.
     checkpoints.save(model, state_of(2, best=0.5), is_best=False)
     assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 2
+
+
+def test_swapped_ones_are_both_damaged(checkpoints, capsys):
+    saved_epochs(checkpoints, 2)
+    first, second = (checkpoints.folder_of(epochs) for epochs in (1, 2))
+    first.rename(checkpoints.folder / "aside")
+    second.rename(first)
+    (checkpoints.folder / "aside").rename(second)
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 0
+    assert capsys.readouterr().out.count("is damaged") == 2
+
+
+def test_one_of_another_run_is_damaged(checkpoints, capsys):
+    saved_epochs(checkpoints, 1)
+    other = Checkpoints(checkpoints.folder, run="of another seed")
+    assert other.restore(compiled_model(), ONE_DEVICE).epochs == 0
+    assert "epoch_0001 is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"history": "epoch"},
+        {"history": [3]},
+        {"history": [{"epoch": 2, "seconds": 1.0, "loss": 0.0}]},
+        {"history": [{"epoch": 1, "loss": 0.0}]},
+        {"history": [{"epoch": 1, "seconds": "one", "loss": 0.0}]},
+        {"best": "first", "checksums": {}},
+        {"skipped": []},
+        {"checksums": {}},
+        {"checksums": None},
+    ],
+)
+def test_a_state_of_another_content_is_damaged(checkpoints, changes):
+    saved_epochs(checkpoints, 1)
+    path = checkpoints.folder_of(1) / "state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 0
+
+
+def test_folders_of_other_names_are_passed_over(checkpoints):
+    saved_epochs(checkpoints, 1)
+    for name in ("epoch_\u00b2", "epoch_", "epoch_1x", "epoch_best"):
+        (checkpoints.folder / name).mkdir()
+    assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 1
+
+
+@pytest.mark.parametrize("function", ["read_text", "open"])
+def test_what_may_not_be_read_is_no_damage(checkpoints, monkeypatch, function):
+    saved_epochs(checkpoints, 2)
+    path = checkpoints.folder_of(2) / "state.json"
+
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(pathlib.Path, function, refused)
+    with pytest.raises(PermissionError, match=r"state\.json"):
+        checkpoints.restore(compiled_model(), ONE_DEVICE)
+
+
+def test_a_folder_that_may_not_be_listed_is_not_empty(checkpoints, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(PermissionError, match="checkpoints"):
+        checkpoints.restore(compiled_model(), ONE_DEVICE)
 
 
 @pytest.mark.parametrize("name", ["model.weights.h5", "state.json"])

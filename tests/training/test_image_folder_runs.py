@@ -8,7 +8,7 @@ import pytest
 from training_helpers import tiny_config
 
 from aa_keras.errors import UserError
-from aa_keras.run_directory import read_json
+from aa_keras.files import read_json
 from aa_keras.training import loop, train_and_evaluate
 
 
@@ -58,7 +58,7 @@ def test_another_folder_and_another_content_are_other_data(images, tmp_path, mon
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_fit", interrupted)
+    monkeypatch.setattr(loop.outcome, "finish", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_and_evaluate(config, workdir)
     assert json.loads((workdir / "data.json").read_text()) == {

@@ -13,8 +13,8 @@ from training_helpers import tiny_config
 from aa_keras.errors import UserError
 from aa_keras.recipes import dataset_from, model_from
 from aa_keras.reporting import evaluate_run
-from aa_keras.run_directory import config_as_dictionary
-from aa_keras.training import callbacks, train_and_evaluate
+from aa_keras.run_directory import config_as_dictionary, fingerprint
+from aa_keras.training import callbacks, loop, train_and_evaluate
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
 
 
@@ -106,6 +106,57 @@ def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(fini
     assert json.loads((workdir / "config.json").read_text())["learning_rate_per_256"] == 1e30
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rand_augment_operations": 2}, r"config\.rand_augment_operations must be 0 for images without colour"),
+        ({"batch_size": 2000, "steps_per_epoch": None}, r"config\.batch_size"),
+        ({"builder_arguments": {"depth": 10, "width": 1, "num_heads": 65}}, "num_heads"),
+        ({"dataset": "image_folder"}, r"config\.image_size"),
+    ],
+)
+def test_a_config_that_cannot_be_trained_overwrites_nothing(finished, fields, message):
+    before = {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")}
+    with pytest.raises(UserError, match=message):
+        train_and_evaluate(tiny_config(**fields), finished[0], overwrite=True)
+    assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
+
+
+@pytest.mark.parametrize("function", ["training_dataset", "validation_dataset"])
+def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
+    """Whatever it is that fails in the pipelines, they are tried before anything goes."""
+    import tensorflow as tf
+
+    original = getattr(loop, function)
+
+    def failing(*arguments):
+        return original(*arguments).map(lambda images, *rest: (images + tf.strings.to_number("nothing"), *rest))
+
+    before = {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")}
+    monkeypatch.setattr(loop, function, failing)
+    with pytest.raises(Exception, match="nothing"):
+        train_and_evaluate(tiny_config(), finished[0], overwrite=True)
+    assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
+
+
+def test_a_new_folder_is_made_behind_the_first_step(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        assert not (tmp_path / "run").exists()
+        raise Interrupted
+
+    monkeypatch.setattr(callbacks.StopOnNonFinite, "on_train_batch_end", interrupted)
+    with pytest.raises(Interrupted):
+        train_and_evaluate(tiny_config(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_content_in_a_result_is_named(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "run")
+    (tmp_path / "run" / "result.json").write_text('{"top1": "high"}')
+    with pytest.raises(UserError, match=r"result\.json is not one that train\.py wrote: its field 'top1' is 'high'"):
+        train_and_evaluate(tiny_config(), tmp_path / "run")
+
+
 def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path):
     checkpoints, state = Checkpoints(tmp_path), TrainingState(history=[{"epoch": epoch} for epoch in (1, 2, 3)])
     stop = callbacks.StopOnNonFinite(state, checkpoints)
@@ -123,6 +174,7 @@ def test_the_best_network_is_that_of_its_checkpoint_and_not_the_last(finished, t
     first, last = (workdir / "checkpoints" / name for name in ("epoch_0001", "epoch_0002"))
     shutil.copyfile(first / "model.weights.h5", last / "best.weights.h5")
     state = json.loads((last / "state.json").read_text())
+    state["run"] = fingerprint(config_as_dictionary(config))
     state["checksums"]["best.weights.h5"] = hashlib.sha256((last / "best.weights.h5").read_bytes()).hexdigest()
     (last / "state.json").write_text(json.dumps(state))
 

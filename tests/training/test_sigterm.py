@@ -1,7 +1,9 @@
 """SIGTERM ends a run with one line that says, truly, what the same command does next."""
 
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from training_helpers import EXPORT, tiny_config
 
 from aa_keras.errors import Terminated
+from aa_keras.run_directory import fingerprint
 from aa_keras.training import callbacks, loop, train_and_evaluate
 from aa_keras.training.checkpoints import TrainingState, _whole_state
 
@@ -38,8 +41,9 @@ def test_while_starting(tmp_path, monkeypatch, function):
 
 def test_behind_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys):
     workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.EpochSummary, "on_epoch_end", terminate)  # called behind the checkpoint
+        patch.setattr(callbacks.Progress, "on_epoch_end", terminate)  # called behind the checkpoint
         with pytest.raises(Terminated) as error:
             train_and_evaluate(tiny_config(), workdir, overwrite=True)
     told = "stopped by SIGTERM; the same command without --overwrite goes on behind epoch 1 of 2"
@@ -47,6 +51,9 @@ def test_behind_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsy
     result = train_and_evaluate(tiny_config(), workdir)
     assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
     assert result["loss"] == finished[1]["loss"]
+    # One of each of the two, and none of the run that was overwritten.
+    events = [path.read_bytes() for path in (workdir / "tensorboard" / "train").iterdir()]
+    assert [b"epoch_loss" in content for content in events] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -120,4 +127,6 @@ def test_the_program_ends_with_status_143_and_goes_on(tmp_path):
         assert last > before
         told = f"train.py: stopped by SIGTERM; the same command goes on behind epoch {last} of 200\n"
         assert errors == told
-        assert _whole_state(workdir / "checkpoints" / f"epoch_{last:04d}").epochs == last
+        checkpoint = workdir / "checkpoints" / f"epoch_{last:04d}"
+        run = fingerprint(json.loads((workdir / "config.json").read_text()))
+        assert _whole_state(checkpoint, run).epochs == last

@@ -1,0 +1,79 @@
+"""Files that are written whole or not at all, and read with suspicion; paths of this machine."""
+
+import errno
+import json
+import os
+import pathlib
+import re
+import shutil
+
+from aa_keras.errors import UserError
+
+
+def partial_path(path):
+    """Returns the path under which a file or folder is written before it gets its name: "model.partial.keras"."""
+    path = pathlib.Path(path)
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+def local_path(flag, path):
+    """Returns the path that a flag gives, "~" being the user's home; raises UserError for none, and for a URL."""
+    if not os.fspath(path).strip():
+        raise UserError(f"{flag} must be a path. Received: {flag}={os.fspath(path)!r}, which is empty")
+    if "://" in os.fspath(path) or re.match(r"[A-Za-z][\w+.-]+:/", os.fspath(path)):
+        raise UserError(f"{flag} must be a path on this machine, and not a URL. Received: {flag}={os.fspath(path)}")
+    return os.path.expanduser(path)
+
+
+def read_json(path):
+    """Reads a JSON file, or raises UserError naming it."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # of JSON or of the encoding
+        raise UserError(f"{path} is not a JSON file ({error})") from None
+
+
+def read_fields(path, fields):
+    """Reads a JSON file of an object with at least these fields, or raises UserError naming it.
+
+    Args:
+        path: the file.
+        fields: dictionary from names to types; a float may be a whole number.
+    """
+    content = read_json(path)
+    for name, kind in fields.items():
+        value = content.get(name) if isinstance(content, dict) else None
+        accepted = (int, float) if kind is float else kind
+        if isinstance(value, bool) or not isinstance(value, accepted):
+            raise UserError(f"{path} is not one that train.py wrote: its field {name!r} is {value!r:.40}")
+    return content
+
+
+def require_space(folder, size):
+    """Raises OSError, as writing does, unless `size` bytes can be written in a folder.
+
+    For libraries that do not raise it: HDF5 prints a page and crashes when the disk is full.
+    """
+    reserved = pathlib.Path(folder) / "reserved.partial"
+    try:
+        with reserved.open("wb") as file:
+            if hasattr(os, "posix_fallocate"):  # which minds quotas
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(folder).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno), str(folder)) from None
+    finally:
+        reserved.unlink(missing_ok=True)
+
+
+def write_json(path, content):
+    """Writes a JSON file, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_whole(path, text):
+    """Writes a text file so that a reader, also after a crash, finds the old text or the new one."""
+    partial = partial_path(path)
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
