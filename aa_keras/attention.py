@@ -143,8 +143,10 @@ def attention_2d(
     if return_scores:
         implementation = "dense"
     else:
-        form = num_heads, height, width, key_dim, value_dim, bool(relative), dtype
-        implementation = _implementation_for(implementation, form)
+        form = height, width, key_dim, value_dim, bool(relative), dtype
+        check_implementation(implementation, *form)
+        if implementation == "auto":
+            implementation = choose_implementation(num_heads, *form)
 
     def flat(tensor):
         return ops.reshape(tensor, (-1, num_heads, height * width, ops.shape(tensor)[-1]))
@@ -203,17 +205,19 @@ def _is_known(height, width):
     return isinstance(height, int) and isinstance(width, int)
 
 
-def _implementation_for(implementation, form):
-    """Returns which one computes an attention of a `form`, as `choose_implementation` takes it."""
-    if implementation == "auto":
-        return choose_implementation(*form)
-    obstacle = _fused_obstacle(*form[1:]) if implementation == "fused" else None
+def check_implementation(implementation, height, width, key_dim, value_dim, relative, dtype):
+    """Raises ValueError where `implementation` is "fused" and the backend has no kernel for such an attention.
+
+    The other arguments are those of `choose_implementation`.
+    """
+    if implementation != "fused":
+        return
+    obstacle = _fused_obstacle(height, width, key_dim, value_dim, relative, dtype)
     if obstacle is not None:
         raise ValueError(
             f'No fused kernel serves this attention: {obstacle}. "auto" takes one where there is one. '
             "Received: implementation='fused'"
         )
-    return implementation
 
 
 def average_pool(inputs, strides):

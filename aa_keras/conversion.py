@@ -23,7 +23,8 @@ def augment(
 
     Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
     activation. The weights of everything else are copied, and so are those of the channels that remain the
-    convolution's; attention's are new. The model given is not changed.
+    convolution's; attention's are new. What is new can be trained, also where the rest is frozen. The model given is
+    not changed.
 
     Args:
         model: a functional or `Sequential` Keras model, which may hold others.
@@ -62,6 +63,7 @@ def augment(
         "attention_pooling": attention_pooling,
         "implementation": implementation,
     }
+    AttentionAugmentedConv2D(10**9, 1, **options)  # raises ValueError for an option that no layer would take
     pairs = []
 
     def counterpart(layer):
@@ -78,10 +80,14 @@ def augment(
     if not any(isinstance(new, AttentionAugmentedConv2D) and type(old) is layers.Conv2D for old, new in pairs):
         raise ValueError(
             "`select` must choose at least one Conv2D of the model; without it, those of windows larger than 1x1 and "
-            f"of at most 28x28 positions are chosen, and {model.name!r} has none. Received: select={select!r}"
+            f"of at most 28x28 positions are chosen, with as many filters as `num_heads` or more, and {model.name!r} "
+            f"has none. Received: select={select!r}, num_heads={num_heads}"
         )
+    augmented.trainable = True  # or the copy of a frozen model would hold back what is new in it
     for old, new in pairs:
         _copy_weights(old, new)
+        if isinstance(new, layers.Layer) and type(old) is type(new):
+            new.trainable = old.trainable
     return augmented
 
 
@@ -119,7 +125,7 @@ def _augmented(layer, options):
     obstacle = _obstacle(layer)
     if obstacle is not None:
         raise ValueError(f"The layer {layer.name!r}, which `select` chooses, cannot be augmented: {obstacle}")
-    config = layer.get_config()
+    config = {**layer.get_config(), "trainable": True}
     for argument in ("groups", "padding", "data_format"):
         del config[argument]
     _, height, width, _ = _input_shape(layer)

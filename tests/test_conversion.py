@@ -1,5 +1,7 @@
 """`augment`: networks of others with attention in their convolutions, and what stays of their weights."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -180,3 +182,42 @@ def test_a_subclassed_model_is_refused():
 
     with pytest.raises(ValueError, match="`model` must be a functional or Sequential Keras model"):
         aa_keras.augment(Subclassed())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"num_heads": value} for value in ("8", True, 0)),
+        *({"key_ratio": value} for value in (1e308, float("nan"), "0.2")),
+        {"value_ratio": 2},
+        {"attention_pooling": 2**31 - 1},
+        {"position_encoding": "learned"},
+        {"implementation": "flash"},
+    ],
+)
+def test_an_option_that_no_layer_takes_is_named_and_not_select(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"^`{name}` must.*Received: {name}={re.escape(repr(value))}"):
+        aa_keras.augment(small_network(), **options)
+
+
+def test_more_heads_than_filters_are_named():
+    with pytest.raises(ValueError, match="num_heads=17"):
+        aa_keras.augment(small_network(), num_heads=17)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_is_new_in_a_frozen_model_can_be_trained(nested, tmp_path):
+    backbone = small_network()
+    backbone.trainable = False
+    model = keras.Sequential([keras.Input((12, 10, 3)), backbone, layers.Dense(2)]) if nested else backbone
+    augmented = aa_keras.augment(model, lambda layer: layer.name == "second")
+    augmented.save(tmp_path / "augmented.keras")
+    for copy in (augmented, keras.models.load_model(tmp_path / "augmented.keras")):
+        (layer,) = augmented_layers(copy).values()
+        head = copy.layers[-1].trainable_weights if nested else []
+        assert layer.trainable_weights
+        assert [weight.path for weight in copy.trainable_weights] == [
+            weight.path for weight in [*layer.trainable_weights, *head]
+        ]
+    assert backbone.trainable_weights == []

@@ -1,16 +1,33 @@
 """Checks of arguments that several layers take."""
 
-import math
 import numbers
+import operator
 
 import keras
+import numpy as np
+
+# What backends can count.
+LARGEST_INTEGER = 2**31 - 1
 
 
-def positive_integer(name, value):
-    """Returns `value` as an int, or raises ValueError unless it is a whole number of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
-    return int(value)
+def is_integer(value):
+    """Whether a value is a whole number, NumPy's included, and no boolean."""
+    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
+
+
+def positive_integer(name, value, most=LARGEST_INTEGER):
+    """Returns `value` as an int, or raises ValueError unless it is a whole number from 1 to `most`."""
+    if not is_integer(value) or not 1 <= operator.index(value) <= most:
+        up_to = "" if most == LARGEST_INTEGER else f" of at most {most:,}"
+        raise ValueError(f"`{name}` must be a positive integer{up_to}. Received: {name}={value!r}")
+    return operator.index(value)
+
+
+def boolean(name, value):
+    """Returns `value` as a bool, or raises ValueError: any string is true for Python, "False" included."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
+    return bool(value)
 
 
 def integer_pair(name, value):
@@ -71,10 +88,9 @@ def table_size(layer, input_shape):
     return size
 
 
-def ratio(name, value, most=None):
+def ratio(name, value, most):
     """Returns `value` as a float, or raises ValueError unless it is a number above 0 and at most `most`."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf or (most is not None and value > most):
-        at_most = "" if most is None else f" and at most {most}"
-        raise ValueError(f"`{name}` must be a number above 0{at_most}. Received: {name}={value!r}")
+    if not is_number or not 0 < value <= most:
+        raise ValueError(f"`{name}` must be a number above 0 and at most {most}. Received: {name}={value!r}")
     return float(value)

@@ -27,7 +27,7 @@ class ConvolutionalLayer(keras.layers.Layer):
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.data_format = _arguments.channels_last(data_format)
-        self.use_bias = use_bias
+        self.use_bias = _arguments.boolean("use_bias", use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -47,6 +47,7 @@ class ConvolutionalLayer(keras.layers.Layer):
             "kernel_constraint": self.kernel_constraint,
             "bias_constraint": self.bias_constraint,
             "dtype": self.dtype_policy,
+            "trainable": self.trainable,  # as it is when the children are made: they do not inherit it
         }
 
     def get_config(self):

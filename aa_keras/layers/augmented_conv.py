@@ -10,6 +10,10 @@ from aa_keras.layers import _arguments
 from aa_keras.layers._convolutional import ConvolutionalLayer
 from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
 
+# More than any network has: 100 times as many channels of keys as filters, and maps of 1024 pixels pooled to one.
+MOST_KEYS = 100
+MOST_POOLING = 1024
+
 
 @keras.saving.register_keras_serializable("aa_keras")
 class AttentionAugmentedConv2D(ConvolutionalLayer):
@@ -34,14 +38,14 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         data_format: "channels_last" or None.
         dilation_rate: integer or pair of integers, of the convolution alone.
         num_heads: positive integer, the number of attention heads.
-        key_ratio: positive number, the paper's kappa: the depth of keys over `filters`.
+        key_ratio: number above 0, the paper's kappa: the depth of keys over `filters`. At most 100.
         value_ratio: number in (0, 1], the paper's upsilon: the depth of values over `filters`. 1 leaves no
             convolution.
         min_key_dim: positive integer, the least depth of keys in each head (section 4 of the paper).
         position_encoding: "relative", "sinusoidal", "coordinates" or None, as in `SelfAttention2D`.
-        attention_pooling: positive integer. Above 1, attention runs on a map average-pooled once more (3x3 windows)
-            by this stride, and its output is resized back bilinearly: for maps too large to attend to in full. A stride
-            that is not prime is taken in steps, 4 as twice 2, lest windows of 3x3 miss pixels.
+        attention_pooling: integer from 1 to 1024. Above 1, attention runs on a map average-pooled once more (windows of
+            3x3) by this stride, and its output is resized back bilinearly: for maps too large to attend to in full. A
+            stride that is not prime is taken in steps, 4 as twice 2, lest windows of 3x3 miss pixels.
         max_size: integer or pair (height, width) in pixels of this layer's input, the size that the tables of
             relative positions are made for. None takes the size that the layer is built with.
         implementation: "auto", "dense", "blockwise" or "fused", as in `SelfAttention2D`.
@@ -67,7 +71,8 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     Raises:
         ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
-            when the layer is built and there is no `max_size`; when it is called, if there is no kernel for "fused".
+            when the layer is built and there is no `max_size`; when it is built, or at an unknown size called, if there
+            is no kernel for "fused".
 
     Example:
 
@@ -126,7 +131,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
                 f"Received: strides={strides}, dilation_rate={dilation_rate}"
             )
         self.num_heads = _arguments.positive_integer("num_heads", num_heads)
-        self.key_ratio = _arguments.ratio("key_ratio", key_ratio)
+        self.key_ratio = _arguments.ratio("key_ratio", key_ratio, most=MOST_KEYS)
         self.value_ratio = _arguments.ratio("value_ratio", value_ratio, most=1)
         self.min_key_dim = _arguments.positive_integer("min_key_dim", min_key_dim)
         if self.num_heads > self.filters:
@@ -135,7 +140,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
                 f"Received: num_heads={num_heads}, filters={filters}"
             )
         self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
-        self.attention_pooling = _arguments.positive_integer("attention_pooling", attention_pooling)
+        self.attention_pooling = _arguments.positive_integer("attention_pooling", attention_pooling, most=MOST_POOLING)
         self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)
         self.implementation = _arguments.one_of("implementation", implementation, attention.IMPLEMENTATIONS)
         self.activation = keras.activations.get(activation)

@@ -43,7 +43,7 @@ class SqueezeExcite(layers.Layer):
         super().__init__(**kwargs)
         self.units = None if units is None else _arguments.positive_integer("units", units)
         self.ratio = _arguments.positive_integer("ratio", ratio)
-        self.use_bias = use_bias
+        self.use_bias = _arguments.boolean("use_bias", use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
@@ -63,6 +63,7 @@ class SqueezeExcite(layers.Layer):
             # An initializer draws the same numbers each time it is called: two kernels need two.
             kernel_initializer=initializer.clone() if hasattr(initializer, "clone") else initializer,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name=name,
         )
 

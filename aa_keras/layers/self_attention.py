@@ -62,7 +62,8 @@ class SelfAttention2D(ConvolutionalLayer):
 
     Raises:
         ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
-            when the layer is built and there is no `max_size`.
+            when the layer is built and there is no `max_size`; when it is built, or at an unknown size called, if there
+            is no kernel for "fused".
 
     Example:
 
@@ -112,6 +113,7 @@ class SelfAttention2D(ConvolutionalLayer):
 
     def build(self, input_shape):
         input_shape = _arguments.feature_map_shape(self, input_shape)
+        self._check_implementation(input_shape)
         dtype = self.dtype_policy
         # The layer that adds an absolute position to the input, and the one that embeds relative positions: at most
         # one of the two is there.
@@ -124,7 +126,7 @@ class SelfAttention2D(ConvolutionalLayer):
         elif self.position_encoding == "relative":
             _arguments.table_size(self, input_shape)
             self.relative_embedding = RelativePositionEmbedding2D(
-                self.key_dim, max_size=self.max_size, dtype=dtype, name="relative"
+                self.key_dim, max_size=self.max_size, dtype=dtype, trainable=self.trainable, name="relative"
             )
             self.relative_embedding.build(input_shape)
 
@@ -136,6 +138,15 @@ class SelfAttention2D(ConvolutionalLayer):
         self.query_key_value.build(encoded_shape)
         self.output_projection = self._pointwise_convolution(self.num_heads * self.value_dim, "output")
         self.output_projection.build((*input_shape[:-1], self.num_heads * self.value_dim))
+
+    def _check_implementation(self, input_shape):
+        """Raises ValueError now, rather than amidst training, where "fused" is asked for and there is no kernel."""
+        _, height, width, _ = input_shape
+        if height is not None and width is not None:
+            relative = self.position_encoding == "relative"
+            attention.check_implementation(
+                self.implementation, height, width, self.key_dim, self.value_dim, relative, self.compute_dtype
+            )
 
     def _pointwise_convolution(self, filters, name):
         return keras.layers.Conv2D(filters, 1, name=name, **self.child_arguments())

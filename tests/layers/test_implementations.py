@@ -195,8 +195,11 @@ def test_scores_are_the_same_whatever_the_implementation():
 
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch has fused kernels on every device")
 def test_fused_says_why_there_is_no_kernel():
-    layer = SelfAttention2D(2, 4, implementation="fused")
+    layer = SelfAttention2D(2, 4, implementation="fused", max_size=8)
     reason = {"tensorflow": "the tensorflow backend of Keras has no fused", "jax": "and the device is a CPU"}[BACKEND]
+    with pytest.raises(ValueError, match=f"{reason}.*implementation='fused'"):
+        layer.build((1, 4, 5, 6))  # when a network is made, and not amidst training
+    layer.build((1, None, None, 6))
     with pytest.raises(ValueError, match=f"{reason}.*implementation='fused'"):
         layer(feature_map(1, 4, 5, 6))
 

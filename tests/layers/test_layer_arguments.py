@@ -13,6 +13,7 @@ from aa_keras.layers import (
     RelativePositionEmbedding2D,
     SelfAttention2D,
     SinusoidalPositionEncoding2D,
+    SqueezeExcite,
 )
 
 GOOD = {
@@ -21,9 +22,10 @@ GOOD = {
     AttentionAugmentedConv2D: {"filters": 8, "kernel_size": 3, "num_heads": 2},
 }
 
-NOT_POSITIVE_INTEGERS = [0, -1, 2.0, True, "2", np.float32(2)]
+WITH_BIASES = [SelfAttention2D, AttentionAugmentedConv2D, SqueezeExcite]
+NOT_POSITIVE_INTEGERS = [0, -1, 2.0, True, "2", np.float32(2), np.True_, 2**31, np.array([2])]
 NOT_PAIRS = [0, 1.5, True, (2, 0), (2, 2, 2), (2,), (2, True), (2, 1.0), (None, 2), "22"]
-NOT_RATIOS = [0, -0.1, float("nan"), float("inf"), "0.2", True, None]
+NOT_RATIOS = [0, 1e308, -0.1, float("nan"), float("inf"), "0.2", True, None]
 
 BAD = [
     *((RelativePositionEmbedding2D, "dim", value) for value in [*NOT_POSITIVE_INTEGERS, None]),
@@ -33,12 +35,13 @@ BAD = [
     *((SelfAttention2D, "value_dim", value) for value in NOT_POSITIVE_INTEGERS),
     *((SelfAttention2D, "max_size", value) for value in NOT_PAIRS),
     *((SelfAttention2D, "position_encoding", value) for value in ["learned", "Relative", 0, False]),
+    *((layer_class, "use_bias", value) for layer_class in WITH_BIASES for value in ["no", 1, None]),
     (SelfAttention2D, "data_format", "channels_first"),
     (SelfAttention2D, "data_format", "last"),
     *((AttentionAugmentedConv2D, "filters", value) for value in [*NOT_POSITIVE_INTEGERS, None]),
     *((AttentionAugmentedConv2D, "num_heads", value) for value in [*NOT_POSITIVE_INTEGERS, None, 9]),
     *((AttentionAugmentedConv2D, "min_key_dim", value) for value in [*NOT_POSITIVE_INTEGERS, None]),
-    *((AttentionAugmentedConv2D, "attention_pooling", value) for value in [*NOT_POSITIVE_INTEGERS, (2, 2)]),
+    *((AttentionAugmentedConv2D, "attention_pooling", value) for value in [*NOT_POSITIVE_INTEGERS, (2, 2), 1025]),
     *((AttentionAugmentedConv2D, "kernel_size", value) for value in [*NOT_PAIRS, None]),
     *((AttentionAugmentedConv2D, "strides", value) for value in [*NOT_PAIRS, None]),
     *((AttentionAugmentedConv2D, "dilation_rate", value) for value in [*NOT_PAIRS, None]),
@@ -56,7 +59,7 @@ BAD = [
 )
 def test_a_bad_argument_is_named_with_its_value(layer_class, name, value):
     with pytest.raises(ValueError, match=rf"`{name}` must.* Received: {name}={re.escape(repr(value))}"):
-        layer_class(**{**GOOD[layer_class], name: value})
+        layer_class(**{**GOOD.get(layer_class, {}), name: value})
 
 
 @pytest.mark.parametrize("layer_class", GOOD)

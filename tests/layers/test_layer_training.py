@@ -6,7 +6,7 @@ import pytest
 from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
 from aa_keras import attention_kernels
-from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D, SqueezeExcite
 
 AUGMENTED = {"filters": 7, "kernel_size": 3, "num_heads": 2, "value_ratio": 0.6, "min_key_dim": 3}
 LAYERS = {
@@ -32,6 +32,24 @@ def gradients_by_name(layer, inputs, jit_compile=False):
         weight.path.split("/", 1)[1]: None if gradient is None else to_numpy(gradient)
         for weight, gradient in zip(layer.trainable_weights, gradients, strict=True)
     }
+
+
+@pytest.mark.parametrize("way", ["argument", "before it is built", "after it is built"])
+@pytest.mark.parametrize(("layer_class", "arguments"), [*LAYERS.values(), (SqueezeExcite, {})], ids=[*LAYERS, "se"])
+def test_what_is_frozen_stays_frozen(layer_class, arguments, way, tmp_path):
+    layer = layer_class(**arguments, trainable=way != "argument")
+    if way == "before it is built":
+        layer.trainable = False
+    model = keras.Sequential([keras.Input((9, 7, 5)), layer])
+    if way == "after it is built":
+        layer.trainable = False
+    model.save(tmp_path / "model.keras")
+    for copy in (model, keras.models.clone_model(model), keras.models.load_model(tmp_path / "model.keras")):
+        assert not copy.layers[0].trainable
+        assert copy.trainable_weights == []
+        assert not any(child.trainable for child in copy.layers[0]._flatten_layers())
+        copy.layers[0].trainable = True
+        assert len(copy.trainable_weights) == len(copy.weights) > 0
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs tf.GradientTape")
