@@ -62,6 +62,12 @@ def blockwise(queries, keys, values, relative=()):
     Returns:
         The outputs, of shape (B, heads, HW, value_dim).
     """
+    batch, num_heads, positions, _ = queries.shape
+    if batch is None and positions is not None:
+        # Image by image, so that all shapes in the loops are known: LiteRT converts no others.
+        return ops.map(
+            lambda image: blockwise(*(tensor[None] for tensor in image), relative)[0], (queries, keys, values)
+        )
     _, num_heads, positions, _ = ops.shape(queries)
     size = _queries_in_a_block(num_heads, positions)
     blocks = -(-positions // size)

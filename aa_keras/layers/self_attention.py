@@ -32,7 +32,8 @@ class SelfAttention2D(ConvolutionalLayer):
             positions are made for. None takes the size that the layer is built with.
         implementation: how attention is computed, which does not change the result: "dense", "blockwise", "fused", or
             "auto" to choose by backend, device and memory, as `aa_keras.attention.choose_implementation` says. "fused"
-            raises where the backend has no kernel.
+            raises where the backend has no kernel. LiteRT converts "dense" and "blockwise" where the height and width
+            are known: give the model a fixed input size first.
         data_format: "channels_last" or None.
         use_bias: boolean, whether the two convolutions have biases.
         kernel_initializer: initializer of the two kernels.
