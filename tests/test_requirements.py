@@ -34,6 +34,16 @@ def test_the_library_alone_needs_no_more_than_the_programs():
     assert set(PROJECT["dependencies"]) - set(trained_with) == {"numpy>=2"}  # comes with Keras
 
 
+def test_data_sets_can_be_prepared():
+    """TensorFlow Datasets 4.9.10 imports what it does not require, when it is about to download."""
+    import tensorflow_datasets as tfds
+
+    for name in ("cifar100", "imagenet2012", "coco/2017"):
+        builder = tfds.builder(name, data_dir="/nowhere")
+        assert builder.code_path.name.endswith(".py")
+        assert builder.url_infos
+
+
 def test_everything_that_is_imported_is_required():
     files = [*ROOT.glob("*.py"), *(ROOT / "aa_keras").rglob("*.py"), *(ROOT / "applications").rglob("*.py")]
     imported = set()

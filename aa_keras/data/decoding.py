@@ -1,9 +1,16 @@
 """Decoding: of JPEGs in TensorFlow's graphs, as fast as can be, and of whatever else occurs in the wild in Python."""
 
+import functools
 import io
+import sys
+import warnings
 
 import numpy as np
+import simplejpeg
 import tensorflow as tf
+
+_JPEG = b"\xff\xd8\xff"
+_TOO_LARGE = "it has {:,} pixels, which only a decompression bomb has"
 
 
 class CorruptImageError(Exception):
@@ -45,7 +52,7 @@ def decode_part_of_jpeg(encoded, box_of, size):
     return tf.switch_case(tf.reduce_sum(tf.cast(larger, tf.int32)), branches)
 
 
-def decode_image(encoded):
+def decode_image(encoded, is_sound=False):
     """Decodes an image of any format that is met.
 
     What the bytes are decides, not the name of a file: JPEG (grey, RGB or CMYK), PNG (1 to 16 bits, palette), WebP, GIF
@@ -54,16 +61,23 @@ def decode_image(encoded):
 
     Args:
         encoded: bytes.
+        is_sound: whether they are known to be those of a JPEG without `jpeg_damage`.
 
     Returns:
         A uint8 array of shape (height, width, 3).
 
     Raises:
-        CorruptImageError: if the bytes are no image, or not a whole one.
+        CorruptImageError: if the bytes are no image, or not a whole one, or one of more pixels than Pillow takes.
     """
     if not encoded:
         raise CorruptImageError("it is empty")
-    if not encoded.startswith(b"BM"):  # TensorFlow takes the palette of a BMP for grey
+    if encoded.startswith(_JPEG) and not is_sound:
+        damage = jpeg_damage(encoded)
+        if damage is not None:
+            raise CorruptImageError(damage)
+    # TensorFlow takes the palette of a BMP for grey, and of a GIF what is transparent for black.
+    if not encoded.startswith((b"BM", b"GIF8")):
+        _check_pixels(encoded)
         try:
             return np.asarray(tf.io.decode_image(encoded, channels=3, expand_animations=False))
         except tf.errors.OpError:
@@ -71,17 +85,71 @@ def decode_image(encoded):
     return _decode_with_pillow(encoded)
 
 
-def _decode_with_pillow(encoded):
-    from PIL import Image, UnidentifiedImageError
+def jpeg_damage(encoded):
+    """Returns what is wrong with the bytes of a JPEG that has its end, or None where nothing is.
 
+    Decoders replace by grey what is missing amidst a file, with a warning of libjpeg's that neither TensorFlow nor
+    Pillow hands on; simplejpeg makes an error of it. Costs three quarters of decoding all of the image.
+    """
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        height, width, *_ = simplejpeg.decode_jpeg_header(encoded, strict=False)
+        if height * width > most_pixels():
+            return _TOO_LARGE.format(height * width)
+        # At an eighth of the size: what takes time is to read the data, all of it.
+        simplejpeg.decode_jpeg(encoded, "GRAY", min_height=1, min_width=1, min_factor=1, strict=True)
+    except (ValueError, KeyError) as error:  # most of them, as for bytes that nobody needs, concern no decoder
+        if "premature end" in str(error).lower():
+            return "its data end before the image does"
+    return None
+
+
+def most_pixels():
+    """Returns the number of pixels beyond which Pillow takes an image for a decompression bomb."""
+    return 2 * (_pillow().MAX_IMAGE_PIXELS or sys.maxsize)
+
+
+def _check_pixels(encoded):
+    """Raises CorruptImageError for an image of more than `most_pixels`, of which only the size is read."""
+    try:
+        _pillow().open(io.BytesIO(encoded), formats=image_formats()).close()
+    except _pillow().DecompressionBombError as error:
+        raise CorruptImageError(str(error)) from None
+    except Exception:  # what it cannot open, TensorFlow may
+        return
+
+
+@functools.cache
+def image_formats():
+    """Returns the names of the formats that Pillow reads, without those that want another program or are no images."""
+    return tuple(sorted(set(_pillow().OPEN) - {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}))
+
+
+@functools.cache
+def image_extensions():
+    """Returns how the names of image files end: ".jpg" and so on, in lower case."""
+    extensions = _pillow().registered_extensions()
+    return frozenset(extension for extension, name in extensions.items() if name in image_formats())
+
+
+@functools.cache
+def _pillow():
+    from PIL import Image
+
+    Image.init()  # all of its formats
+    # Photographs of 100 megapixels are what they are; twice as many are refused.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    return Image
+
+
+def _decode_with_pillow(encoded):
+    try:
+        with _pillow().open(io.BytesIO(encoded), formats=image_formats()) as image:
             if image.mode.startswith(("I", "F")):  # Pillow would clip these to 255 instead of scaling them
                 raise CorruptImageError(f"its pixels, of Pillow's mode {image.mode}, are not of 8 bits")
             return np.asarray(image.convert("RGB"))
     except CorruptImageError:
         raise
-    except UnidentifiedImageError:
-        raise CorruptImageError("it is no image of a known format") from None
     except Exception as error:  # Pillow's plugins raise errors of many kinds for damaged files
+        if type(error).__name__ == "UnidentifiedImageError":
+            raise CorruptImageError("it is no image of a known format") from None
         raise CorruptImageError(" ".join(str(error).split()) or type(error).__name__) from None

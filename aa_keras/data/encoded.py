@@ -1,11 +1,12 @@
 """Labelled images that stay encoded, in files, until a batch needs them."""
 
 import abc
+import functools
 
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.data.decoding import CorruptImageError, decode_image
+from aa_keras.data.decoding import CorruptImageError, decode_image, jpeg_damage
 
 _STAND_IN = np.zeros((1, 1, 3), dtype=np.uint8)
 
@@ -41,11 +42,37 @@ class EncodedImages(abc.ABC):
     def read(self, content):
         """Returns the bytes of an image as a string tensor; in a graph as well as eagerly."""
 
-    def decode(self, name, content, when_corrupt, transform=None, arguments=()):
+    def is_sound_jpeg(self, index, encoded):
+        """Returns whether a JPEG can be decoded in a graph, where nothing would tell that a part of it is missing.
+
+        Each image is looked at once, since to look takes nearly as long as to decode it.
+
+        Args:
+            index: int64 tensor, which image it is.
+            encoded: string tensor, its bytes, for which `decoding.is_whole_jpeg`.
+
+        Returns:
+            A boolean tensor.
+        """
+
+        def look(index, encoded):
+            if not self._sound[index]:
+                self._sound[index] = jpeg_damage(encoded) is None
+            return self._sound[index]
+
+        return tf.ensure_shape(tf.numpy_function(look, (index, encoded), tf.bool), ())
+
+    @functools.cached_property
+    def _sound(self):
+        """Of each image, whether it was found to be without damage."""
+        return np.zeros(len(self), bool)
+
+    def decode(self, index, name, content, when_corrupt, transform=None, arguments=()):
         """Decodes an image in Python: slower than a graph, and the one place where its error can be caught.
 
         Args:
-            name: the image's name, as `records` has it.
+            index: which image it is, as `records` has it.
+            name: the image's name.
             content: the image's content.
             when_corrupt: function to call with the name of a corrupt image, and what is wrong with it.
             transform: function of the image and `arguments` to apply to it in Python too, or None. In the graph its
@@ -56,15 +83,16 @@ class EncodedImages(abc.ABC):
             A uint8 tensor of shape (height, width, 3), and a boolean one that is False if it is only a stand-in.
         """
 
-        def decode_or_report(name, content, *arguments):
+        def decode_or_report(index, name, content, *arguments):
             try:
-                image, is_whole = decode_image(self._read_or_report(content)), True
+                image, is_whole = decode_image(self._read_or_report(content), self._sound[index]), True
+                self._sound[index] = True
             except CorruptImageError as error:
                 when_corrupt(name.decode("utf-8", errors="replace"), str(error))
                 image, is_whole = _STAND_IN, False
             return image if transform is None else np.asarray(transform(image, *arguments)), is_whole
 
-        image, is_whole = tf.numpy_function(decode_or_report, (name, content, *arguments), (tf.uint8, tf.bool))
+        image, is_whole = tf.numpy_function(decode_or_report, (index, name, content, *arguments), (tf.uint8, tf.bool))
         return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
 
     def _read_or_report(self, content):

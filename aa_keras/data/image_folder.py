@@ -1,16 +1,23 @@
 """Images in a folder of class folders."""
 
+import collections
 import hashlib
+import logging
 import os
 import pathlib
 
 import tensorflow as tf
 
+from aa_keras.data.decoding import image_extensions
 from aa_keras.data.encoded import EncodedImages
 from aa_keras.data.sources import ImageDataset, check_validation_examples, choose_splits
 from aa_keras.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+_LOGGER = logging.getLogger("aa_keras")
+# Folders that tools leave behind.
+_LEFT_BEHIND = {"__MACOSX", "@eaDir"}
+# What folders of splits are called elsewhere.
+_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
 
 
 class FileImages(EncodedImages):
@@ -46,10 +53,11 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
     """Finds the images in a folder.
 
     Either FOLDER/train/CLASS/*.jpg, with FOLDER/test or FOLDER/validation (or `val`) likewise; or FOLDER/CLASS/*.jpg.
-    Where there are no images to report on, some of each class are held out for that. Which ones are held out depends on
-    the files' paths inside the folder alone.
+    The images of a class may lie in folders below its own, at any depth. Where there are no images to report on, some
+    of each class are held out for that. Which ones are held out depends on the files' paths inside the folder alone.
 
-    Hidden files, and those with other names than `EXTENSIONS`, are ignored; links are followed.
+    Files that Pillow reads are images, by the ends of their names, and links are followed. Hidden files are ignored. A
+    log line tells how many others there are, and how their names end.
 
     Args:
         folder: path.
@@ -78,11 +86,14 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
 
     train_folder = split_folders.get("train", folder)
     class_names = _class_names(train_folder)
-    train = _files(train_folder, class_names)
+    others = collections.Counter()
+    train = _files(train_folder, class_names, others, may_lack_classes=False)
     parts = {"validation": [], "test": []}
     for part, split in (("validation", validation_split), ("test", test_split)):
         if split not in (None, "train"):
-            parts[part] = _files(split_folders[split], class_names)
+            parts[part] = _files(split_folders[split], class_names, others, may_lack_classes=True)
+    if others:
+        _LOGGER.warning("%s: %d files were not read as images: %s", folder, others.total(), _counted(others))
     if test_split is None:
         train, parts["test"] = _hold_out_of_each_class(train, test_fraction, folder)
     check_validation_examples(validation_examples, len(train), validation_split)
@@ -104,15 +115,44 @@ def _split_folders(folder):
 
 
 def _class_names(folder):
-    class_names, images = _list(folder)
+    class_names, files = _list(folder)
     if len(class_names) < 2:
-        found = f"only that of {class_names[0]!r}" if class_names else f"{len(images)} images and no folders"
+        images = sum(map(_is_image, files))
+        found = f"only that of {class_names[0]!r}" if class_names else f"{images} images and no folders"
         raise UserError(f"{folder} must hold a folder of images for each of two classes or more. It holds {found}")
+    for name in class_names:
+        if len(name.splitlines()) != 1 or not _is_text(name):
+            raise UserError(
+                f"The name of a class folder must be a line of text: labels.txt has a line a class. Received: {name!r} "
+                f"in {folder}"
+            )
+    like_splits = {name.lower() for name in class_names} <= _SPLIT_NAMES
+    if like_splits and not any(map(_is_image, (file for name in class_names for file in _list(folder / name)[1]))):
+        raise UserError(
+            f"The class folder {folder / class_names[0]} holds no images. It holds folders: those of splits must be "
+            "called train and validation, val or test"
+        )
     return tuple(class_names)
 
 
-def _files(folder, class_names):
-    """Returns pairs of path and class of all images in a folder of class folders, in the order of their paths."""
+def _is_text(name):
+    """Whether the name of a file is text: a name in another encoding than the system's is not."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _files(folder, class_names, others, may_lack_classes):
+    """Returns pairs of path and class of all images in a folder of class folders, in the order of their paths.
+
+    Args:
+        folder: the folder.
+        class_names: names of the classes in the order of their labels.
+        others: `collections.Counter` of the ends of other files' names, which is added to.
+        may_lack_classes: whether there may be classes without images.
+    """
     labels = {name: label for label, name in enumerate(class_names)}
     files = []
     class_folders = _list(folder)[0]
@@ -121,26 +161,57 @@ def _files(folder, class_names):
     for name in class_folders:
         if name not in labels:
             raise UserError(f"{folder / name} is the folder of a class that there are no training images of")
-        folders, images = _list(folder / name)
-        if not images:
-            hint = ". It holds folders: those of splits must be called train and validation, val or test"
-            raise UserError(
-                f"The class folder {folder / name} holds no images ({' '.join(EXTENSIONS)}){hint if folders else ''}"
-            )
+        not_images = collections.Counter()
+        images = sorted(_images_below(folder / name, not_images))
+        if not images and not may_lack_classes:
+            found = f", but {_counted(not_images)}" if not_images else ""
+            raise UserError(f"The class folder {folder / name} holds no images{found}")
+        others.update(not_images)
         files += ((str(folder / name / image), labels[name]) for image in images)
+    if not files:
+        raise UserError(f"{folder} holds no images in its class folders")
     return files
 
 
+def _images_below(folder, others, seen=()):
+    """Yields the paths, below a folder, of the images in it and in the folders in it; counts others by extension."""
+    whole_path = os.path.realpath(folder)
+    if whole_path in seen:  # a link that leads back
+        return
+    folders, names = _list(folder)
+    for name in names:
+        # Neither pipes nor devices, which may have no end.
+        if _is_image(name) and os.path.isfile(folder / name):
+            yield name
+        else:
+            others[_extension(name) or "without an extension"] += 1
+    for name in folders:
+        yield from (os.path.join(name, path) for path in _images_below(folder / name, others, (*seen, whole_path)))
+
+
+def _is_image(name):
+    """Whether the name of a file is one of an image's."""
+    return _extension(name) in image_extensions()
+
+
+def _extension(name):
+    return os.path.splitext(name)[1].lower()
+
+
+def _counted(extensions):
+    """Returns {".txt": 2} as "2 .txt"."""
+    return ", ".join(f"{count} {extension}" for extension, count in extensions.most_common())
+
+
 def _list(folder):
-    """Returns the sorted names of the folders and of the images in a folder."""
+    """Returns the sorted names of the folders, and of everything else, in a folder."""
     try:
         with os.scandir(folder) as scan:
             entries = [(entry.name, entry.is_dir()) for entry in scan if not entry.name.startswith(".")]
     except OSError as error:
         raise UserError(f"The folder {folder} cannot be read: {error.strerror}") from None
-    folders = sorted(name for name, is_folder in entries if is_folder)
-    images = sorted(name for name, is_folder in entries if not is_folder and name.lower().endswith(EXTENSIONS))
-    return folders, images
+    folders = sorted(name for name, is_folder in entries if is_folder and name not in _LEFT_BEHIND)
+    return folders, sorted(name for name, is_folder in entries if not is_folder)
 
 
 def _hold_out_of_each_class(files, fraction, root):

@@ -161,14 +161,15 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
     def batches_of_epoch(order_key, augmentation_key):
         def carefully(index, name, content, label):
             key = tf.random.fold_in(augmentation_key, index)
-            crop, is_whole = examples.decode(name, content, skip, preprocessing.crop_for_training, (key,))
+            crop, is_whole = examples.decode(index, name, content, skip, preprocessing.crop_for_training, (key,))
             return tf.ensure_shape(crop, examples.image_shape), label, is_whole
 
         def quickly(index, name, content, label):
             encoded = examples.read(content)
             key = tf.random.fold_in(augmentation_key, index)
+            is_sound = tf.cond(is_whole_jpeg(encoded), lambda: examples.is_sound_jpeg(index, encoded), lambda: False)
             return tf.cond(
-                is_whole_jpeg(encoded),
+                is_sound,
                 lambda: (preprocessing.crop_for_training_from_jpeg(encoded, key), label, True),
                 lambda: carefully(index, name, content, label),
             )
@@ -266,6 +267,6 @@ def raw_dataset(examples, corrupt_files=None, shard=(0, 1)):
     refuse = (corrupt_files or CorruptFiles()).refuse
 
     def example(index, name, content, label):
-        return examples.decode(name, content, refuse)[0], label
+        return examples.decode(index, name, content, refuse)[0], label
 
     return examples.records().shard(count, index).map(example, num_parallel_calls=tf.data.AUTOTUNE)

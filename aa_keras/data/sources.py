@@ -152,6 +152,8 @@ def tensorflow_datasets_folder(data_dir):
     """Returns the folder to hand to TensorFlow Datasets: `data_dir`, its folder `tfds`, or None for their default."""
     if data_dir is None:
         return None
+    if "://" in str(data_dir):  # gs://bucket and the like, which TensorFlow Datasets reads itself
+        return str(data_dir)
     folder = pathlib.Path(data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(

@@ -1,6 +1,8 @@
 """Image files for tests: smooth pictures, which survive compression, in the formats and states met in the wild."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -36,6 +38,37 @@ def transparent_png(image):
     return encode(np.dstack([image, alpha]), "PNG", "RGBA")
 
 
+def gif_of_a_small_frame():
+    """The bytes of a GIF of 6x4 pixels in red, whose only frame is a green corner of 3x2, a pixel of it transparent."""
+    red, green, blue = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    palette = bytes(channel for colour in (red, green, blue, blue) for channel in colour)
+    screen = struct.pack("<HHBBB", 6, 4, 0b1000_0001, 0, 0) + palette
+    transparent = b"\x21\xf9\x04\x01\0\0\x02\0"
+    frame = Image.fromarray(np.uint8([[1, 1, 2], [1, 1, 1]]), "P")
+    frame.putpalette(palette)
+    buffer = io.BytesIO()
+    frame.save(buffer, "GIF", optimize=False, interlace=False)
+    data = buffer.getvalue()
+    data = data[data.rindex(b"\x2c\0\0\0\0\x03\0\x02\0\0") + 10 :]
+    return b"GIF89a" + screen + transparent + b"\x2c" + struct.pack("<HHHHB", 0, 0, 3, 2, 0) + data
+
+
+def bomb(file_format):
+    """The bytes of a file that says that its image has 30,000x30,000 pixels."""
+    if file_format == "JPEG":
+        encoded = bytearray(WHOLE)
+        start = encoded.index(b"\xff\xc0") + 5
+        encoded[start : start + 4] = struct.pack(">HH", 30_000, 30_000)
+        return bytes(encoded)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress(b"\0" * 1000)
+    chunks = b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in (header, pixels, b"IEND")
+    )
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
 def sideways_photograph(image):
     """The bytes of a JPEG whose EXIF data ask to turn it by a quarter."""
     exif = Image.Exif()
@@ -49,7 +82,7 @@ WHOLE = encode(picture())
 CORRUPT = {
     "it is empty": b"",
     "it is no image of a known format": b"This is not an image, whatever its name says.",
-    "image file is truncated": WHOLE[: len(WHOLE) // 2],
+    "its data end before the image does": WHOLE[: len(WHOLE) // 2] + b"\xff\xd9",
     "Truncated File Read": b"\xff\xd8\xff\xe0 begins and ends as a JPEG does \xff\xd9",
     "not of 8 bits": encode(picture()[..., 0], "TIFF", "F"),
 }

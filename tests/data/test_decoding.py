@@ -6,7 +6,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from aa_keras.data.decoding import CorruptImageError, decode_image, decode_part_of_jpeg, is_whole_jpeg
+from aa_keras.data.decoding import (
+    CorruptImageError,
+    decode_image,
+    decode_part_of_jpeg,
+    image_extensions,
+    is_whole_jpeg,
+    jpeg_damage,
+)
 
 PICTURE = odd_images.picture()
 GREY = np.asarray(Image.fromarray(PICTURE).convert("L"))
@@ -33,6 +40,9 @@ FILES = {
     "BMP": (odd_images.encode(PICTURE, "BMP"), PICTURE, 0),
     "BMP with a palette": (odd_images.encode(PICTURE, "BMP", "P"), None, 0),
     "TIFF": (odd_images.encode(PICTURE, "TIFF"), PICTURE, 0),
+    "AVIF": (odd_images.encode(PICTURE, "AVIF", quality=95), PICTURE, 3),
+    "JPEG 2000": (odd_images.encode(PICTURE, "JPEG2000"), PICTURE, 0),
+    "PPM": (odd_images.encode(PICTURE, "PPM"), PICTURE, 0),
 }
 
 
@@ -59,6 +69,41 @@ def test_what_is_wrong_with_a_corrupt_file(reason):
     with pytest.raises(CorruptImageError, match=reason) as error:
         decode_image(odd_images.CORRUPT[reason])
     assert "\n" not in str(error.value)
+
+
+def test_a_gif_is_what_its_canvas_shows():
+    decoded = decode_image(odd_images.gif_of_a_small_frame())
+    assert decoded.shape == (4, 6, 3)  # and not those of its frame
+    assert decoded[0, 0].tolist() == decoded[1, 2].tolist() == [0, 255, 0]
+    assert decoded[0, 2].tolist() == [0, 0, 255]  # the colour of what is transparent
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("kept", [0.3, 0.5, 0.97])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_a_jpeg_that_lacks_a_part_is_corrupt(progressive, kept, end):
+    whole = odd_images.encode(odd_images.picture(300, 400), progressive=progressive)
+    assert jpeg_damage(whole) is None
+    with pytest.raises(CorruptImageError, match="its data end before the image does"):
+        decode_image(whole[: int(kept * len(whole))] + end)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG", "JPEG with bytes behind it"])
+def test_a_sound_jpeg_has_no_damage(kind):
+    assert jpeg_damage(FILES[kind][0]) is None
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_decompression_bomb_is_corrupt(file_format):
+    with pytest.raises(CorruptImageError, match="decompression bomb"):
+        decode_image(odd_images.bomb(file_format))
+
+
+def test_what_other_programs_would_have_to_read_is_no_image():
+    with pytest.raises(CorruptImageError, match="no image of a known format"):
+        decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
+    assert {".jpg", ".jfif", ".jpe", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".webp"} <= image_extensions()
+    assert not {".eps", ".h5", ".mpg", ".txt", ".json", ".pdf", ".mp4", ""} & image_extensions()
 
 
 def test_a_truncated_png_and_webp():

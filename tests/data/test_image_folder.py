@@ -125,7 +125,7 @@ def test_a_class_may_be_called_train(tmp_path):
 
 def test_extensions_hidden_files_and_links(tmp_path):
     content = odd_images.encode(odd_images.picture(8, 9))
-    names = ["1.JPG", "2.jpeg", "3.PNG", "4.webp", "5.bmp", "6.Gif", "ünï cödé; 7.JPEG"]
+    names = ["1.JPG", "2.jpeg", "3.PNG", "4.webp", "5.bmp", "6.Gif", "ünï cödé; 7.JPEG", "8.jfif", "9.tiff", "10.avif"]
     ignored = [".8.jpg", "9.txt", "10", "Thumbs.db", ".DS_Store"]
     odd_images.write_images(tmp_path, {f"a/{name}": content for name in names + ignored})
     odd_images.write_images(tmp_path, {"elsewhere/11.jpg": content, "elsewhere/12.jpg": content, "file.txt": b""})
@@ -140,8 +140,55 @@ def test_extensions_hidden_files_and_links(tmp_path):
     assert parts_of(dataset, tmp_path)[0] == {*(f"a/{name}" for name in [*names, "13.jpg"]), "b/11.jpg", "b/12.jpg"}
     preprocessing = Preprocessing((0.0,) * 3, (1.0,) * 3, image_size=16)
     ((images, labels),) = evaluation_dataset(dataset.test, preprocessing, 20)
-    assert images.shape == (10, 16, 16, 3)
-    assert labels.numpy().tolist() == [0] * 8 + [1] * 2
+    assert images.shape == (13, 16, 16, 3)
+    assert labels.numpy().tolist() == [0] * 11 + [1] * 2
+
+
+def test_images_in_folders_below_a_class_are_its(tmp_path):
+    content = odd_images.encode(odd_images.picture(8, 9))
+    names = ["a/1.jpg", "a/2020/1.jpg", "a/2020/may/1.jpg", "a/2021/1.jpg", "b/deep/1.jpg"]
+    passed_over = ["__MACOSX/a/1.jpg", "a/__MACOSX/1.jpg", "b/@eaDir/1.jpg", "a/.thumbnails/1.jpg"]
+    odd_images.write_images(tmp_path, dict.fromkeys(names + passed_over, content))
+    (tmp_path / "a" / "2020" / "back").symlink_to(tmp_path / "a")
+    dataset = load(tmp_path, test_split="train")
+    assert names_of(dataset.train, tmp_path) == sorted(names)
+    assert [label for _, label in dataset.train.files] == [0, 0, 0, 0, 1]
+
+
+def test_what_is_not_read_is_counted(tmp_path, caplog):
+    odd_images.class_folders(tmp_path / "train", {"a": 1, "b": 1}, size=(8, 9))
+    load(tmp_path, test_split="train")
+    assert caplog.messages == []
+    odd_images.write_images(tmp_path, {f"train/a/{name}": b"" for name in ("1.heic", "2.HEIC", "3.txt", "README")})
+    odd_images.write_images(tmp_path, {"val/b/1.jpg": b"", "val/b/4.heic": b""})
+    load(tmp_path)
+    assert caplog.messages == [f"{tmp_path}: 5 files were not read as images: 3 .heic, 1 .txt, 1 without an extension"]
+
+
+def test_what_may_have_no_end_is_not_read(tmp_path, caplog):
+    odd_images.class_folders(tmp_path, {"a": 1, "b": 1}, size=(8, 9))
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    (tmp_path / "a" / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "a" / "nowhere.jpg").symlink_to(tmp_path / "nowhere")
+    assert names_of(load(tmp_path, test_split="train").train, tmp_path) == ["a/0.jpg", "b/0.jpg"]
+    assert caplog.messages == [f"{tmp_path}: 3 files were not read as images: 3 .jpg"]
+
+
+def test_a_split_may_lack_a_class_but_not_all(split):
+    (split / "val" / "empty").mkdir()
+    shutil.rmtree(split / "val" / "a")
+    assert "folder of a class that there are no training images of" in the_error(split)
+    (split / "val" / "empty").rename(split / "val" / "a")
+    assert parts_of(load(split), split)[2] == {"val/b/0.jpg", "val/b/1.jpg"}
+    for path in (split / "val" / "b").iterdir():
+        path.unlink()
+    assert the_error(split) == f"{split / 'val'} holds no images in its class folders"
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "two\u2028lines", "tab\x0bstop", os.fsdecode(b"caf\xe9")])
+def test_the_name_of_a_class_is_a_line_of_text(tmp_path, name):
+    odd_images.class_folders(tmp_path, {"a": 1, name: 1}, size=(8, 9))
+    assert f"must be a line of text: labels.txt has a line a class. Received: {name!r}" in the_error(tmp_path)
 
 
 def test_a_folder_may_start_with_a_tilde(unsplit, monkeypatch):
@@ -187,8 +234,9 @@ def test_folders_that_cannot_be_used(tmp_path, split):
     empty = odd_images.class_folders(tmp_path / "empty", {"a": 2, "c": 2})
     (empty / "b").mkdir()
     message = the_error(empty)
-    assert f"The class folder {empty / 'b'} holds no images (.jpg .jpeg " in message
-    assert not message.endswith("test")
+    assert message == f"The class folder {empty / 'b'} holds no images"
+    odd_images.write_images(empty, {"b/1.HEIC": b"", "b/2.heic": b"", "b/notes": b""})
+    assert the_error(empty).endswith("holds no images, but 2 .heic, 1 without an extension")
     wrong_names = tmp_path / "wrong_names"
     for name in ("training", "testing"):
         odd_images.class_folders(wrong_names / name, {"a": 2, "b": 2})
