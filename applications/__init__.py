@@ -1,5 +1,6 @@
 """Builders of the paper's networks, used as those of `keras.applications`."""
 
+from aa_keras.applications._building import pyramid_outputs  # noqa: F401
 from aa_keras.applications.aa_mnasnet import AAMnasNet, MnasNet
 from aa_keras.applications.aa_resnet import (
     AAResNet34,
@@ -27,7 +28,7 @@ from aa_keras.applications.aa_wide_resnet import (
 )
 from aa_keras.applications.wide_resnet16_4 import AAWideResNet16_4, WideResNet16_4
 
-# Every builder, and nothing else: a config names one of these.
+# Every builder, and nothing else: a config names one of these. There is the function `pyramid_outputs` beside them.
 __all__ = [
     "AAMnasNet",
     "AAResNet34",

@@ -1,9 +1,11 @@
 """How a network is augmented: the arguments that all families share, and which of its convolutions they reach."""
 
 import dataclasses
+import numbers
 
 from aa_keras.applications import _building as building
-from aa_keras.layers import AttentionAugmentedConv2D
+from aa_keras.applications._weights import table_sizes
+from aa_keras.layers import AttentionAugmentedConv2D, _arguments
 from aa_keras.memory import attention_memory
 
 
@@ -56,9 +58,12 @@ class AttentionOptions:
         last = max(place.stage for place in places)
         if self.stages == "auto":
             return dataclasses.replace(self, stages=self._stages_within_budget(places, last), budget=None)
-        is_tuple = isinstance(self.stages, (tuple, list))
-        valid = is_tuple and all(stage in {place.stage for place in places} for stage in self.stages)
-        if not valid or len(set(self.stages)) < len(self.stages):
+        is_tuple = isinstance(self.stages, (tuple, list)) and all(map(_arguments.is_integer, self.stages))
+        if (
+            not is_tuple
+            or not set(self.stages) <= {place.stage for place in places}
+            or len(set(self.stages)) < len(self.stages)
+        ):
             first = min(place.stage for place in places)
             raise ValueError(
                 f"`attention_stages` must be a tuple of distinct stages from {first} to {last}, (), or 'auto'. "
@@ -71,9 +76,42 @@ class AttentionOptions:
             )
         return self
 
+    def sized_as_in(self, weights, places, image):
+        """Returns the places with the sizes that weights were learned at, where that of the images is unknown.
+
+        Tables of relative positions are then those of the file, instead of being stretched to the family's size.
+
+        Args:
+            weights: the builders' argument, checked.
+            places: list of each `Place` of the network.
+            image: the network's input.
+        """
+        known = [length is not None for length in image.shape[1:3]]
+        if weights is None or all(known) or self.position_encoding != "relative":
+            return places
+        augmented = [place for place in places if place.stage in self.stages]
+        learned = table_sizes(weights)
+        if len(learned) != len(augmented):  # of another network: to load them says so
+            return places
+        sized = {
+            id(place): dataclasses.replace(
+                place,
+                size=tuple(
+                    own if is_known else length * place.strides * self._pooling(place)
+                    for own, is_known, length in zip(place.size, known, lengths, strict=True)
+                ),
+            )
+            for place, lengths in zip(augmented, learned, strict=True)
+        }
+        return [sized.get(id(place), place) for place in places]
+
+    def _pooling(self, place):
+        """By what attention is average-pooled in a place, beside the convolution's strides."""
+        return place.pooling * (self.pooling if place.stage == min(self.stages) else 1)
+
     def _stages_within_budget(self, places, last):
         """As many stages, from the last backwards, as have an estimate within the budget."""
-        is_number = isinstance(self.budget, (int, float)) and not isinstance(self.budget, bool)
+        is_number = isinstance(self.budget, numbers.Real) and not isinstance(self.budget, bool)
         if not is_number or not self.budget >= 0:
             raise ValueError(
                 "`attention_budget` must be the bytes that attention may take in training, for each image of a batch, "
@@ -101,7 +139,6 @@ class AttentionOptions:
         return self._layer(place, name)(inputs)
 
     def _layer(self, place, name):
-        first = place.stage == min(self.stages)
         return AttentionAugmentedConv2D(
             place.filters,
             place.kernel_size,
@@ -110,7 +147,7 @@ class AttentionOptions:
             key_ratio=self.key_ratio,
             value_ratio=self.value_ratio,
             position_encoding=self.position_encoding,
-            attention_pooling=place.pooling * (self.pooling if first else 1),
+            attention_pooling=self._pooling(place),
             max_size=place.size,
             implementation=self.implementation,
             use_bias=False,

@@ -1,6 +1,7 @@
 """What every model family needs: checked arguments, an input, normalised convolutions, a classifier, weights."""
 
-import os
+import functools
+import inspect
 import re
 
 import keras
@@ -8,6 +9,7 @@ from keras import layers
 
 from aa_keras.applications import pretrained
 from aa_keras.applications._weights import load_weights
+from aa_keras.layers import _arguments
 
 POOLINGS = (None, "avg", "max")
 
@@ -18,8 +20,9 @@ _DOCUMENTATION = """
         include_top: boolean, whether the model ends in a classifier.
         weights: None for random weights, the name of trained ones that `aa_keras.applications.pretrained` lists for
             the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. Tables of
-            relative positions for another image size are resized, and a log line says so; without a top, the file's
-            number of classes does not matter.
+            relative positions for another image size are resized, and a log line says so; where the size is unknown,
+            they stay as they are. Without a top, the file's number of classes does not matter; named weights for other
+            classes than `classes` leave the classifier new, and a log line says so.
         input_tensor: Keras tensor to use as the image input, or None.
         input_shape: (height, width, channels) of the images; height and width may be None. None takes {default_shape},
             or (None, None, 3) without a top. Tables of relative positions are made for this size, or for
@@ -28,6 +31,8 @@ _DOCUMENTATION = """
         classes: number of classes.
         classifier_activation: activation of the classifier; None returns logits.
         name: name of the model.
+        include_preprocessing: boolean. True makes `preprocess_input` a layer of the model, which then takes pixels of 0
+            to 255.
 {more_arguments}        num_heads: (augmented networks, as all that follow) number of attention heads.
         key_ratio: the paper's kappa, the depth of keys over the filters of the convolution.
         value_ratio: the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.
@@ -40,20 +45,58 @@ _DOCUMENTATION = """
             of a batch, as `aa_keras.memory.attention_memory` estimates them; else None.
 
     Returns:
-        A `keras.Model` of images that went through `preprocess_input`, with outputs of shape (batch, classes), or
+        A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
+        `include_preprocessing=True`, with outputs of shape (batch, classes), or
         {output_shape} without top and pooling. Its `pyramid_outputs` are the
         outputs of the stages, {pyramid}.
 
     Raises:
         ValueError: for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
             of `input_tensor`, and for weights of another network, naming the first difference.
+
+    Example:
+
+    >>> model = {call}
+    >>> images = np.zeros({batch_shape}, "uint8")  # RGB, pixels of 0 to 255
+    >>> probabilities = model.predict(images)
     """
 
 
 def document(builders, **family):
     """Appends to the docstring of each builder the arguments that all of them share."""
-    for builder in builders:
-        builder.__doc__ += _DOCUMENTATION.format(**family)
+    for function in builders:
+        if function.__doc__:  # Python's option -OO removes it
+            function.__doc__ += _DOCUMENTATION.format(
+                call=_example(function), batch_shape=(1, *family["default_shape"]), **family
+            )
+
+
+def _example(function):
+    """Returns a call of a builder, the depth and width of Wide-ResNets being those of the smallest that is usual."""
+    examples = {"depth": 16, "width": 4}
+    parameters = inspect.signature(function).parameters
+    required = "".join(f"{name}={value}, " for name, value in examples.items() if name in parameters)
+    return f"{function.__name__}({required}include_preprocessing=True)"
+
+
+def builder(function):
+    """Checks the arguments that all builders share before a builder sees them, and finds named weights."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*arguments, **keywords):
+        bound = signature.bind(*arguments, **keywords)
+        bound.apply_defaults()
+        given = bound.arguments
+        for name in ("include_top", "include_preprocessing"):
+            given[name] = _arguments.boolean(name, given[name])
+        if given["include_top"]:
+            given["classes"] = _arguments.positive_integer("classes", given["classes"])
+        given["weights"] = pretrained.find(function.__name__, given["weights"])
+        _check_pooling(given["pooling"], given["include_top"])
+        return function(*bound.args, **bound.kwargs)
+
+    return checked
 
 
 def convolution(inputs, filters, kernel_size, strides, name):
@@ -68,33 +111,56 @@ def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(inputs)
 
 
-def image_input(input_tensor, input_shape, default_shape, include_top):
-    """Returns the tensor that a model starts from.
+def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing):
+    """Returns the tensor that a model's layers start from: its input, normalised where the model does that itself.
 
     Args:
         input_tensor: Keras tensor (output of `keras.Input` or of another layer), or None to make one.
-        input_shape: (height, width, channels) without the batch; height and width may be None. None takes
-            `default_shape`, or its channels alone where the model has no top, as in `keras.applications`.
-        default_shape: (height, width, channels) of the family.
+        input_shape: (height, width, channels) without the batch; height and width may be None. None takes that of the
+            data set, or its channels alone where the model has no top, as in `keras.applications`.
+        dataset: `specs.Dataset` of the family.
         include_top: whether the model has a classifier.
+        include_preprocessing: whether pixels of 0 to 255 are to be normalised here.
 
     Raises:
-        ValueError: for a shape of another form, or one that disagrees with that of the tensor, and where Keras is set
-            to channels-first images.
+        ValueError: for a shape of another form, or one that disagrees with that of the tensor; for other channels than
+            there are statistics of; and where Keras is set to channels-first images.
     """
+    image = _input(input_tensor, _checked_shape(input_shape), dataset.input_shape, include_top)
+    if not include_preprocessing:
+        return image
+    if image.shape[-1] != len(dataset.mean):
+        raise ValueError(
+            f"`include_preprocessing` needs images of {len(dataset.mean)} channels, those of {dataset.name}. "
+            f"Received: include_preprocessing=True, images of shape {tuple(image.shape[1:])}"
+        )
+    variance = [deviation**2 for deviation in dataset.std]
+    # In float32 whatever the network's precision: bfloat16 would round the pixels' mean.
+    return layers.Normalization(mean=dataset.mean, variance=variance, dtype="float32", name="preprocessing")(image)
+
+
+def _checked_shape(input_shape):
+    """Returns an `input_shape` as a tuple of integers and None, or raises ValueError."""
+    if input_shape is None:
+        return None
+    is_shape = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3 and input_shape[-1] is not None
+    try:
+        if not is_shape:
+            raise ValueError
+        return tuple(size if size is None else _arguments.positive_integer("input_shape", size) for size in input_shape)
+    except ValueError:
+        raise ValueError(
+            "`input_shape` must be a tuple (height, width, channels) of positive integers, height and width of "
+            f"which may be None. Received: input_shape={input_shape!r}"
+        ) from None
+
+
+def _input(input_tensor, input_shape, default_shape, include_top):
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             'The models take channels-last images: call keras.config.set_image_data_format("channels_last") first. '
             f"Received: image_data_format={keras.config.image_data_format()!r}"
         )
-    if input_shape is not None:
-        is_shape = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3 and input_shape[-1] is not None
-        if not is_shape or not all(size is None or (isinstance(size, int) and size > 0) for size in input_shape):
-            raise ValueError(
-                "`input_shape` must be a tuple (height, width, channels) of positive integers, height and width of "
-                f"which may be None. Received: input_shape={input_shape!r}"
-            )
-        input_shape = tuple(input_shape)
     if input_tensor is None:
         unknown_size = (None, None, default_shape[-1])
         return keras.Input(input_shape or (default_shape if include_top else unknown_size))
@@ -103,11 +169,12 @@ def image_input(input_tensor, input_shape, default_shape, include_top):
             "`input_tensor` must be a Keras tensor, the output of `keras.Input` or of a layer. "
             f"Received: input_tensor={input_tensor!r}"
         )
-    tensor_shape = tuple(input_tensor.shape[1:])
-    if len(tensor_shape) != 3 or (input_shape is not None and input_shape != tensor_shape):
+    shape = tuple(input_tensor.shape[1:])
+    if len(shape) != 3 or shape[-1] is None or (input_shape is not None and input_shape != shape):
         raise ValueError(
-            "`input_tensor` must have the shape (batch, height, width, channels), and `input_shape`, where given, must "
-            f"be its. Received: input_tensor of shape {tuple(input_tensor.shape)}, input_shape={input_shape}"
+            "`input_tensor` must have the shape (batch, height, width, channels), with a known number of channels, and "
+            f"`input_shape`, where given, must be its. Received: input_tensor of shape {tuple(input_tensor.shape)}, "
+            f"input_shape={input_shape}"
         )
     return input_tensor
 
@@ -130,7 +197,6 @@ def classification_model(
     The arguments are those of the builders; the input is the source of `image`, and `dropout_rate` holds before the
     classifier.
     """
-    _check_arguments(include_top, weights, pooling, classes)
     outputs = features
     if include_top:
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
@@ -143,26 +209,36 @@ def classification_model(
     elif pooling == "max":
         outputs = layers.GlobalMaxPooling2D(name="max_pool")(features)
     sources = keras.utils.get_source_inputs(image)
-    model = PyramidModel(sources[0] if len(sources) == 1 else sources, outputs, name=name)
+    model = keras.Model(sources[0] if len(sources) == 1 else sources, outputs, name=name)
+    model.pyramid_outputs = pyramid_outputs(model)
     if weights is not None:
         load_weights(model, weights, include_top)
     return model
 
 
+def pyramid_outputs(model):
+    """Returns the feature maps of a network at each resolution: Keras tensors by level, "P3" being an eighth.
+
+    What a builder returns has them as its attribute `pyramid_outputs`. This function finds them in a network that was
+    loaded from a file or copied, which is a plain `keras.Model`, too: the builders name the last layer at stride 2 ** n
+    "Pn", as feature pyramids do.
+
+    Args:
+        model: a network of the zoo.
+    """
+    return {layer.name: layer.output for layer in model.layers if re.fullmatch(r"P\d", layer.name)}
+
+
 @keras.saving.register_keras_serializable("aa_keras")
 class PyramidModel(keras.Model):
-    """A functional model that knows its feature maps of each resolution.
+    """Reads the files of networks that were saved as models of this class, as all were at first."""
 
-    The builders name the last layer at stride 2 ** n "Pn", as feature pyramids do.
-    """
-
-    @property
-    def pyramid_outputs(self):
-        """Dictionary of the stages' outputs, Keras tensors, by level: "P3" has an eighth of the image's resolution."""
-        return {layer.name: layer.output for layer in self.layers if re.fullmatch(r"P\d", layer.name)}
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return keras.Model.from_config(config, custom_objects)
 
 
-def _check_arguments(include_top, weights, pooling, classes):
+def _check_pooling(pooling, include_top):
     """Raises ValueError for what `keras.applications` raises for, and for a `pooling` that it would ignore."""
     if pooling not in POOLINGS:
         raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
@@ -170,11 +246,4 @@ def _check_arguments(include_top, weights, pooling, classes):
         raise ValueError(
             "`pooling` is for models without a classifier: pass `include_top=False` or leave it out. "
             f"Received: pooling={pooling!r}, include_top={include_top}"
-        )
-    if include_top and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
-        raise ValueError(f"`classes` must be a positive integer. Received: classes={classes!r}")
-    if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
-        raise ValueError(
-            "`weights` must be None, the path of a file of weights (.weights.h5 or .keras) that exists, or the name of "
-            f"trained ones ({pretrained.listed()}). Received: weights={weights!r}"
         )

@@ -20,18 +20,20 @@ def preprocess_input(x, data_format=None):
     return _preprocessing.normalize(x, IMAGENET.mean, IMAGENET.std, data_format)
 
 
-def decode_predictions(preds, top=5):
+def decode_predictions(preds, top=5, class_names=None):
     """Names the most probable classes of ImageNet.
 
     Args:
-        preds: array of shape (batch, 1000), probabilities or logits of a model for ImageNet.
+        preds: array of shape (batch, 1000), or (batch, number of `class_names`): probabilities or logits.
         top: how many classes to name for each image.
+        class_names: list of the names of other classes, in their order, for a network that was trained on them.
 
     Returns:
         For each image a list of `top` triples (WordNet identifier, class name, score), the highest score first.
+        With `class_names`, the index of the class stands for the identifier.
 
     Raises:
-        ValueError: if `preds` has another shape, or `top` is not between 1 and 1000.
+        ValueError: if `preds` has another shape, or `top` is not between 1 and the number of classes.
     """
     classes = [tuple(line.split(" ", 1)) for line in _labels.lines("imagenet2012")]
-    return _labels.decode_predictions(preds, top, classes)
+    return _labels.decode_predictions(preds, top, classes, class_names)

@@ -25,8 +25,13 @@ def normalize(images, mean, std, data_format=None):
     if data_format != "channels_last":
         raise ValueError(f'`data_format` must be "channels_last". Received: data_format={data_format!r}')
     if not ops.is_tensor(images) and not keras.backend.is_keras_tensor(images):
-        images = np.asarray(images)
-    if images.shape[-1] != len(mean):
+        try:
+            images = np.asarray(images)
+        except ValueError:  # lists of lists of different lengths
+            images = np.asarray(None)
+        if images.dtype.kind not in "biufV":  # a bfloat16 is of the last kind
+            raise ValueError(f"`x` must be an array or tensor of numbers. Received: x={images!r:.80}")
+    if not images.shape or images.shape[-1] != len(mean):
         raise ValueError(f"`x` must have {len(mean)} channels on its last axis. Received: x of shape {images.shape}")
     dtype = keras.backend.standardize_dtype(images.dtype)
     if "float" not in dtype:

@@ -1,76 +1,112 @@
 """Loading of weights from a file into a network of another input size, or without the file's classifier."""
 
 import collections
-import contextlib
-import json
 import logging
 import pathlib
 import re
 import tempfile
-import zipfile
 
 import h5py
 
 from aa_keras import attention
+from aa_keras.applications import _weight_files
+from aa_keras.applications._weight_files import TABLES, layer_configs, stored_weights, values_of
+from aa_keras.applications.pretrained import PretrainedWeights
 from aa_keras.layers import AttentionAugmentedConv2D
 
 _LOGGER = logging.getLogger("aa_keras")
-# How Keras names these in its files: by attribute, and by class for the layers of a model.
-_TABLES = "/relative_embedding/vars/"
-_CLASSIFIER = "layers/dense/"
+_CLASSIFIER = "layers/dense/"  # as Keras names it in its files: by the class of the layer
 
 
-def load_weights(model, path, include_top):
+def load_weights(model, weights, include_top):
     """Loads weights of the same architecture, whatever the size of the images and the number of classes.
 
     Tables of relative positions that were learned at another size are resized, and a log line says so. Without a top,
-    the classifier in the file is left out. Nothing else may differ.
+    the classifier in the file is left out; one of trained weights by name, for other classes than the model's, stays
+    new, and a log line says so. Nothing else may differ.
 
     What has no weights, such as the number of heads or the pooling before attention, is compared too where the file
     tells it: a whole model (`.keras`) does, bare weights (`.weights.h5`) do not.
 
     Args:
         model: Keras model from one of the builders.
-        path: file that `save_weights` (`.weights.h5`) or `save` (`.keras`) wrote.
+        weights: file that `save_weights` (`.weights.h5`) or `save` (`.keras`) wrote, or `PretrainedWeights`.
         include_top: whether the model has a classifier.
 
     Raises:
         ValueError: if the file is of another kind or holds weights of another architecture; the message names the first
             difference.
     """
+    is_named = isinstance(weights, PretrainedWeights)
+    path = path_of(weights)
     with tempfile.TemporaryDirectory() as folder:
         _check_attention(model, path)
         # Keras decides how weights are named in files: so let it write the model's own, to be replaced one by one.
         own_path = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own_path)
-        with _weights_file(path, folder) as file, h5py.File(own_path, "r+") as own:
-            resized = _copy(_weights(file), _weights(own), _layer_names(model), path, include_top)
+        with stored_weights(path) as theirs, h5py.File(own_path, "r+") as own:
+            ours = {name: item for name, item in _datasets(own).items() if name.startswith("layers/")}
+            has_new_head = is_named and include_top and _remove_other_classifier(theirs, ours)
+            resized = _copy(theirs, ours, _layer_names(model), path, include_top and not has_new_head)
         model.load_weights(own_path)
     if resized:
         _LOGGER.warning("%s: resized %d tables of relative positions for %s", path, len(resized), model.name)
+    if has_new_head:
+        _LOGGER.warning(
+            "%s: the classifier of %s, for %d classes, is new and has to be trained",
+            path,
+            model.name,
+            model.output_shape[-1],
+        )
+
+
+def path_of(weights):
+    """Returns the path of a builder's `weights`: that of `PretrainedWeights`, or the path that they are."""
+    return weights.path() if isinstance(weights, PretrainedWeights) else weights
+
+
+def table_sizes(weights):
+    """Returns pairs of the (height, width) of the tables of relative positions in a builder's `weights`."""
+    return _weight_files.table_sizes(path_of(weights))
+
+
+def _datasets(file):
+    found = {}
+    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def _remove_other_classifier(theirs, ours):
+    """Removes a classifier for other classes from both dictionaries; returns whether there was one."""
+    classifier = [name for name in ours if name.startswith(_CLASSIFIER)]
+    if all(name in theirs and theirs[name].shape == ours[name].shape for name in classifier):
+        return False
+    for name in classifier:
+        del ours[name]
+    return True
 
 
 def _copy(theirs, ours, layer_names, path, include_top):
     """Copies weights between two dictionaries of HDF5 data sets; returns the names of those that were resized."""
     resized = []
+    same = sum(name in theirs and theirs[name].shape == weight.shape for name, weight in ours.items())
+    other = "the file holds another model: " if same < len(ours) / 2 else ""
     for name, weight in ours.items():
         if name not in theirs:
-            raise _difference(
-                path, f"the file lacks {_described(name, layer_names)}, of shape {weight.shape} in the model"
-            )
-        value = theirs[name][()]
-        if _TABLES in name and value.shape[1:] == weight.shape[1:] and len(value) != len(weight):
+            lacking = f"the file lacks {_described(name, layer_names)}, of shape {weight.shape} in the model"
+            raise _difference(path, other + lacking)
+        is_table = TABLES in name and theirs[name].shape[1:] == weight.shape[1:]
+        if theirs[name].shape != weight.shape and not is_table:
+            shapes = f"has the shape {theirs[name].shape} in the file, {weight.shape} in the model"
+            raise _difference(path, f"{other}{_described(name, layer_names)} {shapes}")
+        value = values_of(name, theirs[name], path)
+        if is_table and len(value) != len(weight):
             value = attention.resized_table(value, (len(weight) + 1) // 2)
             resized.append(name)
-        if value.shape != weight.shape:
-            raise _difference(
-                path,
-                f"{_described(name, layer_names)} has the shape {value.shape} in the file, {weight.shape} in the model",
-            )
         weight[...] = value
     for name in theirs:
         if name not in ours and (include_top or not name.startswith(_CLASSIFIER)):
-            raise _difference(path, f"the model lacks {name}, of shape {theirs[name].shape} in the file")
+            raise _difference(path, f"{other}the model lacks {name}, of shape {theirs[name].shape} in the file")
     return resized
 
 
@@ -106,14 +142,7 @@ def _to_snake_case(name):
 
 def _check_attention(model, path):
     """Raises ValueError where the file holds a whole model whose augmented convolutions attend in another way."""
-    if not zipfile.is_zipfile(path):
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            layers = json.loads(archive.read("config.json"))["config"]["layers"]
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
-        return  # not a functional model: its weights will tell
-    configs = {layer["config"].get("name"): layer["config"] for layer in layers}
+    configs = layer_configs(path)
     for layer in model.layers:
         if isinstance(layer, AttentionAugmentedConv2D) and layer.name in configs:
             ours, theirs = layer.get_config(), configs[layer.name]
@@ -124,27 +153,3 @@ def _check_attention(model, path):
                         f"{argument} of the layer {layer.name!r} is {theirs[argument]!r} in the file, "
                         f"{ours[argument]!r} in the model",
                     )
-
-
-@contextlib.contextmanager
-def _weights_file(path, folder):
-    """Opens the HDF5 file of weights that `path` is or, as an archive of a whole model, contains."""
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                path = archive.extract("model.weights.h5", folder)
-        file = h5py.File(path, "r")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            "`weights` must be a whole file that Keras wrote, .weights.h5 or .keras. "
-            f"Received: weights={str(path)!r} ({error})"
-        ) from None
-    with file:
-        yield file
-
-
-def _weights(file):
-    """Returns the data sets of a file's layers by name; the state of an optimizer is not among them."""
-    found = {}
-    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    return {name: item for name, item in found.items() if name.startswith("layers/")}

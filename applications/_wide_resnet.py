@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from aa_keras.applications import _building as building
 from aa_keras.applications._augmentation import NO_ATTENTION, Place
-from aa_keras.layers import GatherExcite, SqueezeExcite
+from aa_keras.layers import GatherExcite, SqueezeExcite, _arguments
 
 DEFAULT_SHAPE = (32, 32, 3)
 # What the docstrings of all Wide-ResNets have in common.
@@ -20,16 +20,18 @@ DOCUMENTATION = {
 """,
 }
 STAGES = 3
+# More than any network has.
+MOST_LAYERS, MOST_WIDTH = 1204, 1000
 
 
-def wide_resnet_features(image, depth, width, shortcut, attention=NO_ATTENTION, channels=None):
+def wide_resnet_features(image, depth, width, shortcut, attention=NO_ATTENTION, channels=None, weights=None):
     """Applies the stem and the three stages of a Wide-ResNet, the final activation included.
 
-    `channels` says what weighs the channels of a block: "squeeze" and excitation, "gather" and excite, or None.
+    `channels` says what weighs the channels of a block: "squeeze" and excitation, "gather" and excite, or None;
+    `weights` is the builders' argument.
     """
-    for argument, value in (("depth", depth), ("width", width)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{argument}` must be a positive integer. Received: {argument}={value!r}")
+    depth = _arguments.positive_integer("depth", depth, most=MOST_LAYERS)
+    width = _arguments.positive_integer("width", width, most=MOST_WIDTH)
     if depth < 10 or (depth - 4) % 6:
         raise ValueError(f"`depth` must be 6 n + 4: 10, 16, 22, 28, 34, 40 and so on. Received: depth={depth}")
     if shortcut not in ("pad", "projection"):
@@ -38,6 +40,7 @@ def wide_resnet_features(image, depth, width, shortcut, attention=NO_ATTENTION, 
     blocks = (depth - 4) // 6
     places = _places(blocks, width, building.known_size(image, DEFAULT_SHAPE))
     attention = attention.for_network(places)
+    places = attention.sized_as_in(weights, places, image)
     x = building.convolution(image, 16, 3, 1, name="stem_conv")
     for index, place in enumerate(places):
         block = index % blocks + 1

@@ -13,7 +13,8 @@ from keras import layers
 from aa_keras.applications import _building as building
 from aa_keras.applications._augmentation import NO_ATTENTION, AttentionOptions, Place
 from aa_keras.applications._imagenet import decode_predictions, preprocess_input  # noqa: F401
-from aa_keras.layers import SqueezeExcite
+from aa_keras.applications.specs import IMAGENET
+from aa_keras.layers import SqueezeExcite, _arguments
 
 DEFAULT_SHAPE = (224, 224, 3)
 
@@ -46,6 +47,7 @@ STAGES = (
 LEVELS = {1: "P1", 2: "P2", 3: "P3", 5: "P4", 7: "P5"}
 
 
+@building.builder
 def AAMnasNet(  # noqa: N802
     alpha=1.0,
     include_top=True,
@@ -56,6 +58,7 @@ def AAMnasNet(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="aa_mnasnet",
+    include_preprocessing=False,
     num_heads=4,
     key_ratio=0.1,
     value_ratio=0.05,
@@ -76,13 +79,14 @@ def AAMnasNet(  # noqa: N802
         implementation,
         attention_budget,
     )
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = _mnasnet_features(image, alpha, attention)
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    features = _mnasnet_features(image, alpha, attention, weights)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0.2
     )
 
 
+@building.builder
 def MnasNet(  # noqa: N802
     alpha=1.0,
     include_top=True,
@@ -93,10 +97,11 @@ def MnasNet(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="mnasnet",
+    include_preprocessing=False,
 ):
     """Builds the MnasNet-A1 that the paper's Table 3 compares with, `alpha` times as wide."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = _mnasnet_features(image, alpha, NO_ATTENTION)
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    features = _mnasnet_features(image, alpha, NO_ATTENTION, weights)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0.2
     )
@@ -115,12 +120,12 @@ building.document(
 )
 
 
-def _mnasnet_features(image, alpha, attention):
+def _mnasnet_features(image, alpha, attention, weights):
     """Applies the stem, the seven stages and the last 1x1 convolution."""
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < float("inf"):
-        raise ValueError(f"`alpha` must be a number above 0. Received: alpha={alpha!r}")
+    alpha = _arguments.ratio("alpha", alpha, most=100)
     places = _places(alpha, building.known_size(image, DEFAULT_SHAPE))
     attention = attention.for_network(places)
+    places = attention.sized_as_in(weights, places, image)
     x = building.convolution(image, _rounded(32 * alpha), 3, 2, name="stem_conv")
     x = _activation(x, "stem")
     for number, stage in enumerate(STAGES, start=1):

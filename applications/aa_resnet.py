@@ -13,6 +13,7 @@ from aa_keras.applications._imagenet import decode_predictions, preprocess_input
 from aa_keras.applications._resnet import DEFAULT_SHAPE, resnet
 
 
+@building.builder
 def AAResNet34(  # noqa: N802
     include_top=True,
     weights=None,
@@ -22,6 +23,7 @@ def AAResNet34(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="aa_resnet34",
+    include_preprocessing=False,
     num_heads=8,
     key_ratio=0.25,
     value_ratio=0.25,
@@ -43,10 +45,21 @@ def AAResNet34(  # noqa: N802
         attention_budget,
     )
     return resnet(
-        34, attention, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        34,
+        attention,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def AAResNet50(  # noqa: N802
     include_top=True,
     weights=None,
@@ -56,6 +69,7 @@ def AAResNet50(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="aa_resnet50",
+    include_preprocessing=False,
     num_heads=8,
     key_ratio=0.2,
     value_ratio=0.1,
@@ -77,10 +91,21 @@ def AAResNet50(  # noqa: N802
         attention_budget,
     )
     return resnet(
-        50, attention, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        50,
+        attention,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def AAResNet101(  # noqa: N802
     include_top=True,
     weights=None,
@@ -90,6 +115,7 @@ def AAResNet101(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="aa_resnet101",
+    include_preprocessing=False,
     num_heads=8,
     key_ratio=0.2,
     value_ratio=0.1,
@@ -111,10 +137,21 @@ def AAResNet101(  # noqa: N802
         attention_budget,
     )
     return resnet(
-        101, attention, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        101,
+        attention,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def AAResNet152(  # noqa: N802
     include_top=True,
     weights=None,
@@ -124,6 +161,7 @@ def AAResNet152(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="aa_resnet152",
+    include_preprocessing=False,
     num_heads=8,
     key_ratio=0.2,
     value_ratio=0.1,
@@ -145,10 +183,21 @@ def AAResNet152(  # noqa: N802
         attention_budget,
     )
     return resnet(
-        152, attention, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        152,
+        attention,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def ResNet34(  # noqa: N802
     include_top=True,
     weights=None,
@@ -158,13 +207,25 @@ def ResNet34(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="resnet34",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-34 that the paper's Table 2 compares with."""
     return resnet(
-        34, None, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        34,
+        None,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def ResNet50(  # noqa: N802
     include_top=True,
     weights=None,
@@ -174,13 +235,25 @@ def ResNet50(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="resnet50",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-50 that the paper's Table 2 compares with."""
     return resnet(
-        50, None, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        50,
+        None,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def ResNet101(  # noqa: N802
     include_top=True,
     weights=None,
@@ -190,13 +263,25 @@ def ResNet101(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="resnet101",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-101 that the paper's Table 2 compares with."""
     return resnet(
-        101, None, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        101,
+        None,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def ResNet152(  # noqa: N802
     include_top=True,
     weights=None,
@@ -206,13 +291,25 @@ def ResNet152(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="resnet152",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-152 that the paper's Table 2 compares with."""
     return resnet(
-        152, None, include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        152,
+        None,
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def SEResNet34(  # noqa: N802
     include_top=True,
     weights=None,
@@ -222,13 +319,25 @@ def SEResNet34(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="se_resnet34",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-34 with squeeze-and-excitation that the paper's Table 2 compares with."""
     return resnet(
-        34, "channels", include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        34,
+        "channels",
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def SEResNet50(  # noqa: N802
     include_top=True,
     weights=None,
@@ -238,13 +347,25 @@ def SEResNet50(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="se_resnet50",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-50 with squeeze-and-excitation that the paper's Table 2 compares with."""
     return resnet(
-        50, "channels", include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        50,
+        "channels",
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def SEResNet101(  # noqa: N802
     include_top=True,
     weights=None,
@@ -254,13 +375,25 @@ def SEResNet101(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="se_resnet101",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-101 with squeeze-and-excitation that the paper's Table 2 compares with."""
     return resnet(
-        101, "channels", include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        101,
+        "channels",
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 
+@building.builder
 def SEResNet152(  # noqa: N802
     include_top=True,
     weights=None,
@@ -270,10 +403,21 @@ def SEResNet152(  # noqa: N802
     classes=1000,
     classifier_activation="softmax",
     name="se_resnet152",
+    include_preprocessing=False,
 ):
     """Builds the ResNet-152 with squeeze-and-excitation that the paper's Table 2 compares with."""
     return resnet(
-        152, "channels", include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name
+        152,
+        "channels",
+        include_top,
+        weights,
+        input_tensor,
+        input_shape,
+        pooling,
+        classes,
+        classifier_activation,
+        name,
+        include_preprocessing,
     )
 
 

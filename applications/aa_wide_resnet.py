@@ -10,10 +10,11 @@ the shortcut is added.
 from aa_keras.applications import _building as building
 from aa_keras.applications import _labels, _preprocessing
 from aa_keras.applications._augmentation import AttentionOptions
-from aa_keras.applications._wide_resnet import DEFAULT_SHAPE, DOCUMENTATION, wide_resnet_features
+from aa_keras.applications._wide_resnet import DOCUMENTATION, wide_resnet_features
 from aa_keras.applications.specs import CIFAR100
 
 
+@building.builder
 def AAWideResNet28_10(  # noqa: N802
     include_top=True,
     weights=None,
@@ -23,6 +24,7 @@ def AAWideResNet28_10(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="aa_wide_resnet28_10",
+    include_preprocessing=False,
     shortcut="pad",
     num_heads=8,
     key_ratio=0.2,
@@ -44,13 +46,14 @@ def AAWideResNet28_10(  # noqa: N802
         implementation,
         attention_budget,
     )
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = wide_resnet_features(image, 28, 10, shortcut, attention)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
+    features = wide_resnet_features(image, 28, 10, shortcut, attention, weights=weights)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def WideResNet28_10(  # noqa: N802
     include_top=True,
     weights=None,
@@ -60,16 +63,18 @@ def WideResNet28_10(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="wide_resnet28_10",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds the Wide-ResNet-28-10 that the paper's Table 1 compares with."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, 28, 10, shortcut)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def SEWideResNet28_10(  # noqa: N802
     include_top=True,
     weights=None,
@@ -79,16 +84,18 @@ def SEWideResNet28_10(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="se_wide_resnet28_10",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds the Wide-ResNet-28-10 with squeeze-and-excitation that the paper's Table 1 compares with."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, 28, 10, shortcut, channels="squeeze")
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def GEWideResNet28_10(  # noqa: N802
     include_top=True,
     weights=None,
@@ -98,16 +105,18 @@ def GEWideResNet28_10(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="ge_wide_resnet28_10",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds the Wide-ResNet-28-10 with gather-excite that the paper's Table 1 compares with."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, 28, 10, shortcut, channels="gather")
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def AAWideResNet(  # noqa: N802
     depth,
     width,
@@ -119,6 +128,7 @@ def AAWideResNet(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="aa_wide_resnet",
+    include_preprocessing=False,
     shortcut="pad",
     num_heads=8,
     key_ratio=0.2,
@@ -140,13 +150,14 @@ def AAWideResNet(  # noqa: N802
         implementation,
         attention_budget,
     )
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = wide_resnet_features(image, depth, width, shortcut, attention)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
+    features = wide_resnet_features(image, depth, width, shortcut, attention, weights=weights)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def WideResNet(  # noqa: N802
     depth,
     width,
@@ -158,16 +169,18 @@ def WideResNet(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="wide_resnet",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds a Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, depth, width, shortcut)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def SEWideResNet(  # noqa: N802
     depth,
     width,
@@ -179,16 +192,18 @@ def SEWideResNet(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="se_wide_resnet",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds a Wide-ResNet with squeeze-and-excitation of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, depth, width, shortcut, channels="squeeze")
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def GEWideResNet(  # noqa: N802
     depth,
     width,
@@ -200,10 +215,11 @@ def GEWideResNet(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="ge_wide_resnet",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds a Wide-ResNet with gather-excite of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, depth, width, shortcut, channels="gather")
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
@@ -241,18 +257,19 @@ def preprocess_input(x, data_format=None):
     return _preprocessing.normalize(x, CIFAR100.mean, CIFAR100.std, data_format)
 
 
-def decode_predictions(preds, top=5):
+def decode_predictions(preds, top=5, class_names=None):
     """Names the most probable classes of CIFAR-100.
 
     Args:
-        preds: array of shape (batch, 100), probabilities or logits of a model for CIFAR-100.
+        preds: array of shape (batch, 100), or (batch, number of `class_names`): probabilities or logits.
         top: how many classes to name for each image.
+        class_names: list of the names of other classes, in their order, for a network that was trained on them.
 
     Returns:
         For each image a list of `top` triples (class index, class name, score), the highest score first.
 
     Raises:
-        ValueError: if `preds` has another shape, or `top` is not between 1 and 100.
+        ValueError: if `preds` has another shape, or `top` is not between 1 and the number of classes.
     """
     names = _labels.lines("cifar100")
-    return _labels.decode_predictions(preds, top, list(enumerate(names)))
+    return _labels.decode_predictions(preds, top, list(enumerate(names)), class_names)

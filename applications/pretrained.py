@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 import tempfile
 import zipfile
@@ -75,16 +76,24 @@ PRETRAINED = (
 )
 
 
-def file_of(builder, weights):
-    """Returns the path of named weights of a builder; everything else as it is.
+def find(builder, weights):
+    """Returns what a builder's argument `weights` means: the entry of a name, the path of a file, or None.
 
     Args:
         builder: name of the builder.
         weights: its argument.
+
+    Raises:
+        ValueError: if there is no such name, and no such file.
     """
     for entry in PRETRAINED:
         if (entry.builder, entry.name) == (builder, weights):
-            return entry.path()
+            return entry
+    if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
+        raise ValueError(
+            "`weights` must be None, the path of a file of weights (.weights.h5 or .keras) that exists, or the name of "
+            f"trained ones ({listed()}). Received: weights={weights!r}"
+        )
     return weights
 
 

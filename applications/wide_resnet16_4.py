@@ -4,11 +4,12 @@ The paper does not have them. Images are normalised and classes named as by `aa_
 """
 
 from aa_keras.applications import _building as building
-from aa_keras.applications import pretrained
 from aa_keras.applications._augmentation import AttentionOptions
-from aa_keras.applications._wide_resnet import DEFAULT_SHAPE, DOCUMENTATION, wide_resnet_features
+from aa_keras.applications._wide_resnet import DOCUMENTATION, wide_resnet_features
+from aa_keras.applications.specs import CIFAR100
 
 
+@building.builder
 def AAWideResNet16_4(  # noqa: N802
     include_top=True,
     weights=None,
@@ -18,6 +19,7 @@ def AAWideResNet16_4(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="aa_wide_resnet16_4",
+    include_preprocessing=False,
     shortcut="pad",
     num_heads=4,
     key_ratio=0.2,
@@ -39,14 +41,14 @@ def AAWideResNet16_4(  # noqa: N802
         implementation,
         attention_budget,
     )
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
-    features = wide_resnet_features(image, 16, 4, shortcut, attention)
-    weights = pretrained.file_of("AAWideResNet16_4", weights)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
+    features = wide_resnet_features(image, 16, 4, shortcut, attention, weights=weights)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name
     )
 
 
+@building.builder
 def WideResNet16_4(  # noqa: N802
     include_top=True,
     weights=None,
@@ -56,10 +58,11 @@ def WideResNet16_4(  # noqa: N802
     classes=100,
     classifier_activation="softmax",
     name="wide_resnet16_4",
+    include_preprocessing=False,
     shortcut="pad",
 ):
     """Builds a small Wide-ResNet, the plain twin of `AAWideResNet16_4`; not in the paper."""
-    image = building.image_input(input_tensor, input_shape, DEFAULT_SHAPE, include_top)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
     features = wide_resnet_features(image, 16, 4, shortcut)
     return building.classification_model(
         image, features, include_top, weights, pooling, classes, classifier_activation, name

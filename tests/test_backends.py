@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from aa_keras.applications import AAWideResNet
+from aa_keras.applications import AAWideResNet, ResNet34
 
 IMPORT = """
 import json, sys
@@ -24,7 +24,7 @@ print(json.dumps([name for name in ("tensorflow", "tensorflow_datasets") if name
 FORWARD = """
 import sys
 import jax, keras, numpy as np
-from aa_keras.applications import AAWideResNet
+from aa_keras.applications import AAWideResNet, ResNet34
 assert keras.backend.backend() == "jax"
 folder = sys.argv[1]
 weights = folder + "/network.weights.h5"
@@ -80,3 +80,24 @@ def test_jax_computes_what_tensorflow_does(tmp_path):
     expected = model.predict(images, verbose=0)
     assert expected.std() > 0.1
     np.testing.assert_allclose(np.load(tmp_path / "outputs.npy"), expected, atol=1e-5, rtol=1e-5)
+
+
+STRIPPED = """
+import sys
+import keras
+model = keras.models.load_model(sys.argv[1])
+assert "aa_keras" not in sys.modules
+import aa_keras
+assert __debug__ is False and aa_keras.augment.__doc__ is None
+augmented = aa_keras.augment(model, lambda layer: layer.name == "stage4_block3_conv1", num_heads=2)
+assert augmented.get_layer("stage4_block3_conv1").num_heads == 2
+"""
+
+
+@needs_jax
+def test_a_plain_networks_file_needs_keras_alone_and_stripped_bytecode_works(tmp_path):
+    ResNet34(input_shape=(32, 32, 3), classes=2).save(tmp_path / "model.keras")
+    command = [sys.executable, "-OO", "-c", STRIPPED, tmp_path / "model.keras"]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr

@@ -96,7 +96,7 @@ def test_images_of_any_size_go_in_without_a_top():
 
 @pytest.mark.parametrize("alpha", [0, -1.0, "1", True, float("nan"), None])
 def test_alpha_must_be_a_number_above_0(alpha):
-    with pytest.raises(ValueError, match=r"`alpha` must be a number above 0\. Received: alpha="):
+    with pytest.raises(ValueError, match=r"`alpha` must be a number above 0 and at most 100\. Received: alpha="):
         MnasNet(alpha=alpha)
 
 

@@ -6,7 +6,7 @@ import pytest
 from builder_helpers import build, images, with_random_statistics, without_values
 
 from aa_keras import applications
-from aa_keras.applications import AAWideResNet, WideResNet
+from aa_keras.applications import AAWideResNet, WideResNet, aa_wide_resnet, specs
 from aa_keras.layers import AttentionAugmentedConv2D
 
 
@@ -80,6 +80,53 @@ def test_images_may_have_any_number_of_channels():
     assert network(input_shape=(8, 8, 1))(images(1, 8, 8, 1)).shape == (1, 100)
 
 
+@pytest.mark.parametrize("name", applications.__all__)
+def test_every_builder_can_normalize_pixels_itself(name):
+    dataset = specs.CIFAR100 if "Wide" in name else specs.IMAGENET
+    with without_values():
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            model = build(name, include_preprocessing=True)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        assert [layer.name for layer in build(name).layers][1] == "stem_conv"
+    first, second = model.layers[1:3]
+    assert (first.name, second.name) == ("preprocessing", "stem_conv")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:])).astype("uint8")
+    normalised = first(pixels)
+    assert normalised.dtype == "float32"
+    np.testing.assert_allclose(
+        normalised, (pixels - np.array(dataset.mean)) / np.array(dataset.std), rtol=1e-5, atol=1e-5
+    )
+    assert first.weights == []
+
+
+def test_a_network_that_normalizes_pixels_is_saved_with_that(classifier, tmp_path):
+    model = network(include_preprocessing=True)
+    model.set_weights(classifier.get_weights())
+    model.save(tmp_path / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("uint8")
+    expected = classifier(aa_wide_resnet.preprocess_input(pixels))
+    for copy in (model, keras.models.load_model(tmp_path / "model.keras")):
+        np.testing.assert_allclose(copy(pixels), expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(copy.predict(pixels, verbose=0), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_integers_of_numpy_are_integers():
+    with without_values():
+        model = AAWideResNet(
+            np.int64(10),
+            np.uint8(1),
+            include_top=np.True_,
+            input_shape=[np.int32(8), None, np.int64(3)],
+            classes=np.int64(4) + 1,
+            num_heads=np.int16(2),
+            attention_stages=[np.int64(2), 3],
+        )
+        assert (model.input_shape, model.output_shape) == ((None, 8, None, 3), (None, 5))
+        keras.models.model_from_json(model.to_json())
+
+
 def test_name_is_the_models():
     assert network(name="mine").name == "mine"
 
@@ -104,6 +151,20 @@ def test_name_is_the_models():
         ({"input_shape": 8}, "`input_shape` must be .*Received: input_shape=8"),
         ({"classes": 0}, "`classes` must be a positive integer.*Received: classes=0"),
         ({"classes": "10"}, "`classes` must be a positive integer.*Received: classes='10'"),
+        ({"classes": True}, "`classes` must be a positive integer.*Received: classes=True"),
+        ({"classes": 5.0}, "`classes` must be a positive integer.*Received: classes=5.0"),
+        ({"depth": 10**14}, "`depth` must be a positive integer of at most 1,204.*Received: depth=100000000000000"),
+        ({"width": 10**6}, "`width` must be a positive integer of at most 1,000.*Received: width=1000000"),
+        ({"include_top": "False"}, "`include_top` must be True or False.*Received: include_top='False'"),
+        ({"include_top": 0}, "`include_top` must be True or False.*Received: include_top=0"),
+        ({"include_preprocessing": None}, "`include_preprocessing` must be True or False.*Received: include_pre"),
+        (
+            {"include_preprocessing": True, "input_shape": (8, 8, 1)},
+            r"`include_preprocessing` needs images of 3 channels.*Received: .*images of shape \(8, 8, 1\)",
+        ),
+        ({"input_shape": (True, 8, 3)}, r"`input_shape` must be .*Received: input_shape=\(True, 8, 3\)"),
+        ({"input_shape": (8, 8, 10**20)}, r"`input_shape` must be .*Received: input_shape=\(8, 8, 1000"),
+        ({"input_shape": (8.0, 8, 3)}, r"`input_shape` must be .*Received: input_shape=\(8.0, 8, 3\)"),
         ({"weights": "imagenet"}, "`weights` must be None, the path .*Received: weights='imagenet'"),
         ({"weights": "missing.weights.h5"}, "`weights` must be None, the path .*Received: weights='missing.weights"),
         ({"weights": 1}, "`weights` must be None, the path .*Received: weights=1"),
@@ -122,6 +183,11 @@ def test_arguments_out_of_range(builder, arguments, error):
         ({"attention_stages": (0,)}, r"from 1 to 3.*Received: attention_stages=\(0,\)"),
         ({"attention_stages": 2}, "must be a tuple .*Received: attention_stages=2"),
         ({"attention_stages": None}, "must be a tuple .*Received: attention_stages=None"),
+        ({"attention_stages": (True,)}, r"must be a tuple .*Received: attention_stages=\(True,\)"),
+        ({"attention_stages": (2.0,)}, r"must be a tuple .*Received: attention_stages=\(2.0,\)"),
+        ({"attention_stages": ("2",)}, r"must be a tuple .*Received: attention_stages=\('2',\)"),
+        ({"key_ratio": 1e308}, "`key_ratio` must be .*Received: key_ratio=1e.308"),
+        ({"attention_pooling": 2**31 - 1}, "`attention_pooling` must be .*Received: attention_pooling=2147483647"),
         ({"attention_stages": (2, 2)}, r"must be a tuple .*Received: attention_stages=\(2, 2\)"),
         ({"num_heads": 0}, "`num_heads` must be a positive integer.*Received: num_heads=0"),
         ({"num_heads": 17}, "`num_heads` must be at most `filters`.*Received: num_heads=17"),
@@ -145,6 +211,11 @@ def test_options_of_attention_out_of_range(arguments, error):
             r"input_tensor of shape \(None, 12, 12, 3\), input_shape=\(8, 8, 3\)",
         ),
         (lambda: keras.Input((None, None, 3)), (8, 8, 3), r"input_tensor of shape \(None, None, None, 3\)"),
+        (
+            lambda: keras.Input((8, 8, None)),
+            None,
+            r"a known number of channels.*input_tensor of shape \(None, 8, 8, None\)",
+        ),
         (lambda: keras.Input((8, 24)), None, r"input_tensor of shape \(None, 8, 24\)"),
         (lambda: np.zeros((1, 8, 8, 3)), None, "`input_tensor` must be a Keras tensor.*Received: input_tensor=array"),
         (lambda: "image", None, "`input_tensor` must be a Keras tensor.*Received: input_tensor='image'"),

@@ -1,6 +1,7 @@
 """What every builder of the zoo promises: it builds, learns in every weight, and can be saved and described."""
 
 import inspect
+import zipfile
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from builder_helpers import ARGUMENTS, build, images, with_random_statistics, without_values
 
 from aa_keras import applications
+from aa_keras.applications import pretrained, pyramid_outputs
 
 # Of each kind of block the smallest network: the others are exported on demand.
 EXPORTED = ("AAMnasNet", "AAResNet34", "AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet")
@@ -73,6 +75,26 @@ def test_a_saved_model_gives_the_same_network(builder, model, tmp_path):
     served = tf.saved_model.load(tmp_path / "saved_model")
     inputs = images(3, *model.input_shape[1:])
     np.testing.assert_allclose(served.serve(inputs), model(inputs), rtol=0, atol=1e-5)
+
+
+def test_a_copy_has_its_feature_maps(model, tmp_path):
+    """Though it is a plain model of Keras's, for which a file needs no class of ours but layers."""
+    copy = keras.models.model_from_json(model.to_json())
+    assert type(copy) is type(model) is type(keras.Model(model.inputs, model.outputs))
+    found, expected = pyramid_outputs(copy), model.pyramid_outputs
+    assert {name: output.shape for name, output in found.items()} == {
+        name: output.shape for name, output in expected.items()
+    }
+    assert "P2" in found
+
+
+def test_a_legacy_file_loads_as_those_of_keras_applications_do(builder, model, tmp_path):
+    if builder not in EXPORTED:
+        pytest.skip("the same layers in other numbers")
+    model.save(tmp_path / "model.h5")
+    inputs = images(2, *model.input_shape[1:])
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
 
 
 def test_layer_names_are_unique_and_the_same_each_time(builder, model):
@@ -148,3 +170,11 @@ def test_predictions_are_float32_in_mixed_precision(name):
         # They were not rounded to bfloat16 on the way: 8 significant bits would leave the low 16 bits empty.
         assert np.any(outputs.numpy().view(np.uint32) & 0xFFFF)
     np.testing.assert_allclose(np.sum(probabilities(images(2, 8, 8, 3)), axis=1), 1, rtol=1e-6)
+
+
+def test_files_of_an_earlier_class_of_models_still_load():
+    """Networks were saved as `PyramidModel` at first, among them the one whose weights ship with the package."""
+    path = pretrained.PRETRAINED[0].path()
+    with zipfile.ZipFile(path) as archive:
+        assert b'"registered_name": "aa_keras>PyramidModel"' in archive.read("config.json")
+    assert set(pyramid_outputs(keras.models.load_model(path))) == {"P0", "P1", "P2"}

@@ -86,6 +86,26 @@ def test_images_that_do_not_fit_are_refused(family):
     assert family.preprocess_input(np.zeros((2, 3, 4, 3)), data_format="channels_last").shape == (2, 3, 4, 3)
 
 
+@FAMILIES
+@pytest.mark.parametrize("x", [None, "image.jpg", [[1, 2, 3], [1, 2]], [None, 1, 2]])
+def test_what_is_no_array_of_numbers_is_refused(family, x):
+    with pytest.raises(ValueError, match=r"`x` must be an array or tensor of numbers\. Received: x="):
+        family.preprocess_input(x)
+
+
+@FAMILIES
+def test_predictions_of_other_classes_are_called_by_the_names_given(family):
+    predictions = [[0.1, 0.7, 0.2]]
+    decoded = family.decode_predictions(predictions, top=2, class_names=("cat", "dog", "fox"))
+    assert decoded == [[(1, "dog", 0.7), (2, "fox", 0.2)]]
+    with pytest.raises(ValueError, match=r"`preds` must have the shape \(batch, 2\)"):
+        family.decode_predictions(predictions, top=1, class_names=["cat", "dog"])
+    for names in ("cat", [1, 2, 3]):
+        with pytest.raises(ValueError, match="`class_names` must be a list of strings"):
+            family.decode_predictions(predictions, top=1, class_names=names)
+    assert family.decode_predictions(predictions, np.int64(1), ["a", "b", "c"]) == [[(1, "b", 0.7)]]
+
+
 CLASSES = {aa_wide_resnet: 100, aa_resnet: 1000}
 
 

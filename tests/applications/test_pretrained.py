@@ -10,7 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images, with_random_statistics
+from builder_helpers import build, images, with_random_statistics, without_values
 
 from aa_keras import applications
 from aa_keras.applications import AAWideResNet, AAWideResNet16_4, WideResNet16_4, aa_wide_resnet, pretrained
@@ -89,14 +89,26 @@ def test_what_half_precision_cannot_hold_is_refused(trained, tmp_path):
     assert not (tmp_path / "half.keras").exists()
 
 
-def test_a_name_becomes_its_file_and_everything_else_stays(listed, tmp_path):
-    assert pretrained.file_of("AAWideResNet16_4", "squares") == tmp_path / "network.keras"
-    for builder, weights in (
-        ("WideResNet16_4", "squares"),
-        ("AAWideResNet16_4", "circles"),
-        ("AAWideResNet16_4", None),
-    ):
-        assert pretrained.file_of(builder, weights) == weights
+def test_a_name_is_found_for_its_builder_alone(listed, tmp_path):
+    assert pretrained.find("AAWideResNet16_4", "squares") == listed
+    path = tmp_path / "network.keras"
+    assert pretrained.find("AAWideResNet16_4", path) == path
+    assert pretrained.find("AAWideResNet16_4", None) is None
+    for builder, weights in (("WideResNet16_4", "squares"), ("AAWideResNet16_4", "circles")):
+        with pytest.raises(ValueError, match=rf"'squares' of AAWideResNet16_4\)\. Received: weights='{weights}'"):
+            pretrained.find(builder, weights)
+
+
+@pytest.mark.parametrize("name", applications.__all__)
+def test_every_builder_finds_weights_by_name(name, monkeypatch):
+    def found(entry):
+        raise LookupError(entry.builder)
+
+    entry = pretrained.PretrainedWeights(name, "mine", "mine.keras", "", 0.0, 0.0, "", "")
+    monkeypatch.setattr(pretrained, "PRETRAINED", (entry,))
+    monkeypatch.setattr(pretrained.PretrainedWeights, "path", found)
+    with pytest.raises(LookupError, match=f"^{name}$"), without_values():
+        build(name, weights="mine")
 
 
 def test_a_wrong_checksum_is_refused(listed, tmp_path):
@@ -128,8 +140,8 @@ def test_a_name_of_another_builder_is_refused_and_the_names_are_told(listed):
         WideResNet16_4(weights="squares")
 
 
-def test_trained_weights_without_the_classifier_and_of_other_images(monkeypatch, tmp_path):
-    """As `keras.applications` has it: a backbone, also at another resolution; other classes only without a top."""
+def test_trained_weights_of_other_images_and_of_other_classes(monkeypatch, tmp_path, caplog):
+    """A backbone, also at another resolution; and for other classes a classifier that is new."""
     source = with_random_statistics(AAWideResNet16_4(input_shape=(16, 16, 3)))
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     pretrained.save_in_float16(source, tmp_path / "small.keras")
@@ -138,5 +150,22 @@ def test_trained_weights_without_the_classifier_and_of_other_images(monkeypatch,
     monkeypatch.setattr(pretrained, "PRETRAINED", (entry,))
     backbone = AAWideResNet16_4(include_top=False, weights="small", input_shape=(24, 20, 3))
     np.testing.assert_array_equal(backbone.weights[0], np.float16(source.weights[0]))
+    caplog.clear()
+    AAWideResNet16_4(weights="small", input_shape=(16, 16, 3))
+    assert caplog.messages == []
+    fewer = AAWideResNet16_4(weights="small", input_shape=(16, 16, 3), classes=10)
+    assert [message.split("small.keras")[1] for message in caplog.messages] == [
+        ": the classifier of aa_wide_resnet16_4, for 10 classes, is new and has to be trained"
+    ]
+    for ours, theirs in zip(fewer.weights[:-2], source.weights[:-2], strict=True):
+        np.testing.assert_array_equal(ours, np.float16(theirs))
+    assert fewer.output_shape == (None, 10)
     with pytest.raises(ValueError, match=r"include_top=False leaves it out\) has the shape \(256, 100\) in the file"):
-        AAWideResNet16_4(weights="small", input_shape=(16, 16, 3), classes=10)
+        AAWideResNet16_4(weights=tmp_path / "small.keras", input_shape=(16, 16, 3), classes=10)
+
+
+def test_pixels_go_into_the_network_that_normalizes_them():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")
+    expected = AAWideResNet16_4(weights="cifar100")(aa_wide_resnet.preprocess_input(pixels))
+    found = AAWideResNet16_4(weights="cifar100", include_preprocessing=True)(pixels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,128 @@
+"""Files of weights from anywhere: what of them can be read, and why the rest is refused."""
+
+import contextlib
+import json
+import pathlib
+import re
+import tempfile
+import zipfile
+
+import h5py
+import numpy as np
+
+# How Keras names tables of relative positions in its files, by attribute.
+TABLES = "/relative_embedding/vars/"
+# Positions along an axis of the largest map that a table may be for.
+_MOST_POSITIONS = 2**16
+
+
+def not_whole(path, reason):
+    """Returns the error for a file that cannot be read."""
+    return ValueError(
+        "`weights` must be a whole file that Keras wrote, .weights.h5 or .keras. "
+        f"Received: weights={str(path)!r} ({reason})"
+    )
+
+
+@contextlib.contextmanager
+def stored_weights(path):
+    """Opens the HDF5 file of weights that `path` is or, as an archive of a whole model, contains.
+
+    Yields:
+        Dictionary of the HDF5 data sets of the model's layers by name; the state of an optimizer is not among them.
+
+    Raises:
+        ValueError: if it is no such file, or one that must not be trusted.
+    """
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
+        try:
+            file = path
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    file = archive.extract("model.weights.h5", folder)
+            file = opened.enter_context(h5py.File(file, "r"))
+        except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+            raise not_whole(path, error) from None
+        if "layer_names" in file.attrs or "model_weights" in file:
+            raise not_whole(path, "it is a legacy HDF5 file: load it with Keras, and save it as .keras")
+        found = {}
+        _collect(file, path, found)
+        yield {name: item for name, item in found.items() if name.startswith("layers/")}
+
+
+def _collect(group, path, found):
+    """Adds the data sets below an HDF5 group to `found`.
+
+    HDF5 can take data from other files of the reader's machine, by links, external storage and virtual data sets: what
+    a stranger's file says would make weights of them, and with those leave the machine.
+    """
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise not_whole(path, f"{group.name}/{name} is a link into another file")
+        if not isinstance(link, h5py.HardLink):
+            continue
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _collect(item, path, found)
+        elif isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise not_whole(path, f"{item.name} takes its data from other files")
+            found[item.name.lstrip("/")] = item
+
+
+def values_of(name, item, path):
+    """Returns the numbers of an HDF5 data set, whose shape has been found to be right, as an array.
+
+    Args:
+        name: its name.
+        item: the data set.
+        path: the file, for the error.
+
+    Raises:
+        ValueError: if it holds anything but finite numbers.
+    """
+    rows = item.shape[0] if item.shape else 0
+    if TABLES in name and (rows % 2 == 0 or rows > 2 * _MOST_POSITIONS):
+        raise not_whole(path, f"{name} is a table of {rows} rows, where an odd number of them is needed")
+    if item.dtype.kind not in "fiu" and "dtype" not in item.attrs:  # Keras stores a bfloat16 as bytes and says so
+        raise not_whole(path, f"{name} holds no numbers, but {item.dtype}")
+    if item.dtype.itemsize == 1:
+        raise not_whole(path, f"it is a quantized model: {name} has the type {item.dtype}")
+    try:
+        values = item[()]
+    except (OSError, RuntimeError) as error:
+        raise not_whole(path, error) from None
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise not_whole(path, f"{name} holds numbers that are infinite or NaN")
+    return values
+
+
+def table_sizes(path):
+    """Returns pairs of the (height, width) that each augmented convolution in a file has tables for, in their order."""
+    sizes = {}
+    with stored_weights(path) as weights:
+        for name, item in weights.items():
+            match = re.fullmatch(rf"layers/attention_augmented_conv2d(?:_(\d+))?/.*{TABLES}([01])", name)
+            if match:
+                length = (values_of(name, item, path).shape[0] + 1) // 2
+                sizes.setdefault(int(match[1] or 0), [None, None])[int(match[2])] = length
+    return [tuple(sizes[number]) for number in sorted(sizes) if None not in sizes[number]]
+
+
+def layer_configs(path):
+    """Returns the configurations of the layers of a whole model by name, or {} for bare weights.
+
+    Raises:
+        ValueError: if the archive has no such configurations.
+    """
+    if not zipfile.is_zipfile(path):
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+        layers = config["config"].get("layers", [])
+        return {layer["config"]["name"]: layer["config"] for layer in layers}
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, zipfile.BadZipFile) as error:
+        reason = f"config.json lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise not_whole(pathlib.Path(path), f"its layers have no configurations: {reason}") from None
