@@ -5,8 +5,21 @@ directory that it was exported to).
 """
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it is imported, so before anything else
+
+
+def interrupted(*_):
+    """Ends the program with one line where Ctrl-C is pressed while libraries are imported, which takes seconds."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.write(STANDARD_ERROR, b"evaluate.py: interrupted\n")
+    os._exit(128 + signal.SIGINT)
+
+
+STANDARD_ERROR = os.dup(2)  # in place of which others may write meanwhile
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, interrupted)
 
 from absl import flags
 

@@ -1,6 +1,7 @@
 """What `train.py` and `evaluate.py` have in common: the flag of a recipe, and a user's mistakes told in one line."""
 
 import contextlib
+import copy
 import errno
 import logging as standard_logging
 import os
@@ -9,10 +10,12 @@ import re
 import signal
 import sys
 
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from aa_keras.errors import Terminated, UserError
+from aa_keras.recipe_files import load_recipe
 
 
 def run(main, default_config=None):
@@ -30,22 +33,22 @@ def run(main, default_config=None):
 
     def parse_flags(arguments):
         nonlocal config
-        sys.argv[:] = arguments = [arguments[0], *_with_config_path(arguments[1:])]
-        default = None if default_config is None else str(_program_folder() / default_config)
+        program, *arguments = arguments
+        path, arguments = _split_recipe(arguments)
+        overrides = [argument for argument in arguments if re.match(r"--?(no)?config\.", argument)]
+        if path is None and overrides and default_config is None:
+            _fail(f"flags: {overrides[0].split('=')[0]} needs --config, the file of a recipe")
         try:
-            # Defining the flag reads the recipe and the fields that --config.FIELD sets.
-            config = config_flags.DEFINE_config_file("config", default, "File of a recipe; see configs/.")
-            return flags.FLAGS(arguments)
+            if path is not None or default_config is not None:
+                config = load_recipe(_program_folder() / default_config if path is None else path)
+            sys.argv[:] = [program, *arguments]
+            return _parse(config, sys.argv, flags.FLAGS)
+        except UserError as error:
+            _fail(_one_line(error))
         except flags.Error as error:
             _fail(f"flags: {_one_line(error)}")
         except (KeyError, AttributeError, TypeError, ValueError) as error:
-            message = str(error.args[0] if error.args else error)
-            if "Error whilst parsing config file" in message:
-                raise  # a defect of the recipe's own code
-            fields = ", ".join(re.findall(r"--(config\.[\w.]+)", " ".join(arguments)))
-            hint = re.search(r"Did you mean .*", message)
-            reason = hint.group() if hint else "see the recipe and aa_keras/recipes.py for those there are"
-            _fail(f"flags: the recipe lacks a field among {fields}, or it takes another value. {reason}")
+            _fail(f"flags: {_refused_override(config, program, overrides, error)}")
 
     def run_main(arguments):
         if len(arguments) > 1:
@@ -53,7 +56,7 @@ def run(main, default_config=None):
         logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache, for instance
         standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:
-            main(config.value)
+            main(config)
             sys.stdout.flush()  # here, where an error is caught
         except BrokenPipeError:  # of `train.py | head`, for instance
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
@@ -72,25 +75,69 @@ def run(main, default_config=None):
                 _fail(f"out of memory: lower --config.batch_size or --config.image_size. {reason}")
             raise
 
-    app.run(run_main, flags_parser=parse_flags)
+    try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is for what a script starts with &
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # and no longer that of the program's imports
+        app.run(run_main, flags_parser=parse_flags)
+    except KeyboardInterrupt:  # while flags were parsed
+        _fail("interrupted", status=128 + signal.SIGINT)
 
 
-def _with_config_path(arguments):
-    """Replaces the value of --config by a path that exists: from the current folder, or else from the program's."""
+def _parse(config, arguments, flag_values):
+    """Parses arguments, those that set fields of `config` included, in place; returns those that are no flags."""
+    if config is not None:
+        config_flags.DEFINE_config_dict(
+            "config", config, "File of a recipe; see configs/.", flag_values=flag_values, sys_argv=arguments
+        )
+    else:
+        flags.DEFINE_string("config", None, "File of a recipe; see configs/.", flag_values=flag_values)
+    return flag_values(arguments)
+
+
+def _refused_override(config, program, overrides, error):
+    """Words the error of a flag that sets a field: which one it is, ml_collections does not tell."""
+    for override in overrides:
+        try:
+            _parse(copy.deepcopy(config), [program, override], flags.FlagValues())
+        except Exception as of_one:  # whatever it is, that is the one
+            name, _, value = override.lstrip("-").partition("=")
+            field = name.removeprefix("no")
+            hint = re.search(r"Did you mean .*", str(of_one.args[0] if of_one.args else of_one))
+            if hint or not _has_field(config, field):
+                reason = hint.group().rstrip("'") if hint else "The recipe and aa_keras/recipes.py tell which there are"
+                return f"the recipe has no field {field}. {reason}"
+            return f"--{name} cannot be {value!r}: {_one_line(of_one)[:200]}"
+    return _one_line(error)[:300]
+
+
+def _has_field(config, name):
+    value = config
+    for part in name.split(".")[1:]:
+        if not isinstance(value, ml_collections.ConfigDict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+def _split_recipe(arguments):
+    """Returns the path of the recipe, or None, and the arguments without it.
+
+    The path is that from the current folder, or else from the program's.
+    """
     arguments = list(arguments)
     for index, argument in enumerate(arguments):
         name, equals, path = argument.partition("=")
-        if name.lstrip("-") != "config" or not name.startswith("-"):
+        if name not in ("-config", "--config"):
             continue
+        del arguments[index]
         if not equals:
-            path = arguments.pop(index + 1) if index + 1 < len(arguments) else ""
+            path = arguments.pop(index) if index < len(arguments) else ""
         found = [folder / path for folder in (pathlib.Path.cwd(), _program_folder()) if (folder / path).is_file()]
         if not found:
             recipes = sorted(file.stem for file in (_program_folder() / "configs").glob("*.py"))
             _fail(f"--config must be the file of a recipe, such as {recipes}. Received: --config={path}")
-        arguments[index] = f"--config={found[0]}"
-        break
-    return arguments
+        return found[0], arguments
+    return None, arguments
 
 
 def _program_folder():
@@ -108,6 +155,8 @@ def _one_line(message):
 
 
 def _fail(message, status=1):
+    with contextlib.suppress(ValueError):  # in another thread than the main one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the line is written, however often Ctrl-C is pressed
     with contextlib.suppress(OSError):  # whoever read it may be gone
         sys.stdout.flush()
     with contextlib.suppress(OSError):

@@ -1,8 +1,6 @@
 """What a recipe's config says, and the data and model that it names."""
 
 import dataclasses
-import inspect
-import itertools
 import os
 
 import keras
@@ -11,12 +9,9 @@ import numpy as np
 
 from aa_keras import applications
 from aa_keras.applications import _labels, specs
+from aa_keras.config_fields import DISTRIBUTIONS, require
 from aa_keras.data import LabelledImages, Mixing, Preprocessing, RandAugment, load_dataset
 from aa_keras.errors import UserError
-
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-# And the backend of Keras that each needs: what they do is told in aa_keras/training/distribution.py.
-DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
 
 
 def default_config():
@@ -67,32 +62,6 @@ def default_config():
     return config
 
 
-def check_config(config):
-    """Raises UserError, naming the field, unless a config's values make sense."""
-    for field in ("name", "dataset", "builder", "epochs", "batch_size", "learning_rate_per_256"):
-        _require(config, field, lambda value: value is not None, "set by the recipe")
-    _require(config, "name", lambda name: name == os.path.basename(name) and name not in ("", ".", ".."), "a file name")
-    _require(config, "builder", lambda name: name in applications.__all__, f"one of {', '.join(applications.__all__)}")
-    _require(config, "precision", lambda precision: precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
-    _require(config, "distribution", lambda name: name in DISTRIBUTIONS, f"one of {', '.join(DISTRIBUTIONS)}")
-    for field in ("epochs", "batch_size", "shuffle_buffer"):
-        _require(config, field, lambda value: value >= 1, "at least 1")
-    for field in ("image_size", "steps_per_epoch"):
-        _require(config, field, lambda value: value is None or value >= 1, "at least 1, or unset")
-    at_least_0 = ("validation_examples", "crop_padding", "corrupt_files_limit", "weight_decay")
-    for field in (*at_least_0, "rand_augment_operations", "mixup_alpha"):
-        _require(config, field, lambda value: 0 <= value < float("inf"), "at least 0")
-    for field in ("rand_augment_magnitude", "cutmix_alpha"):
-        _require(config, field, lambda value: 0 <= value <= 1, "from 0 to 1")
-    _require(config, "seed", lambda seed: 0 <= seed < 2**32, "from 0 to 2 ** 32 - 1")
-    _require(config, "test_fraction", lambda share: 0 < share < 1, "above 0 and below 1")
-    _require(config, "learning_rate_per_256", lambda rate: 0 < rate < float("inf"), "above 0")
-    ascending = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or () for a cosine"
-    _require(config, "decay_epochs", lambda epochs: _is_ascending(epochs, 0, config.epochs), ascending)
-    for field in ("warmup_fraction", "momentum", "label_smoothing", "ema_momentum"):
-        _require(config, field, lambda value: 0 <= value < 1, "at least 0 and below 1")
-
-
 def check_backend(config):
     """Raises UserError, naming the field, for what the backend of Keras cannot do in training.
 
@@ -100,35 +69,24 @@ def check_backend(config):
     """
     backend = keras.backend.backend()
     able = DISTRIBUTIONS[config.distribution]
-    _require(
+    require(
         config,
         "distribution",
         lambda _: able is None or able == backend,
         f"'none' or another on the {backend} backend, since {config.distribution!r} needs KERAS_BACKEND={able}",
     )
-    _require(
+    require(
         config,
         "export",
         lambda export: not export or backend == "tensorflow",
         f"False on the {backend} backend: export from TensorFlow",
     )
-    _require(
+    require(
         config,
         "jit_compile",
         lambda jit_compile: not jit_compile or config.distribution != "mirrored",
         "False where distribution='mirrored', which Keras cannot compile",
     )
-
-
-def _is_ascending(values, above, below):
-    bounded = (above, *values, below)
-    whole = all(isinstance(value, int) for value in values)
-    return whole and all(first < second for first, second in itertools.pairwise(bounded))
-
-
-def _require(config, field, is_valid, wanted):
-    if not is_valid(config[field]):
-        raise UserError(f"config.{field} must be {wanted}. Received: {field}={config[field]!r}")
 
 
 def dataset_from(config):
@@ -156,7 +114,7 @@ def preprocessing_from(config, dataset):
     mean, std = _statistics(dataset)
     policy = None
     if config.rand_augment_operations:
-        _require(
+        require(
             config, "rand_augment_operations", lambda _: dataset.image_shape[-1] == 3, "0 for images without colour"
         )
         policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
@@ -198,15 +156,6 @@ def model_from(config, dataset, classifier_activation, weights=None):
     """
     builder = getattr(applications, config.builder)
     arguments = config.builder_arguments.to_dict()
-    given_here = {
-        *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"),
-    }
-    allowed = set(inspect.signature(builder).parameters) - given_here
-    if not set(arguments) <= allowed:
-        raise UserError(
-            f"config.builder_arguments must be arguments of {config.builder}: {', '.join(sorted(allowed))}. "
-            f"Received: {', '.join(sorted(set(arguments) - allowed))}"
-        )
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:

@@ -10,11 +10,12 @@ import numpy as np
 from aa_keras import applications, tables, visualization
 from aa_keras.applications import specs
 from aa_keras.complexity import model_complexity
+from aa_keras.config_fields import check_config
 from aa_keras.data import CorruptFiles, evaluation_dataset, raw_dataset
 from aa_keras.errors import UserError
 from aa_keras.evaluation import evaluate, summary
-from aa_keras.files import read_json, write_json
-from aa_keras.recipes import check_config, dataset_from, default_config, model_from, preprocessing_from
+from aa_keras.files import local_path, read_json, write_json
+from aa_keras.recipes import dataset_from, default_config, model_from, preprocessing_from
 from aa_keras.run_directory import is_run
 
 MISTAKES = 25
@@ -42,6 +43,15 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
     """
     if sum(argument is not None for argument in (workdir, weights, saved_model)) != 1:
         raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
+    workdir, weights, saved_model, output = (
+        None if path is None else local_path(flag, path)
+        for flag, path in (
+            ("--workdir", workdir),
+            ("--weights", weights),
+            ("--saved_model", saved_model),
+            ("--output", output),
+        )
+    )
     if saved_model is not None and config is None:
         workdir = pathlib.Path(saved_model).resolve().parent
         if not is_run(workdir):
@@ -73,7 +83,7 @@ def evaluate_run(config=None, workdir=None, weights=None, saved_model=None, outp
         predict, batch_size = model.predict_on_batch, config.batch_size
         batches = evaluation_dataset(dataset.test, preprocessing, batch_size, corrupt_files)
     with corrupt_files.as_user_errors():
-        evaluation = evaluate(_with_classes(predict, dataset), batches, batch_size, mistakes_kept=MISTAKES)
+        evaluation = evaluate(_checked(predict, dataset), batches, batch_size, mistakes_kept=MISTAKES)
 
     print(f"Test: {summary(evaluation)}")  # before anything that can fail
     output = pathlib.Path(output or workdir or "evaluation")
@@ -101,9 +111,8 @@ def _config_of_run(workdir):
     try:
         with config.ignore_type():  # JSON has no tuples
             config.update(content)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {reason}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {_short(error)}") from None
     return config
 
 
@@ -115,28 +124,38 @@ def _keras_model(config, dataset, workdir, weights):
         raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
     try:
         model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        shape = tuple(model.input_shape[1:])
+    except Exception as error:  # Keras raises errors of many kinds for what a file may hold
         raise UserError(
-            f"{path} is damaged, and train.py writes it anew once result.json is removed: {reason}"
+            f"{path} cannot be loaded, and train.py writes it anew once result.json is removed: {_short(error)}"
         ) from None
-    if model.input_shape[1:] != dataset.image_shape:
+    if shape != dataset.image_shape:
         raise UserError(
-            f"{path} takes images of {model.input_shape[1:]}, and the data set {dataset.name!r} has some of "
-            f"{dataset.image_shape}"
+            f"{path} takes images of {shape}, and the data set {dataset.name!r} has some of {dataset.image_shape}"
         )
     return model
 
 
-def _with_classes(predict, dataset):
-    """Wraps `predict` to raise UserError where the model's classes are not the data set's."""
+def _checked(predict, dataset):
+    """Wraps `predict` to raise UserError where what it returns are no probabilities of the data set's classes."""
 
     def checked(images):
         probabilities = np.asarray(predict(images))
+        if probabilities.ndim != 2:
+            raise UserError(
+                f"The model's outputs must have the shape (images, classes), and have {probabilities.shape}"
+            )
         if probabilities.shape[1] != len(dataset.class_names):
             raise UserError(
                 f"The model has {probabilities.shape[1]} classes, and the data set {dataset.name!r} has "
                 f"{len(dataset.class_names)}"
+            )
+        # Those that are no numbers at all have an error of their own. Half precision rounds by as much as that.
+        numbers = probabilities[np.isfinite(probabilities).all(axis=1)].astype(np.float64)
+        if np.any(numbers < 0) or np.any(np.abs(numbers.sum(axis=1) - 1) > 1e-2):
+            raise UserError(
+                "The model's outputs must be probabilities, from 0 to 1 and 1 in all for each image: is its last "
+                f"activation a softmax? It returned {numbers.min():.3g} to {numbers.max():.3g}"
             )
         return probabilities
 
@@ -154,13 +173,17 @@ def _saved_model(path, raw_shape):
         fits = images.dtype == tf.uint8 and images.shape[1:].is_compatible_with(raw_shape)
         if not fits or "probabilities" not in signature.structured_outputs:
             raise KeyError(f"images of {images.shape}, {images.dtype.name}")
-    except (KeyError, OSError, ValueError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except Exception as error:  # of TensorFlow's or of protocol buffers, for what a file may hold
         raise UserError(
             "--saved_model must be one that train.py wrote for images of the data set, with `images` as its input and "
-            f"`probabilities` as its output. Received: --saved_model={path}: {reason}"
+            f"`probabilities` as its output. Received: --saved_model={path}: {_short(error)}"
         ) from None
     return lambda images: signature(images=tf.constant(images))["probabilities"]
+
+
+def _short(error):
+    """Returns an error of another library as a part of a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _as_dictionary(evaluation, dataset):

@@ -147,7 +147,25 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def held(self):
-        """Keeps the folder to this process within the `with` block, or raises UserError if another one holds it."""
+        """Makes the folder if need be, and keeps it to this process within the `with` block.
+
+        What was made and is still empty then is removed at the end.
+
+        Raises:
+            UserError: if another process holds it.
+        """
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._locked():
+                yield
+        finally:
+            with contextlib.suppress(OSError):  # one that is not empty ends it
+                for folder in made:
+                    folder.rmdir()
+
+    @contextlib.contextmanager
+    def _locked(self):
         if fcntl is None:
             yield
             return

@@ -61,6 +61,8 @@ def get_config():
     return config
 """
 
+FUSED = ".width = 1\n    config.builder_arguments.implementation = 'fused'\n    config.builder_arguments.num_heads = 2"
+
 FOLDER_RECIPE = "train.py --config=configs/image_folder.py --config.image_size=32 --config.batch_size=2"
 
 JPEG = b"\xff\xd8\xff\xe0 never decoded"
@@ -76,7 +78,7 @@ MISTAKES = {
     "train.py --config=configs/missing.py": ["--config", "configs/missing.py", "digits_aa_wide_resnet10_2"],
     "train.py --config": ["--config"],
     "train.py --config=nameless.py": ["config.name must be set"],
-    "train.py --config.epochs=0": ["config.epochs must be at least 1", "epochs=0"],
+    "train.py --config.epochs=0": ["config.epochs must be a whole number, at least 1", "epochs=0"],
     "train.py --config.builder=ResNet51": ["config.builder", "ResNet51", "AAWideResNet28_10"],
     "train.py --config.builder_arguments.depth=11": ["depth", "11"],
     "train.py --config.dataset=cifar100 --config.data_dir=/missing": ["config.data_dir", "/missing"],
@@ -107,6 +109,34 @@ MISTAKES = {
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few": ["few", "config.test_fraction"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/stranger": ["stranger/validation/fox", "no training images"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few --config.test_split=holdout": ["config.test_split", "holdout"],
+    "train.py --config.epochs=3 --config.seed=7 --config.builder_arguments.key_ratio=nan": [
+        "train.py: flags: the recipe has no field config.builder_arguments.key_ratio. "
+    ],
+    "train.py --config.epochs=3 --config.seed=x7 --config.export=False": ["--config.seed", "x7"],
+    "train.py --config=recipe.py --config.builder_arguments=3": ["config.builder_arguments", "'3'"],
+    "train.py --config=bug.py": ["bug.py: line 6 of the recipe raises AttributeError: ", "'nope'"],
+    "train.py --config=bug.py --config.epochs=3": ["line 6 of the recipe raises AttributeError"],
+    "train.py --config=key.py": ["key.py: line 6 of the recipe raises KeyError: 'none'"],
+    "train.py --config=syntax.py": ["syntax.py: line 2 of the recipe raises SyntaxError"],
+    "train.py --config=leaves.py": ["leaves.py: line 6 of the recipe raises SystemExit"],
+    "train.py --config=typed.py": ["typed.py: line 11 of the recipe raises TypeError: ", "epochs"],
+    "train.py --config=empty.py": ["empty.py: the recipe has no function get_config"],
+    "train.py --config=returns_none.py": ["get_config must return the config of", "It returned None"],
+    "train.py --config=returns_dict.py --config.epochs=3": ["get_config must return the config of", "{{'epochs': 3}}"],
+    "train.py --config=returns_other.py": ["What it returned lacks batch_size, builder, builder_arguments"],
+    "train.py --config=fused.py": ["No fused kernel serves this attention", "implementation='fused'"],
+    "train.py --config.rand_augment_operations=100000000": ["config.rand_augment_operations", "at most 16"],
+    "train.py --config.image_size=100000000000000000000": ["config.image_size", "at most 8,192"],
+    "train.py --config.epochs=100000000000000000000": ["config.epochs", "at most 1,000,000"],
+    "train.py --config.shuffle_buffer=100000000000000000000000": ["config.shuffle_buffer", "1,000,000,000"],
+    "train.py --config.crop_padding=2000000000": ["config.crop_padding", "at most 1,024"],
+    "train.py --config.mixup_alpha=1e300": ["config.mixup_alpha", "at most 100", "1e+300"],
+    "train.py --config.builder_arguments.depth=100000000000000": ["depth", "1,204"],
+    "train.py --workdir=gs://bucket/run": ["--workdir must be a path on this machine", "gs://bucket/run"],
+    "train.py --workdir=": ["--workdir must be a path", "empty"],
+    "evaluate.py --workdir=gs://bucket/run": ["--workdir must be a path on this machine", "gs://bucket/run"],
+    "evaluate.py --saved_model=": ["--saved_model must be a path", "empty"],
+    "evaluate.py --workdir={folder}/empty --config.epochs=3": ["--config.epochs needs --config"],
     "evaluate.py --weights={folder}/recipe.py --config=recipe.py": ["recipe.py", "weights"],
     "evaluate.py --saved_model={folder}/empty": ["--saved_model", "empty"],
     "evaluate.py": ["--workdir", "--weights", "--saved_model"],
@@ -116,6 +146,17 @@ MISTAKES = {
     "evaluate.py --weights=some.weights.h5 --config=recipe.py": ["some.weights.h5"],
     "evaluate.py --overwrite --workdir={folder}/empty": ["overwrite"],
     "evaluate.py {folder}/empty": ["{folder}/empty"],
+}
+
+
+# Recipes with a defect of their own, whose line 6 is the first of the function's.
+DEFECTS = {
+    "bug.py": "os.nope",
+    "key.py": "{}['none']",
+    "leaves.py": "raise SystemExit(3)",
+    "returns_none.py": "return None",
+    "returns_dict.py": "return {'epochs': 3}",
+    "returns_other.py": "return ml_collections.ConfigDict({'epochs': 3})",
 }
 
 
@@ -148,6 +189,12 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "recipe.py").write_text(RECIPE)
     (folder / "nameless.py").write_text(RECIPE.replace('config.name = "mine"', ""))
+    (folder / "fused.py").write_text(RECIPE.replace("WideResNet", "AAWideResNet").replace(".width = 1", FUSED))
+    (folder / "empty.py").write_text("")
+    (folder / "syntax.py").write_text("def get_config():\n    return (\n")
+    (folder / "typed.py").write_text(RECIPE.replace("config.epochs = 1", "config.epochs = 'four'"))
+    for name, statement in DEFECTS.items():
+        (folder / name).write_text(f"import os\nimport ml_collections\n\n\ndef get_config():\n    {statement}\n")
     (folder / "empty").mkdir()
     for path in (
         "one_class/cat/1.jpg",
@@ -197,7 +244,7 @@ def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
     (line,) = errors.splitlines()
     assert line.startswith(mistake.split()[0] + ": ")
     for part in MISTAKES[mistake]:
-        assert part.format(folder=folder) in line
+        assert part.format(folder=folder) in line, line
 
 
 @pytest.mark.parametrize("statement", ERRORS)
@@ -222,7 +269,8 @@ def test_a_reader_that_goes_ends_a_program_without_a_word(tmp_path, statement):
 
 def test_mistakes_leave_nothing_behind(outcomes, folder):
     left = {path.name for path in folder.iterdir()} - {"__pycache__"}
-    assert left == {"empty", "few", "nameless.py", "no_images", "one_class", "recipe.py", "stranger"}
+    recipes = {"recipe.py", "nameless.py", "fused.py", "empty.py", "syntax.py", "typed.py", *DEFECTS}
+    assert left == {"empty", "few", "no_images", "one_class", "stranger", *recipes}
     assert list((folder / "empty").iterdir()) == []
 
 

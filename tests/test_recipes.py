@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aa_keras import applications, recipes
+from aa_keras.config_fields import RULES, check_config
 from aa_keras.data import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
 
@@ -41,7 +42,7 @@ def dataset_of(images, name="mine", classes=3):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_recipe_is_in_order_and_says_how_to_run_it(path):
     config = load(path.stem)
-    recipes.check_config(config)
+    check_config(config)
     assert config.builder in applications.__all__
     header = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     is_default = path.stem == "digits_aa_wide_resnet10_2"
@@ -122,9 +123,72 @@ def test_the_default_recipe_needs_no_download():
 )
 def test_a_value_that_makes_no_sense_is_named(field, value):
     with pytest.raises(UserError, match=rf"^config\.{field} must be .*Received: {field}=") as error:
-        recipes.check_config(small_config(**{field: value}))
+        check_config(small_config(**{field: value}))
     assert repr(value) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("epochs", value) for value in ("four", 4.5, True, 10**20)),
+        *(("batch_size", value) for value in (64.0, "64", 10**20)),
+        *(("horizontal_flip", value) for value in ("no", 1)),
+        *(("decay_epochs", value) for value in (3, (True,), "1", ("1",))),
+        *(("builder", value) for value in (None.__class__, 3)),
+        *(("dataset", value) for value in (3, ["digits"])),
+        *(("data_dir", value) for value in (3, True)),
+        *(("momentum", value) for value in ("0.9", True, None)),
+        *(("image_size", value) for value in (10**8, 224.0, (224, 224))),
+        *(("crop_padding", value) for value in (10**9, 4.0)),
+        *(("rand_augment_operations", value) for value in (10**8, 1.0)),
+        *(("mixup_alpha", value) for value in (1e300, float("nan"))),
+        *(("shuffle_buffer", value) for value in (10**23, 0)),
+        *(("steps_per_epoch", value) for value in (10**20, 2.0)),
+        ("seed", 1.0),
+        ("export", "False"),
+        ("jit_compile", None),
+        ("precision", ["float32"]),
+        ("test_split", 3),
+        ("builder_arguments", None),
+        ("builder_arguments", [1]),
+    ],
+)
+def test_a_value_of_another_type_or_out_of_range_is_named(field, value):
+    """As config.json may have them, or a recipe that ignores types."""
+    config = small_config()
+    with config.unlocked(), config.ignore_type():
+        del config[field]
+        config[field] = value
+    with pytest.raises(UserError, match=rf"^config\.{field} must be .*Received: {field}=") as error:
+        check_config(config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"key_ratio": float("nan")}, r"^config\.builder_arguments\.key_ratio must be a finite number.*key_ratio=nan"),
+        ({"key_ratio": {"a": 1}}, r"^config\.builder_arguments\.key_ratio must be"),
+        ({"attention_stages": [[1]]}, r"^config\.builder_arguments\.attention_stages must be"),
+        ({"attention_stages": "auto"}, r"^config\.builder_arguments\.attention_budget must be set"),
+        ({"depht": 16}, r"^config\.builder_arguments must be arguments of AAWideResNet: .*Received: depht"),
+    ],
+)
+def test_an_argument_of_the_builder_is_named(arguments, message):
+    with pytest.raises(UserError, match=message):
+        check_config(small_config(builder_arguments={"depth": 10, "width": 1, **arguments}))
+
+
+def test_every_field_has_a_rule():
+    assert {*RULES, "decay_epochs", "builder_arguments"} == set(recipes.default_config())
+
+
+def test_numbers_may_be_written_without_a_point_and_tuples_as_lists():
+    config = small_config(builder_arguments={"depth": 10, "width": 1, "attention_stages": [2, 3], "key_ratio": 1})
+    with config.ignore_type():
+        config.update(momentum=0, learning_rate_per_256=1, decay_epochs=[1])
+    check_config(config)
 
 
 @pytest.mark.parametrize("field", ["name", "dataset", "builder", "epochs", "batch_size", "learning_rate_per_256"])
@@ -135,7 +199,7 @@ def test_a_field_that_the_recipe_leaves_unset_is_named(field):
         if complete[other] is not None:
             config[other] = complete[other]
     with pytest.raises(UserError, match=rf"^config\.{field} must be set"):
-        recipes.check_config(config)
+        check_config(config)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +213,7 @@ def test_a_field_that_the_recipe_leaves_unset_is_named(field):
     ],
 )
 def test_values_at_the_edge_are_in_order(field, value):
-    recipes.check_config(small_config(**{field: value}))
+    check_config(small_config(**{field: value}))
 
 
 def test_data_lies_where_the_environment_says(monkeypatch):
@@ -205,10 +269,10 @@ def test_precision_is_the_models_alone():
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"depth": 10, "width": 1, "depht": 16}, "config.builder_arguments must be arguments of AAWideResNet: .*depht"),
         ({"depth": 10, "width": 1, "classes": 7}, "config.builder_arguments .*Received: classes"),
         ({"depth": 10, "width": 1, "input_shape": (8, 8, 1)}, "config.builder_arguments .*Received: input_shape"),
         ({"depth": 10, "width": 1, "include_top": False}, "config.builder_arguments .*Received: include_top"),
+        ({"depth": 10, "width": 1, "include_preprocessing": True}, "config.builder_arguments .*Received: include_pre"),
         ({"depth": 11, "width": 1}, "AAWideResNet.*`depth` must be .*depth=11"),
         ({"depth": 10}, "AAWideResNet.*width"),
     ],
@@ -216,7 +280,12 @@ def test_precision_is_the_models_alone():
 def test_arguments_that_the_builder_does_not_take(arguments, error):
     config = small_config(precision="mixed_bfloat16")
     config.builder_arguments = arguments
-    with pytest.raises(UserError, match=error) as raised:
+
+    def checked_model():
+        check_config(config)
         recipes.model_from(config, DATASET, None)
+
+    with pytest.raises(UserError, match=error) as raised:
+        checked_model()
     assert "\n" not in str(raised.value)
     assert keras.config.dtype_policy().name == "float32"

@@ -2,6 +2,7 @@
 
 import json
 import types
+import zipfile
 
 import keras
 import ml_collections
@@ -75,6 +76,69 @@ def test_a_model_that_cannot_be_read(tmp_path):
     workdir = run_folder(tmp_path)
     (workdir / "model.keras").write_text("damaged")
     fails(r"model\.keras", workdir=workdir)
+
+
+@keras.saving.register_keras_serializable("somebodys")
+class SomebodysLayer(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+def test_a_model_of_classes_that_nobody_knows(tmp_path):
+    workdir = run_folder(tmp_path)
+    keras.Sequential([keras.Input((8, 8, 1)), SomebodysLayer()]).save(workdir / "model.keras")
+    with zipfile.ZipFile(workdir / "model.keras") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    whole = contents["config.json"]
+    for config in (whole.replace(b"SomebodysLayer", b"Unknown"), b"null", b"[]", whole[:50]):
+        with zipfile.ZipFile(workdir / "model.keras", "w") as archive:
+            for name, content in {**contents, "config.json": config}.items():
+                archive.writestr(name, content)
+        fails(r"model\.keras cannot be loaded, and train\.py writes it anew", workdir=workdir)
+
+
+@pytest.mark.parametrize(
+    ("activation", "told"),
+    [(None, "must be probabilities.*is its last activation a softmax"), ("sigmoid", "must be probabilities")],
+)
+def test_outputs_that_are_no_probabilities(tmp_path, activation, told):
+    workdir = run_folder(tmp_path)
+    pooled = keras.layers.GlobalAveragePooling2D()
+    dense = keras.layers.Dense(10, activation=activation, kernel_initializer=keras.initializers.RandomNormal(seed=0))
+    keras.Sequential([keras.Input((8, 8, 1)), pooled, dense]).save(workdir / "model.keras")
+    fails(told, workdir=workdir)
+    assert not (workdir / "evaluation.json").exists()
+
+
+def test_outputs_of_another_shape(tmp_path):
+    workdir = run_folder(tmp_path)
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(10, 1)]).save(workdir / "model.keras")
+    fails(r"must have the shape \(images, classes\), and have \(120, 8, 8, 10\)", workdir=workdir)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"epochs": "four"}, r"^config\.epochs must be .*Received: epochs='four'"),
+        ({"builder_arguments": None}, "builder_arguments|not of this version"),
+        ({"builder_arguments": {"depth": 10, "width": 1, "key_ratio": float("nan")}}, "builder_arguments.key_ratio"),
+        ({"decay_epochs": 3}, r"^config\.decay_epochs"),
+        ({"unheard_of": 3}, "not of this version: .*unheard_of"),
+    ],
+)
+def test_a_config_of_another_content(tmp_path, content, told):
+    workdir = run_folder(tmp_path)
+    config = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps({**config, **content}))
+    fails(told, workdir=workdir)
+
+
+@pytest.mark.parametrize("flag", ["workdir", "weights", "saved_model"])
+def test_the_home_is_found_and_what_is_no_path_refused(tmp_path, monkeypatch, flag):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = None if flag == "workdir" else digits_config()
+    fails(rf"{tmp_path}/somewhere", **{flag: "~/somewhere", "config": config})
+    fails(rf"^--{flag} must be a path.*empty", **{flag: "", "config": config})
 
 
 def test_a_config_that_cannot_be_read(tmp_path):

@@ -71,7 +71,8 @@ class TfdsImages(EncodedImages):
         # `shuffle` mixes its seed with that of the graph around it, by default the global one, and fails where it is 0.
         tf.compat.v1.get_default_graph().seed = 1
         examples = examples if by_group else examples.shard(count, index)
-        shuffled = examples.shuffle(self._shuffle_buffer, seed=buffer_key[0], reshuffle_each_iteration=False)
+        size = min(self._shuffle_buffer, len(self))  # since TensorFlow allocates it at once
+        shuffled = examples.shuffle(size, seed=buffer_key[0], reshuffle_each_iteration=False)
         return shuffled.map(self._record)
 
     def _record(self, index, example):

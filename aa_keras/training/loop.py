@@ -7,10 +7,11 @@ import sys
 import keras
 
 from aa_keras.complexity import model_complexity
+from aa_keras.config_fields import check_config
 from aa_keras.data import CorruptFiles, training_dataset, validation_dataset
 from aa_keras.errors import UserError
 from aa_keras.files import read_fields
-from aa_keras.recipes import check_backend, check_config, dataset_from, mixing_from, model_from, preprocessing_from
+from aa_keras.recipes import check_backend, dataset_from, mixing_from, model_from, preprocessing_from
 from aa_keras.run_directory import RunDirectory, config_as_dictionary, fingerprint
 from aa_keras.training import outcome
 from aa_keras.training.callbacks import (
@@ -88,8 +89,8 @@ def _train_and_evaluate(config, run, overwrite, stop, distribution, stack):
             write_metrics(run / "metrics.csv", state.history)  # a kill may have come between it and the checkpoint
         corrupt_files.skipped.update(state.skipped)
 
-        def start():
-            distribution.on_first(_start, run, as_dictionary, overwrite, data, stack)
+        def start():  # behind the first step: whatever could fail before has not touched anything
+            distribution.on_first(run.start, as_dictionary, overwrite, data)
 
         recorder = EpochRecorder(state, checkpoints, run / "metrics.csv", corrupt_files, distribution)
         callbacks = [stop, StopOnNonFinite(state, checkpoints), recorder]
@@ -124,17 +125,8 @@ def _finished_result(run, as_dictionary, overwrite):
 
 
 def _hold(run, stack):
-    """Keeps the folder, if it is there, to this process until `stack` is left."""
-    if run.path.exists():
-        stack.enter_context(run.held())
-
-
-def _start(run, as_dictionary, overwrite, data, stack):
-    """Makes the folder ready, behind the first step: whatever could fail before has not touched anything."""
-    if not run.path.exists():
-        run.path.mkdir(parents=True)
-        _hold(run, stack)
-    run.start(as_dictionary, overwrite, data)
+    """Keeps the folder to this process until `stack` is left."""
+    stack.enter_context(run.held())
 
 
 def _fingerprint(dataset):

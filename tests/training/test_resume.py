@@ -139,15 +139,15 @@ def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
     assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
 
 
-def test_a_new_folder_is_made_behind_the_first_step(tmp_path, monkeypatch):
+def test_a_new_folder_is_empty_until_the_first_step_is_done_and_goes_if_it_is_not(tmp_path, monkeypatch):
     def interrupted(*_, **__):
-        assert not (tmp_path / "run").exists()
+        assert list((tmp_path / "deep" / "run").iterdir()) == []
         raise Interrupted
 
     monkeypatch.setattr(callbacks.StopOnNonFinite, "on_train_batch_end", interrupted)
     with pytest.raises(Interrupted):
-        train_and_evaluate(tiny_config(), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+        train_and_evaluate(tiny_config(), tmp_path / "deep" / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_content_in_a_result_is_named(finished, tmp_path):

@@ -1,0 +1,61 @@
+"""Runs the file of a recipe, and tells what is wrong with it as a mistake of the recipe's."""
+
+import pathlib
+import runpy
+import traceback
+
+import ml_collections
+
+from aa_keras.errors import UserError
+from aa_keras.recipes import default_config
+
+
+def load_recipe(path):
+    """Returns the config of a recipe.
+
+    Args:
+        path: the file, Python with a function `get_config`.
+
+    Returns:
+        An `ml_collections.ConfigDict` with the fields of `default_config`.
+
+    Raises:
+        UserError: if the recipe fails, naming its own error and line, or returns anything else.
+    """
+    try:
+        get_config = runpy.run_path(str(path)).get("get_config")
+        if not callable(get_config):
+            raise UserError(f"--config={path}: the recipe has no function get_config")
+        config = get_config()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"--config={path}: {_described(error, path)}") from None
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(
+            f"--config={path}: get_config must return the config of aa_keras.recipes.default_config(), changed. "
+            f"It returned {config!r:.100}"
+        )
+    lacking = sorted(set(default_config()) - set(config))
+    foreign = sorted(set(config) - set(default_config()), key=str)
+    if lacking or foreign:
+        names = ", ".join(map(str, (lacking or foreign)[:3]))
+        difference = f"lacks {names}" if lacking else f"has {names} of its own"
+        raise UserError(
+            f"--config={path}: get_config must return the config of aa_keras.recipes.default_config(), changed. "
+            f"What it returned {difference}"
+        )
+    return config
+
+
+def _described(error, path):
+    """Returns an error of a recipe's own with the line of the recipe that it came from."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _is_same(frame.filename, path)]
+    if isinstance(error, SyntaxError) and error.filename and _is_same(error.filename, path):
+        lines.append(error.lineno)
+    where = f"line {lines[-1]} of the recipe" if lines else "the recipe"
+    return f"{where} raises {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _is_same(filename, path):
+    return pathlib.Path(filename).resolve() == pathlib.Path(path).resolve()
