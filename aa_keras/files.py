@@ -27,6 +27,8 @@ def local_path(flag, path):
 
 def read_json(path):
     """Reads a JSON file, or raises UserError naming it."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{path} must be a file, and is a folder, a pipe or a device")  # to read these may have no end
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     except ValueError as error:  # of JSON or of the encoding

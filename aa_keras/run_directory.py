@@ -191,7 +191,7 @@ def is_run(path):
     """Whether a folder holds a run: a config.json with what every recipe has."""
     try:
         config = read_json(pathlib.Path(path) / "config.json")
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, UserError):  # others say that it cannot be read
+    except (FileNotFoundError, NotADirectoryError, UserError):  # others say that it cannot be read
         return False
     return isinstance(config, dict) and {"dataset", "builder", "epochs"} <= set(config)
 

@@ -6,8 +6,10 @@ To import TensorFlow takes seconds. The mistakes are therefore made in forks of 
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -272,6 +274,20 @@ def test_mistakes_leave_nothing_behind(outcomes, folder):
     recipes = {"recipe.py", "nameless.py", "fused.py", "empty.py", "syntax.py", "typed.py", *DEFECTS}
     assert left == {"empty", "few", "no_images", "one_class", "stranger", *recipes}
     assert list((folder / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize("program", ["train.py", "evaluate.py"])
+def test_ctrl_c_while_libraries_are_imported_is_one_line(program, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, ROOT / program], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    maps = pathlib.Path(f"/proc/{process.pid}/maps")
+    while "numpy" not in maps.read_text():  # which is imported before TensorFlow
+        time.sleep(0.01)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, f"{program}: interrupted\n")
 
 
 def run(program, *arguments, folder):

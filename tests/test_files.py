@@ -43,6 +43,16 @@ def test_a_file_with_other_content_is_named(tmp_path, content):
     assert read_fields(tmp_path / "result.json", {"top1": float}) == {"top1": 1, "more": []}
 
 
+def test_what_may_have_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    for name in ("pipe.json", "folder.json", "/dev/zero"):
+        with pytest.raises(UserError, match=rf"{name} must be a file"):
+            read_json(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "missing.json")
+
+
 def test_space_is_required_as_writing_would_require_it(tmp_path):
     """A file size limit stands in for a full disk: both end in an error of the operating system when a file grows."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -147,9 +147,7 @@ def _whole_state(folder, run=""):
         expected = {WEIGHTS} if state.best is None else {WEIGHTS, BEST_WEIGHTS}
         whole = set(checksums) == expected and all(_checksum(folder / name) == checksums[name] for name in expected)
         return state if whole and of_run == run else None
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -164,5 +162,7 @@ def _bytes_of(model):
 
 
 def _checksum(path):
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no regular file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from aa_keras.applications.specs import CIFAR100
 from aa_keras.data import load_dataset
+from aa_keras.data.sources import tensorflow_datasets_folder
 from aa_keras.errors import UserError
 
 
@@ -160,3 +161,11 @@ def test_the_real_cifar100_and_its_statistics():
     for channel in range(3):
         assert images[..., channel].mean(dtype="float64") == pytest.approx(CIFAR100.mean[channel], abs=0.05)
         assert images[..., channel].std(dtype="float64") == pytest.approx(CIFAR100.std[channel], abs=0.05)
+
+
+def test_tensorflow_datasets_take_any_path(tmp_path):
+    (tmp_path / "tfds").mkdir()
+    assert tensorflow_datasets_folder(str(tmp_path)) == str(tmp_path / "tfds")
+    assert tensorflow_datasets_folder("gs://bucket/folder") == "gs://bucket/folder"
+    with pytest.raises(UserError, match="must be a folder that exists"):
+        tensorflow_datasets_folder(str(tmp_path / "missing"))

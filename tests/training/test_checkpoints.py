@@ -138,8 +138,18 @@ def test_an_interruption_while_writing_leaves_the_one_before(checkpoints, monkey
         lambda folder: (folder / "best.weights.h5").write_bytes(b"damaged"),
         lambda folder: (folder / "state.json").write_text("{"),
         lambda folder: (folder / "state.json").unlink(),
+        lambda folder: (folder / "model.weights.h5").unlink() or os.mkfifo(folder / "model.weights.h5"),
+        lambda folder: (folder / "state.json").unlink() or (folder / "state.json").mkdir(),
     ],
-    ids=["weights gone", "weights cut off", "best weights damaged", "state cut off", "state gone"],
+    ids=[
+        "weights gone",
+        "weights cut off",
+        "best weights damaged",
+        "state cut off",
+        "state gone",
+        "a pipe",
+        "a folder",
+    ],
 )
 def test_a_damaged_one_is_told_and_the_one_before_taken(checkpoints, capsys, damage):
     model, was = saved_epochs(checkpoints, 2, best=0.5)

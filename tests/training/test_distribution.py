@@ -25,6 +25,8 @@ from aa_keras.training import Hosts, hosts
 from aa_keras.training.distribution import distribution_for
 
 FOLDER = pathlib.Path(__file__).parent
+# Seconds after which something hangs: a busy machine takes minutes to compile a network in two processes.
+PATIENCE = 900
 LONGER = ("epochs=30",)  # long enough for something to happen amidst it
 
 
@@ -49,7 +51,7 @@ def start_two(workdir, *fields, of_second=()):
     ]
 
 
-def end(*processes, timeout=300):
+def end(*processes, timeout=PATIENCE):
     """Waits for the end of processes, and returns what each one printed."""
     outcomes = [process.communicate(timeout=timeout) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), outcomes
@@ -116,10 +118,13 @@ def test_two_processes_and_only_the_first_one_writes(on_one_device, tmp_path):
     np.testing.assert_allclose((evaluation.top1, evaluation.loss), np.array(result_of(tmp_path / "run"))[[0, 2]], 1e-5)
 
 
-def wait_for(path, processes, seconds=120):
+def wait_for(path, processes, seconds=PATIENCE):
     deadline = time.monotonic() + seconds
     while not path.exists():
-        assert time.monotonic() < deadline
+        if time.monotonic() > deadline:
+            for process in processes:
+                process.kill()
+            pytest.fail(f"no {path} within {seconds} seconds: {[each.communicate() for each in processes]}")
         assert all(process.poll() is None for process in processes), [each.communicate() for each in processes]
         time.sleep(0.005)
 
@@ -143,11 +148,11 @@ def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     processes[lost].send_signal(signal_number)
     begin = time.monotonic()
-    _, errors = processes[1 - lost].communicate(timeout=120)
+    _, errors = processes[1 - lost].communicate(timeout=PATIENCE)
     print(f"{time.monotonic() - begin:.1f} seconds: {errors[-300:]}")
     assert processes[1 - lost].returncode not in (0, None)
     assert "another of the 2 processes ended" in errors or "another task died" in errors
-    processes[lost].communicate(timeout=120)
+    processes[lost].communicate(timeout=PATIENCE)
     assert processes[lost].returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 128 + signal.SIGTERM)
 
     printed = end(*start_two(tmp_path / "run", *fields))
@@ -162,7 +167,7 @@ def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     codes = [process.returncode for process in processes]
     # The later one may be amidst a step that the other no longer takes part in; XLA may then abort it.
     assert 143 in codes, errors
@@ -176,14 +181,15 @@ def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_process_that_hangs_ends_the_other_within_two_minutes(tmp_path, lost):
-    """As one does whose host or network is gone, so that no connection is closed."""
+def test_a_process_that_hangs_ends_the_other(tmp_path, lost):
+    """As one does whose host or network is gone, so that no connection is closed: by its heart's beat."""
+    assert hosts.HEARTBEAT_TIMEOUT <= 60
     processes = start_two(tmp_path / "run", "epochs=1000")
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     processes[lost].send_signal(signal.SIGSTOP)
     begin = time.monotonic()
     try:
-        _, errors = processes[1 - lost].communicate(timeout=120)
+        _, errors = processes[1 - lost].communicate(timeout=PATIENCE)
     finally:
         processes[lost].kill()
     print(f"{time.monotonic() - begin:.1f} seconds: {errors[:300]}")
@@ -198,11 +204,11 @@ def test_what_stops_the_first_process_stops_both_with_one_line(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("mine")
     for process in start_two(tmp_path / "run"):
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "--workdir must be a new or empty folder" in errors.splitlines()[-1]
     for process in start_two(tmp_path / "other", "learning_rate_per_256=1e30", "warmup_fraction=0.0"):
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "in epoch 1, and training stopped" in errors.splitlines()[-1]
 
@@ -230,7 +236,7 @@ def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "File too large" in errors.splitlines()[-1]
     printed = end(*start_two(tmp_path / "run", *fields))
@@ -241,7 +247,7 @@ def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
 
 def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path):
     for process in start_two(tmp_path / "run", of_second=("seed=7",)):
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         told = "all processes must have the same recipe. Received: seed 7 in process 1, 5 in process 0"
         assert told in errors.splitlines()[-1]
