@@ -4,7 +4,6 @@ from keras import layers
 
 from aa_keras.applications import _building as building
 from aa_keras.applications._augmentation import NO_ATTENTION, AttentionOptions, Place
-from aa_keras.applications.specs import IMAGENET
 from aa_keras.layers import SqueezeExcite
 
 DEFAULT_SHAPE = (224, 224, 3)
@@ -13,25 +12,12 @@ DEFAULT_SHAPE = (224, 224, 3)
 BLOCKS = {34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def resnet(
-    depth,
-    attends,
-    include_top,
-    weights,
-    input_tensor,
-    input_shape,
-    pooling,
-    classes,
-    classifier_activation,
-    name,
-    include_preprocessing,
-):
-    """Returns a ResNet of a `depth` in `BLOCKS`.
+def resnet(image, depth, attends, include_top, weights, pooling, classes, classifier_activation, name):
+    """Returns a ResNet of a `depth` in `BLOCKS` on an input.
 
     `attends` says what attends in its blocks: None, `AttentionOptions` for attention over positions, or "channels" for
     squeeze-and-excitation. The other arguments are those of the builders.
     """
-    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
     places = _places(depth, building.known_size(image, DEFAULT_SHAPE))
     attention = (attends if isinstance(attends, AttentionOptions) else NO_ATTENTION).for_network(places)
     places = attention.sized_as_in(weights, places, image)

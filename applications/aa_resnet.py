@@ -11,6 +11,7 @@ from aa_keras.applications import _building as building
 from aa_keras.applications._augmentation import AttentionOptions
 from aa_keras.applications._imagenet import decode_predictions, preprocess_input  # noqa: F401
 from aa_keras.applications._resnet import DEFAULT_SHAPE, resnet
+from aa_keras.applications.specs import IMAGENET
 
 
 @building.builder
@@ -44,19 +45,8 @@ def AAResNet34(  # noqa: N802
         implementation,
         attention_budget,
     )
-    return resnet(
-        34,
-        attention,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 34, attention, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -90,19 +80,8 @@ def AAResNet50(  # noqa: N802
         implementation,
         attention_budget,
     )
-    return resnet(
-        50,
-        attention,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 50, attention, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -136,19 +115,8 @@ def AAResNet101(  # noqa: N802
         implementation,
         attention_budget,
     )
-    return resnet(
-        101,
-        attention,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 101, attention, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -182,19 +150,8 @@ def AAResNet152(  # noqa: N802
         implementation,
         attention_budget,
     )
-    return resnet(
-        152,
-        attention,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 152, attention, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -210,19 +167,8 @@ def ResNet34(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-34 that the paper's Table 2 compares with."""
-    return resnet(
-        34,
-        None,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 34, None, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -238,19 +184,8 @@ def ResNet50(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-50 that the paper's Table 2 compares with."""
-    return resnet(
-        50,
-        None,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 50, None, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -266,19 +201,8 @@ def ResNet101(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-101 that the paper's Table 2 compares with."""
-    return resnet(
-        101,
-        None,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 101, None, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -294,19 +218,8 @@ def ResNet152(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-152 that the paper's Table 2 compares with."""
-    return resnet(
-        152,
-        None,
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 152, None, include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -322,19 +235,8 @@ def SEResNet34(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-34 with squeeze-and-excitation that the paper's Table 2 compares with."""
-    return resnet(
-        34,
-        "channels",
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 34, "channels", include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -350,19 +252,8 @@ def SEResNet50(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-50 with squeeze-and-excitation that the paper's Table 2 compares with."""
-    return resnet(
-        50,
-        "channels",
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 50, "channels", include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -378,19 +269,8 @@ def SEResNet101(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-101 with squeeze-and-excitation that the paper's Table 2 compares with."""
-    return resnet(
-        101,
-        "channels",
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 101, "channels", include_top, weights, pooling, classes, classifier_activation, name)
 
 
 @building.builder
@@ -406,19 +286,8 @@ def SEResNet152(  # noqa: N802
     include_preprocessing=False,
 ):
     """Builds the ResNet-152 with squeeze-and-excitation that the paper's Table 2 compares with."""
-    return resnet(
-        152,
-        "channels",
-        include_top,
-        weights,
-        input_tensor,
-        input_shape,
-        pooling,
-        classes,
-        classifier_activation,
-        name,
-        include_preprocessing,
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    return resnet(image, 152, "channels", include_top, weights, pooling, classes, classifier_activation, name)
 
 
 building.document(
