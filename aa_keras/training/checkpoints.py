@@ -109,7 +109,7 @@ class Checkpoints:
             state = _whole_state(folder, self.run)
             if state is not None and state.epochs == epochs:
                 return dataclasses.asdict(state)
-            print(f"The checkpoint {folder} is damaged or another's: falling back to the one before it, or to the start")
+            print(f"The checkpoint {folder} is damaged or another's: going back to the one before, or to the start")
         return None
 
     def weights(self, state):
