@@ -38,6 +38,14 @@ FOLDERS = {
     "tensorboard": r"train|validation",
     "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets",
 }
+# Those that are written under another name first, and what is left of that by a kill is of no use.
+PARTIAL = tuple(
+    partial_path(name).name
+    for name in (
+        *("metrics.csv", "model.keras", "best.keras", "averaged.keras", "saved_model"),
+        *("result.json", "evaluation.json", "data.json", "config.json"),
+    )
+)
 # The fields that every data.json has, with their types.
 DATA_FIELDS = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
 
@@ -69,7 +77,7 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise UserError(f"--workdir must be a folder. Received: --workdir={self.path}, which is a file")
-        foreign = sorted(set(os.listdir(self.path)) - {partial_path(name).name for name in (*FILES, *FOLDERS)})
+        foreign = sorted(set(os.listdir(self.path)) - set(PARTIAL))
         if is_run(self.path):
             self._check_kinds()
             if not overwrite:
@@ -134,10 +142,8 @@ class RunDirectory:
         """
         if overwrite and self.path.exists():
             for name, pattern in FOLDERS.items():
-                _remove(partial_path(self / name))
                 _remove_contents(self / name, pattern)
-            for name in FILES:
-                _remove(partial_path(self / name))
+            for name in (*PARTIAL, *FILES):
                 _remove(self / name)
         self.path.mkdir(parents=True, exist_ok=True)
         # The config first: it is what tells that a folder is a run's.

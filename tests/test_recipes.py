@@ -1,7 +1,6 @@
 """Recipes: those in configs/, errors that name a field, and the data and model that a config stands for."""
 
 import ast
-import importlib.util
 import pathlib
 
 import keras
@@ -12,16 +11,13 @@ from aa_keras import applications, recipes
 from aa_keras.config_fields import RULES, check_config
 from aa_keras.data import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
+from aa_keras.recipe_files import load_recipe
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
 def load(name):
-    path = CONFIGS[0].parent / f"{name}.py"
-    specification = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module.get_config()
+    return load_recipe(CONFIGS[0].parent / f"{name}.py")
 
 
 def small_config(**fields):

@@ -7,8 +7,16 @@ import ml_collections
 import pytest
 
 from aa_keras.errors import UserError
-from aa_keras.files import partial_path, read_json
-from aa_keras.run_directory import FILES, FOLDERS, RunDirectory, config_as_dictionary, fingerprint, flattened
+from aa_keras.files import read_json
+from aa_keras.run_directory import (
+    FILES,
+    FOLDERS,
+    PARTIAL,
+    RunDirectory,
+    config_as_dictionary,
+    fingerprint,
+    flattened,
+)
 
 CONFIG = {
     "name": "run",
@@ -121,17 +129,16 @@ WRITTEN_INTO = {"checkpoints": "epoch_0001", "tensorboard": "train", "saved_mode
 
 
 def test_overwriting_removes_what_runs_write_and_nothing_else(run):
-    for name in FILES:
-        for path in (run / name, partial_path(run / name)):
-            path.write_text("old")
+    for name in (*FILES, *PARTIAL):
+        (run / name).write_text("old")
     for name in FOLDERS:
-        for path in (run / name, partial_path(run / name)):
-            (path / WRITTEN_INTO[name]).mkdir(parents=True)
-            (path / WRITTEN_INTO[name] / "file").write_text("old")
+        (run / name / WRITTEN_INTO[name]).mkdir(parents=True)
+        (run / name / WRITTEN_INTO[name] / "file").write_text("old")
     mine = [
         "notes.txt",
         "other/model.keras",
         "thesis.partial.tex",
+        "labels.partial.txt",
         "checkpoints/epoch_best.h5",
         "tensorboard/train.txt",
     ]
@@ -146,7 +153,9 @@ def test_overwriting_removes_what_runs_write_and_nothing_else(run):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("name", ["thesis.partial.tex", "notes.partial", ".partial", "model.partial.keras.bak"])
+@pytest.mark.parametrize(
+    "name", ["thesis.partial.tex", "curves.partial.png", "notes.partial", ".partial", "model.partial.keras.bak"]
+)
 def test_a_name_that_only_looks_like_one_of_a_run_is_somebodys(tmp_path, name, overwrite):
     (tmp_path / name).write_text("mine")
     with pytest.raises(UserError, match="new or empty folder"):

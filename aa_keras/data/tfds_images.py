@@ -1,7 +1,5 @@
 """Labelled images from TensorFlow Datasets, in memory or encoded."""
 
-import pathlib
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -141,7 +139,7 @@ def _prepare(builder):
         return
     except AssertionError:  # there is nothing in its folder
         pass
-    manual_folder = pathlib.Path(builder.data_path).parents[1] / "downloads" / "manual"
+    manual_folder = tfds.core.as_path(builder.data_path).parents[1] / "downloads" / "manual"
     missing = [archive for archive in ARCHIVES.get(builder.name, ()) if not (manual_folder / archive).is_file()]
     if missing:
         raise UserError(
