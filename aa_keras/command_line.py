@@ -132,6 +132,7 @@ def _split_recipe(arguments):
         del arguments[index]
         if not equals:
             path = arguments.pop(index) if index < len(arguments) else ""
+        path = os.path.expanduser(path)
         found = [folder / path for folder in (pathlib.Path.cwd(), _program_folder()) if (folder / path).is_file()]
         if not found:
             recipes = sorted(file.stem for file in (_program_folder() / "configs").glob("*.py"))
