@@ -99,6 +99,16 @@ def test_a_decompression_bomb_is_corrupt(file_format):
         decode_image(odd_images.bomb(file_format))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "BMP"])
+def test_the_limit_of_pixels_is_pillows(kind, monkeypatch):
+    """Also for what TensorFlow would decode, of which there is more than it would be good to make here."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", PICTURE.shape[0] * PICTURE.shape[1] / 2)
+    decode_image(FILES[kind][0])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", PICTURE.shape[0] * PICTURE.shape[1] / 2 - 1)
+    with pytest.raises(CorruptImageError, match="decompression bomb"):
+        decode_image(FILES[kind][0])
+
+
 def test_what_other_programs_would_have_to_read_is_no_image():
     with pytest.raises(CorruptImageError, match="no image of a known format"):
         decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
