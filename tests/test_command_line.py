@@ -279,7 +279,13 @@ def test_mistakes_leave_nothing_behind(outcomes, folder):
 @pytest.mark.parametrize("program", ["train.py", "evaluate.py"])
 def test_ctrl_c_while_libraries_are_imported_is_one_line(program, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, ROOT / program], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, ROOT / program],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a script starts in the background ignores Ctrl-C, and so would the program: the tests may be such.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     maps = pathlib.Path(f"/proc/{process.pid}/maps")
     while "numpy" not in maps.read_text():  # which is imported before TensorFlow
