@@ -77,7 +77,7 @@ def _datasets(file):
 
 
 def _remove_other_classifier(theirs, ours):
-    """Removes a classifier for other classes from both dictionaries; returns whether there was one."""
+    """Removes the classifier from `ours` where the file has one for other classes; returns whether that was so."""
     classifier = [name for name in ours if name.startswith(_CLASSIFIER)]
     if all(name in theirs and theirs[name].shape == ours[name].shape for name in classifier):
         return False
