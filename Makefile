@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 # What must hold on every backend of Keras.
-BACKEND_TESTS = tests/test_attention.py tests/layers tests/applications/test_training_step.py \
+BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
   tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py
 # And what is slow there, beside the tests that start programs on JAX themselves.
 SLOW_BACKEND_TESTS = tests/training --deselect tests/training/test_distribution.py

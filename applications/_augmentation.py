@@ -5,8 +5,8 @@ import numbers
 
 from aa_keras.applications import _building as building
 from aa_keras.applications._weights import table_sizes
+from aa_keras.attention import attention_memory
 from aa_keras.layers import AttentionAugmentedConv2D, _arguments
-from aa_keras.memory import attention_memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,11 @@ class AttentionOptions:
     def memory(self, places):
         """Estimates the bytes that attention takes in training, for each image: all that is kept, and once the rest."""
         augmented = [place for place in places if place.stage in self.stages]
-        estimates = [attention_memory(self._layer(place, name="estimate"), place.size) for place in augmented]
+        layers = [self._layer(place, name="estimate") for place in augmented]
+        estimates = [
+            attention_memory(layer.attention_spec(place.size), layer.implementation)
+            for layer, place in zip(layers, augmented, strict=True)
+        ]
         kept = sum(estimate.kept for estimate in estimates)
         return kept + max((estimate.transient for estimate in estimates), default=0)
 

@@ -42,7 +42,7 @@ _DOCUMENTATION = """
         attention_pooling: stride of an average pooling before attention in the first of these stages.
         implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
         attention_budget: with `attention_stages="auto"`, the bytes that attention may take in training, for each image
-            of a batch, as `aa_keras.memory.attention_memory` estimates them; else None.
+            of a batch, as `aa_keras.attention.attention_memory` estimates them; else None.
 
     Returns:
         A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with

@@ -8,6 +8,7 @@ from keras import ops
 from aa_keras import attention
 from aa_keras.layers import _arguments
 from aa_keras.layers._convolutional import ConvolutionalLayer
+from aa_keras.layers._resampling import average_pool, resize_bilinear
 from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
 
 # More than any network has: 100 times as many channels of keys as filters, and maps of 1024 pixels pooled to one.
@@ -165,6 +166,17 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             size = _strided(size, strides)
         return size
 
+    def attention_spec(self, size):
+        """Returns the `aa_keras.attention.AttentionSpec` for an input of `size` (height, width); None stays."""
+        return attention.AttentionSpec(
+            self.num_heads,
+            *self.attention_size(size),
+            key_dim=self.key_depth // self.num_heads,
+            value_dim=self.value_depth // self.num_heads,
+            relative=self.position_encoding == "relative",
+            dtype=self.compute_dtype,
+        )
+
     def _poolings(self):
         """The strides of the average poolings in front of attention, pairs (vertical, horizontal)."""
         steps = ((factor, factor) for factor in _prime_factors(self.attention_pooling))
@@ -201,11 +213,11 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
     def call(self, inputs):
         attended = inputs
         for strides in self._poolings():
-            attended = attention.average_pool(attended, strides)
+            attended = average_pool(attended, strides)
         attended = self.self_attention(attended)
         if self.attention_pooling > 1:
             size = _strided(ops.shape(inputs)[1:3], self.strides)
-            attended = attention.resize_bilinear(attended, size)
+            attended = resize_bilinear(attended, size)
         outputs = attended
         if self.convolution is not None:
             outputs = ops.concatenate([self.convolution(inputs), attended], axis=-1)

@@ -114,7 +114,8 @@ class SelfAttention2D(ConvolutionalLayer):
 
     def build(self, input_shape):
         input_shape = _arguments.feature_map_shape(self, input_shape)
-        self._check_implementation(input_shape)
+        if None not in input_shape[1:3]:  # now, rather than amidst training
+            attention.check_implementation(self.implementation, self.attention_spec(input_shape[1:3]))
         dtype = self.dtype_policy
         # The layer that adds an absolute position to the input, and the one that embeds relative positions: at most
         # one of the two is there.
@@ -140,14 +141,12 @@ class SelfAttention2D(ConvolutionalLayer):
         self.output_projection = self._pointwise_convolution(self.num_heads * self.value_dim, "output")
         self.output_projection.build((*input_shape[:-1], self.num_heads * self.value_dim))
 
-    def _check_implementation(self, input_shape):
-        """Raises ValueError now, rather than amidst training, where "fused" is asked for and there is no kernel."""
-        _, height, width, _ = input_shape
-        if height is not None and width is not None:
-            relative = self.position_encoding == "relative"
-            attention.check_implementation(
-                self.implementation, height, width, self.key_dim, self.value_dim, relative, self.compute_dtype
-            )
+    def attention_spec(self, size):
+        """Returns the `aa_keras.attention.AttentionSpec` of an input of `size` (height, width), None for unknown."""
+        relative = self.position_encoding == "relative"
+        return attention.AttentionSpec(
+            self.num_heads, *size, self.key_dim, self.value_dim, relative, dtype=self.compute_dtype
+        )
 
     def _pointwise_convolution(self, filters, name):
         return keras.layers.Conv2D(filters, 1, name=name, **self.child_arguments())

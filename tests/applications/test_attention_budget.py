@@ -6,8 +6,8 @@ import pytest
 from builder_helpers import without_values
 
 from aa_keras.applications import AAMnasNet, AAResNet50, AAWideResNet
+from aa_keras.attention import attention_memory
 from aa_keras.layers import AttentionAugmentedConv2D
-from aa_keras.memory import attention_memory
 
 
 def build(builder, *arguments, **options):
@@ -23,7 +23,7 @@ def augmented_stages(model):
 def estimate(model):
     """The sum of what all layers keep and the largest of what they need besides."""
     layers = [layer for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)]
-    memories = [attention_memory(layer, layer.max_size) for layer in layers]
+    memories = [attention_memory(layer.attention_spec(layer.max_size)) for layer in layers]
     return sum(memory.kept for memory in memories) + max(memory.transient for memory in memories)
 
 

@@ -9,7 +9,8 @@ import pytest
 from keras import ops
 from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
-from aa_keras import attention, attention_kernels
+from aa_keras import attention
+from aa_keras.attention import AttentionSpec, blockwise, choice, dense, fused
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 
 BACKEND = keras.backend.backend()
@@ -21,7 +22,7 @@ HEADS, KEY_DIM, VALUE_DIM = 2, 4, 3
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of some 5 queries of maps as small as those here, so that there are several, the last not full."""
-    monkeypatch.setattr(attention_kernels, "BLOCK_BYTES", 4 * HEADS * 20 * 5)
+    monkeypatch.setattr(blockwise, "BLOCK_BYTES", 4 * HEADS * 20 * 5)
 
 
 def outputs_and_gradients(function, arguments):
@@ -211,7 +212,7 @@ def test_an_implementation_that_there_is_not():
 
 def test_auto_is_dense_until_the_logits_of_an_image_outgrow_their_limit():
     def chosen(num_heads, height, width):
-        return attention.choose_implementation(num_heads, height, width, 20, 2, True, "float32")
+        return attention.choose_implementation(AttentionSpec(num_heads, height, width, 20, 2, True, "float32"))
 
     if BACKEND == "torch":
         assert chosen(8, 14, 14) == chosen(8, 64, 64) == "fused"
@@ -224,14 +225,14 @@ def test_auto_is_dense_until_the_logits_of_an_image_outgrow_their_limit():
 @pytest.mark.parametrize(("limit", "chosen"), [(4 * 2 * 20**2, "dense"), (4 * 2 * 20**2 - 1, "blockwise")])
 def test_auto_computes_what_it_chooses(limit, chosen, monkeypatch):
     called = []
-    for name in ("dense", "blockwise"):
-        original = getattr(attention_kernels, name)
+    for module, name in ((dense, "dense"), (blockwise, "blockwise")):
+        original = getattr(module, f"{name}_attention")
         monkeypatch.setattr(
-            attention_kernels,
-            name,
+            module,
+            f"{name}_attention",
             lambda *inputs, name=name, original=original: called.append(name) or original(*inputs),
         )
-    monkeypatch.setattr(attention, "LARGEST_DENSE_BYTES", limit)
+    monkeypatch.setattr(choice, "LARGEST_DENSE_BYTES", limit)
     SelfAttention2D(2, 4)(feature_map(1, 4, 5, 6))
     assert called[0] == chosen
 
@@ -257,29 +258,27 @@ def test_what_jax_has_kernels_for(platform, capability, dtype, head, obstacle, m
     if capability is not None:
         device.compute_capability = capability
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(attention_kernels, "_jax_device", lambda: device)
-    monkeypatch.setattr(attention_kernels, "_cudnn_obstacle", lambda: None)
-    found = attention_kernels.fused_obstacle(dtype, head)
+    monkeypatch.setattr(fused, "_jax_device", lambda: device)
+    monkeypatch.setattr(fused, "_cudnn_obstacle", lambda: None)
+    found = fused.fused_obstacle(dtype, head)
     assert found is None if obstacle is None else obstacle in found
 
 
 def test_without_cudnn_there_is_no_kernel_on_a_gpu(monkeypatch):
     device = types.SimpleNamespace(platform="gpu", device_kind="Some Device", compute_capability="9.0")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(attention_kernels, "_jax_device", lambda: device)
+    monkeypatch.setattr(fused, "_jax_device", lambda: device)
     # What it finds out here, where there is no GPU, also in the midst of tracing.
     jax = pytest.importorskip("jax")
 
-    jax.jit(lambda inputs: inputs if "does not run here" in attention_kernels.fused_obstacle("bfloat16", 64) else None)(
-        1
-    )
-    assert "cuDNN's kernel does not run here" in attention_kernels._cudnn_obstacle()
+    jax.jit(lambda inputs: inputs if "does not run here" in fused.fused_obstacle("bfloat16", 64) else None)(1)
+    assert "cuDNN's kernel does not run here" in fused._cudnn_obstacle()
 
 
 @pytest.mark.parametrize(("dtype", "head"), [("float32", 500), ("bfloat16", 20), ("float16", 20)])
 def test_what_pytorch_has_kernels_for(dtype, head, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    found = attention_kernels.fused_obstacle(dtype, head)
+    found = fused.fused_obstacle(dtype, head)
     assert "overflow float16" in found if dtype == "float16" else found is None
 
 
@@ -298,7 +297,7 @@ def test_logits_of_positions_beyond_float16_stay_finite(implementation):
 @pytest.mark.usefixtures("small_blocks")
 def test_the_longer_vectors_of_fused_attention_are_the_oracles(monkeypatch):
     """On every backend: where there is no kernel, Keras computes the same product of the same vectors without one."""
-    monkeypatch.setattr(attention_kernels, "fused_obstacle", lambda dtype, head: None)
+    monkeypatch.setattr(fused, "fused_obstacle", lambda dtype, head: None)
     arguments = arguments_of(4, 5, (4, 5))
     outputs, gradients = outputs_and_gradients(attend("auto", (4, 5)), arguments)
     dense_outputs, dense_gradients = outputs_and_gradients(attend("dense", (4, 5)), arguments)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
-from aa_keras import attention_kernels
+from aa_keras.attention import blockwise
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D, SqueezeExcite
 
 AUGMENTED = {"filters": 7, "kernel_size": 3, "num_heads": 2, "value_ratio": 0.6, "min_key_dim": 3}
@@ -80,7 +80,7 @@ def test_a_gradient_reaches_every_weight(layer_class, arguments, position_encodi
 @pytest.mark.parametrize("implementation", ["dense", "blockwise"])
 def test_gradients_compiled_by_xla_are_the_same(implementation, monkeypatch):
     """As `fit` computes them with `jit_compile=True`: the gradients of pooling and of the resize included."""
-    monkeypatch.setattr(attention_kernels, "BLOCK_BYTES", 4 * 2 * 6 * 4)  # 4 of the 6 queries
+    monkeypatch.setattr(blockwise, "BLOCK_BYTES", 4 * 2 * 6 * 4)  # 4 of the 6 queries
     inputs = feature_map(2, 9, 7, 5)
     arguments = {**AUGMENTED, "strides": 2, "attention_pooling": 2, "implementation": implementation}
     layer = with_random_weights(AttentionAugmentedConv2D(**arguments), inputs.shape)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from layer_helpers import feature_map, randomize_weights, to_numpy
 
-from aa_keras import attention_kernels
+from aa_keras.attention import blockwise
 from aa_keras.layers import AttentionAugmentedConv2D
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends know it")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 
 def network(implementation, monkeypatch):
     """Two augmented convolutions, whose blocks have few of the queries each."""
-    monkeypatch.setattr(attention_kernels, "BLOCK_BYTES", 4 * 2 * 35 * 8)
+    monkeypatch.setattr(blockwise, "BLOCK_BYTES", 4 * 2 * 35 * 8)
     options = {"num_heads": 2, "min_key_dim": 4, "implementation": implementation}
     layers = [
         AttentionAugmentedConv2D(8, 3, strides=2, **options),

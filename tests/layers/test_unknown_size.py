@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
-from aa_keras import attention_kernels
+from aa_keras.attention import blockwise
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
     CoordinateChannels2D,
@@ -119,7 +119,7 @@ def test_compute_output_shape_leaves_unknown_sides_unknown(size):
 @pytest.mark.parametrize("size", [(7, 6), (None, None)])
 def test_blocks_of_queries_in_a_saved_model_of_any_batch(size, tmp_path, monkeypatch):
     tf = pytest.importorskip("tensorflow")
-    monkeypatch.setattr(attention_kernels, "BLOCK_BYTES", 4 * 2 * 42 * 5)  # 5 of the 42 queries, and so 9 blocks
+    monkeypatch.setattr(blockwise, "BLOCK_BYTES", 4 * 2 * 42 * 5)  # 5 of the 42 queries, and so 9 blocks
     image = keras.Input((*size, 5))
     model = keras.Model(image, SelfAttention2D(2, 3, max_size=(7, 6), implementation="blockwise")(image))
     model.export(tmp_path / "saved_model", verbose=False)

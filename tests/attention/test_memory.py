@@ -8,8 +8,13 @@ import sys
 import keras
 import pytest
 
+from aa_keras.attention import attention_memory
 from aa_keras.layers import AttentionAugmentedConv2D
-from aa_keras.memory import attention_memory
+
+
+def memory_of(layer, size):
+    return attention_memory(layer.attention_spec(size), layer.implementation)
+
 
 # Prints by how many bytes an image the gradient of some layers raises the peak of the process's memory.
 MEASURE = """
@@ -53,11 +58,11 @@ print((kilobytes("VmHWM") - before) * 1024 / batch)
 )
 def test_the_estimate_is_within_a_quarter_of_the_peak(implementation, size, number_of_layers, batch):
     arguments = [implementation, *map(str, (*size, number_of_layers, batch))]
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     output = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True, cwd=root
     ).stdout
-    memory = attention_memory(AttentionAugmentedConv2D(16, 3, implementation=implementation), size)
+    memory = memory_of(AttentionAugmentedConv2D(16, 3, implementation=implementation), size)
     estimate = number_of_layers * memory.kept + memory.transient
     assert 0.75 * float(output) < estimate < 1.25 * float(output)
 
@@ -98,7 +103,7 @@ def test_the_estimate_for_a_network_is_near_what_attention_adds_to_its_peak(buil
     arguments = {"depth": 16, "width": 2} if builder == "AAWideResNet" else {"attention_pooling": 1}
     model = getattr(applications, builder)(**arguments, input_shape=(size, size, 3))
     memories = [
-        attention_memory(layer, layer.max_size) for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)
+        memory_of(layer, layer.max_size) for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)
     ]
     estimate = sum(memory.kept for memory in memories) + max(memory.transient for memory in memories)
     added = peak(builder) - peak(builder.removeprefix("AA"))
@@ -108,7 +113,7 @@ def test_the_estimate_for_a_network_is_near_what_attention_adds_to_its_peak(buil
 
 def test_dense_grows_with_the_fourth_power_of_the_side_and_blocks_with_the_second():
     def estimate(implementation, side):
-        memory = attention_memory(AttentionAugmentedConv2D(16, 3, implementation=implementation), (side, side))
+        memory = memory_of(AttentionAugmentedConv2D(16, 3, implementation=implementation), (side, side))
         return memory.kept + memory.transient
 
     assert 15 < estimate("dense", 128) / estimate("dense", 64) < 16.1
@@ -117,7 +122,7 @@ def test_dense_grows_with_the_fourth_power_of_the_side_and_blocks_with_the_secon
 
 
 def test_pooling_and_strides_are_what_attention_sees():
-    whole = attention_memory(AttentionAugmentedConv2D(16, 3), (14, 14))
-    assert attention_memory(AttentionAugmentedConv2D(16, 3, strides=2), (28, 28)) == whole
-    assert attention_memory(AttentionAugmentedConv2D(16, 3, attention_pooling=2), (28, 28)) == whole
-    assert attention_memory(AttentionAugmentedConv2D(16, 3, attention_pooling=4), (56, 56)) == whole
+    whole = memory_of(AttentionAugmentedConv2D(16, 3), (14, 14))
+    assert memory_of(AttentionAugmentedConv2D(16, 3, strides=2), (28, 28)) == whole
+    assert memory_of(AttentionAugmentedConv2D(16, 3, attention_pooling=2), (28, 28)) == whole
+    assert memory_of(AttentionAugmentedConv2D(16, 3, attention_pooling=4), (56, 56)) == whole

@@ -1,0 +1,80 @@
+"""Attention with the logits of some queries at a time."""
+
+import keras
+from keras import ops
+
+from aa_keras.attention.dense import dense_attention
+
+# Of the float32 logits of one image that blocks of queries form at a time.
+BLOCK_BYTES = 2**23
+
+
+def blockwise_attention(queries, keys, values, relative=()):
+    """Attends with some of the queries at a time, and forms their logits anew in the backward pass.
+
+    Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` an image.
+
+    Args:
+        queries: tensor of shape (B, heads, HW, key_dim), scaled and at least float32.
+        keys: tensor of shape (B, heads, HW, key_dim).
+        values: tensor of shape (B, heads, HW, value_dim).
+        relative: pair of the embeddings of relative positions by query and key, (H, H, key_dim) and (W, W, key_dim), at
+            least float32; or () for none.
+
+    Returns:
+        The outputs, of shape (B, heads, HW, value_dim).
+    """
+    batch, num_heads, positions, _ = queries.shape
+    if batch is None and positions is not None:
+        # Image by image, so that all shapes in the loops are known: LiteRT converts no others.
+        return ops.map(
+            lambda image: blockwise_attention(*(tensor[None] for tensor in image), relative)[0], (queries, keys, values)
+        )
+    _, num_heads, positions, _ = ops.shape(queries)
+    size = _queries_in_a_block(num_heads, positions)
+    blocks = -(-positions // size)
+
+    @keras.remat  # within the loop: remat of unrolled blocks saves next to nothing on TensorFlow
+    def attend(keys, values, relative, queries, places):
+        places = tuple(ops.cast(each, "int32") for each in places)
+        position_logits = tuple(map(_position_logits, (queries, queries), relative, places))
+        return dense_attention(queries, keys, values, position_logits)[0]
+
+    places = ()
+    if relative:
+        width = ops.shape(relative[1])[0]
+        # Of the queries that fill up the last block it does not matter where they are.
+        numbers = ops.minimum(ops.arange(blocks * size, dtype="int32"), positions - 1)
+        # As floats, for TensorFlow warns of integers on their way into what is formed anew.
+        places = tuple(
+            ops.cast(ops.reshape(each, (blocks, size)), "float32") for each in (numbers // width, numbers % width)
+        )
+    cut = _cut(queries, blocks, size)
+    outputs = ops.map(lambda block: attend(keys, values, relative, *block), (cut, places))
+    outputs = ops.transpose(outputs, (1, 2, 0, 3, 4))
+    outputs = ops.reshape(outputs, (-1, num_heads, blocks * size, values.shape[-1]))
+    return outputs[:, :, :positions]
+
+
+def _position_logits(queries, embeddings, indices):
+    """The logits along one axis of some queries (B, heads, queries, key_dim), which are in its places `indices`."""
+    _, num_heads, count, key_dim = ops.shape(queries)
+    by_query = ops.reshape(ops.transpose(queries, (2, 0, 1, 3)), (count, -1, key_dim))
+    own = ops.transpose(ops.take(embeddings, indices, axis=0), (0, 2, 1))
+    logits = ops.reshape(ops.matmul(by_query, own), (count, -1, num_heads, ops.shape(own)[-1]))
+    return ops.transpose(logits, (1, 2, 0, 3))
+
+
+def _queries_in_a_block(num_heads, positions):
+    """As many as bring a block's logits to `BLOCK_BYTES`: an integer, or a tensor where `positions` is one."""
+    fitting = BLOCK_BYTES // 4 // (num_heads * positions)
+    if isinstance(positions, int):
+        return max(1, min(fitting, positions))
+    return ops.maximum(1, ops.minimum(fitting, positions))
+
+
+def _cut(queries, blocks, size):
+    """Cuts (B, heads, HW, dim) into blocks of queries (blocks, B, heads, size, dim), the last filled up with zeros."""
+    _, num_heads, positions, dim = ops.shape(queries)
+    queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * size - positions), (0, 0)))
+    return ops.transpose(ops.reshape(queries, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))

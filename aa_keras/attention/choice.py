@@ -1,0 +1,143 @@
+"""Attention by any of its implementations, and which of them "auto" takes."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from aa_keras.attention import blockwise, dense, fused
+from aa_keras.attention.dense import at_least_float32
+from aa_keras.attention.positions import relative_logits
+
+IMPLEMENTATIONS = ("auto", "dense", "blockwise", "fused")
+# Of the float32 logits of one image: beyond it, memory is soon what limits a batch.
+LARGEST_DENSE_BYTES = 2**25
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionSpec:
+    """What the cost of an attention, and the choice of its implementation, depend on.
+
+    Attributes:
+        num_heads: number of heads.
+        height: positions along the vertical axis: an integer, or a tensor or None where it is known only when a graph
+            runs.
+        width: positions along the horizontal axis, likewise.
+        key_dim: channels of a key in each head.
+        value_dim: channels of a value in each head.
+        relative: whether there are relative positions.
+        dtype: name of the compute type.
+    """
+
+    num_heads: int
+    height: object
+    width: object
+    key_dim: int
+    value_dim: int
+    relative: bool
+    dtype: str
+
+    @property
+    def is_known(self):
+        """Whether the height and the width are known."""
+        return isinstance(self.height, int) and isinstance(self.width, int)
+
+
+def attention_2d(
+    queries, keys, values, relative_height=None, relative_width=None, implementation="auto", return_scores=False
+):
+    """Self-attention of every position of a map to every other one.
+
+    The logit for the query i at (y, x) and the key j at (y', x') is, with q scaled by key_dim ** -0.5,
+
+        q_i . k_j + q_i . r_height[y' - y] + q_i . r_width[x' - x]
+
+    (equation 4 of the paper; `reference_attention` computes just that).
+
+    Args:
+        queries: tensor of shape (B, heads, H, W, key_dim), not yet scaled.
+        keys: tensor of shape (B, heads, H, W, key_dim).
+        values: tensor of shape (B, heads, H, W, value_dim).
+        relative_height: tensor of shape (H, H, key_dim) from `relative_embeddings`, or None for attention without
+            relative positions.
+        relative_width: tensor of shape (W, W, key_dim), or None, like `relative_height`.
+        implementation: one of `IMPLEMENTATIONS`; none changes the result beyond rounding. "dense" holds all
+            (HW, HW) logits; "blockwise" those of some queries at a time, which it forms anew in the backward pass;
+            "fused" none, in a kernel of the backend's. "auto" is what `choose_implementation` returns.
+        return_scores: boolean, whether to return the attention probabilities too, which takes a dense computation.
+
+    Returns:
+        The outputs, of shape (B, heads, H, W, value_dim) and the values' type; with `return_scores` a pair of them and
+        the attention probabilities, of shape (B, heads, HW, HW) and at least float32, rows being queries.
+
+    Raises:
+        ValueError: if `implementation` is "fused" and the backend has no such kernel for this attention.
+    """
+    _, num_heads, height, width, key_dim = ops.shape(queries)
+    value_dim = values.shape[-1]
+    queries = at_least_float32(queries) * key_dim**-0.5
+    relative = ()
+    if relative_height is not None:
+        relative = at_least_float32(relative_height), at_least_float32(relative_width)
+    if return_scores:
+        implementation = "dense"
+    dtype = keras.backend.standardize_dtype(values.dtype)
+    spec = AttentionSpec(num_heads, height, width, key_dim, value_dim, bool(relative), dtype)
+    check_implementation(implementation, spec)
+    if implementation == "auto":
+        implementation = choose_implementation(spec)
+
+    def flat(tensor):
+        return ops.reshape(tensor, (-1, num_heads, height * width, ops.shape(tensor)[-1]))
+
+    inputs = flat(queries), flat(keys), flat(values)
+    scores = None
+    if implementation == "blockwise":
+        outputs = blockwise.blockwise_attention(*inputs, relative)
+    else:
+        position_logits = tuple(map(flat, relative_logits(queries, *relative))) if relative else ()
+        if implementation == "fused":
+            outputs = fused.fused_attention(*inputs, position_logits)
+        else:
+            outputs, scores = dense.dense_attention(*inputs, position_logits)
+    outputs = ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
+    return (outputs, scores) if return_scores else outputs
+
+
+def choose_implementation(spec):
+    """Returns what "auto" stands for in the attention of an `AttentionSpec`.
+
+    - "fused" where the backend has a kernel on its default device for such an attention: on PyTorch other than in
+      float16, and in bfloat16 on NVIDIA GPUs with JAX (`aa_keras.attention.fused.fused_obstacle` has the details);
+    - "dense" where the float32 logits of one image, num_heads * (height * width) ** 2 of them, take no more than
+      `LARGEST_DENSE_BYTES`: up to 32x32 positions with 8 heads;
+    - "blockwise" beyond that, and where the height or width is known only when a graph runs.
+
+    The rule looks at one image since the batch is mostly unknown when a graph is made; a batch too large for the memory
+    of a device is the caller's to make smaller, or to hand to "blockwise".
+    """
+    if _fused_obstacle(spec) is None:
+        return "fused"
+    small = spec.is_known and 4 * spec.num_heads * (spec.height * spec.width) ** 2 <= LARGEST_DENSE_BYTES
+    return "dense" if small else "blockwise"
+
+
+def _fused_obstacle(spec):
+    """Returns why no fused kernel computes such an attention, or None if one does."""
+    if not spec.is_known:
+        return "the height or width of the map is known only when the graph runs"
+    # A kernel sees keys with their position, and values as long as them.
+    head = max(spec.key_dim + (spec.height + spec.width if spec.relative else 0), spec.value_dim)
+    return fused.fused_obstacle(spec.dtype, head)
+
+
+def check_implementation(implementation, spec):
+    """Raises ValueError where `implementation` is "fused" and the backend has no kernel for such an attention."""
+    if implementation != "fused":
+        return
+    obstacle = _fused_obstacle(spec)
+    if obstacle is not None:
+        raise ValueError(
+            f'No fused kernel serves this attention: {obstacle}. "auto" takes one where there is one. '
+            "Received: implementation='fused'"
+        )

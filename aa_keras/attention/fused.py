@@ -1,0 +1,126 @@
+"""Attention by a stock kernel of the backend's, and where there is one."""
+
+import functools
+
+import keras
+from keras import ops
+
+# Stock kernels want heads in multiples of this.
+HEAD_MULTIPLE = 8
+
+
+def fused_attention(queries, keys, values, position_logits=()):
+    """Hands relative attention to a stock kernel, which never holds (HW, HW) numbers.
+
+    The logit is one product of longer vectors: [query, its logits for the rows, its logits for the columns] times [key,
+    one-hot row, one-hot column]. Heads are padded to a multiple of 8, and values to the length of keys, as kernels
+    want them.
+
+    Args:
+        queries: tensor of shape (B, heads, HW, key_dim), scaled and at least float32.
+        keys: tensor of shape (B, heads, HW, key_dim).
+        values: tensor of shape (B, heads, HW, value_dim).
+        position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, HW, H) and
+            (B, heads, HW, W), from `relative_logits`; () for none.
+
+    Returns:
+        The outputs, of shape (B, heads, HW, value_dim).
+    """
+    value_dim = values.shape[-1]
+    if position_logits:
+        height, width = (axis_logits.shape[-1] for axis_logits in position_logits)
+        queries = ops.concatenate([queries, *position_logits], axis=-1)
+        keys = ops.concatenate([keys, _one_hot_positions(keys, height, width)], axis=-1)
+    queries = ops.cast(queries, values.dtype)
+    length = _padded_length(max(queries.shape[-1], value_dim))
+    queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
+    # On a GPU with JAX, Keras would else hold all logits without a word where it thinks that the kernel does not serve.
+    flash_attention = True if keras.backend.backend() == "jax" and _jax_device().platform == "gpu" else None
+    outputs = ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
+    return ops.transpose(outputs, (0, 2, 1, 3))[..., :value_dim]
+
+
+def _padded_length(length):
+    return -(-length // HEAD_MULTIPLE) * HEAD_MULTIPLE
+
+
+def _one_hot_positions(keys, height, width):
+    """The row and the column of each key as one-hot vectors: (B, heads, HW, H + W)."""
+    rows = ops.repeat(ops.eye(height, dtype=keys.dtype), width, axis=0)
+    columns = ops.tile(ops.eye(width, dtype=keys.dtype), (height, 1))
+    one_hot = ops.concatenate([rows, columns], axis=-1)
+    return ops.broadcast_to(one_hot, (*ops.shape(keys)[:3], height + width))
+
+
+def _padded(tensor, length):
+    return ops.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, length - tensor.shape[-1])))
+
+
+def _heads_last_but_one(tensor):
+    return ops.transpose(tensor, (0, 2, 1, 3))
+
+
+def fused_obstacle(dtype, head):
+    """Returns why this backend, on its default device, has no fused kernel for an attention, or None if it has one.
+
+    - PyTorch's `scaled_dot_product_attention` has one for every device and length of head;
+    - JAX has cuDNN's, for NVIDIA GPUs since Ampere, in bfloat16, and for heads of up to 128, or 256 since Hopper;
+    - none takes float16 here: the logits of positions travel in a query, where float16 could overflow;
+    - that of TPUs is not used: Keras 3.15 reaches it with a causal mask.
+
+    Args:
+        dtype: name of the type of queries, keys and values.
+        head: length of a head, before it is padded.
+    """
+    backend = keras.backend.backend()
+    if backend not in ("jax", "torch"):
+        return f"the {backend} backend of Keras has no fused attention kernel (those of JAX and PyTorch have)"
+    if dtype == "float16":
+        return "the logits of positions, which travel in the queries of a fused kernel, could overflow float16"
+    return _jax_obstacle(dtype, _padded_length(head)) if backend == "jax" else None
+
+
+def _jax_obstacle(dtype, head):
+    device = _jax_device()
+    if device.platform == "tpu":
+        return "the kernel for TPUs that Keras reaches attends to earlier positions alone"
+    if device.platform != "gpu":
+        return f"JAX has a fused attention kernel for NVIDIA GPUs, and the device is a {device.platform.upper()}"
+    capability = _compute_capability(device)
+    if capability < 8:
+        return f"the kernel is for NVIDIA GPUs of compute capability 8.0 or higher, and this is a {device.device_kind}"
+    if dtype != "bfloat16":
+        return f"the kernel for GPUs takes bfloat16, and the compute type is {dtype}"
+    longest = 256 if capability >= 9 else 128
+    if head > longest:
+        return f"the kernel takes heads of up to {longest} on this GPU, and this one has {head}"
+    return _cudnn_obstacle()
+
+
+def _jax_device():
+    import jax
+
+    return jax.devices()[0]
+
+
+def _compute_capability(device):
+    """The generation of an NVIDIA GPU: 8.0 for Ampere, 9.0 for Hopper; 0 for the GPUs of others."""
+    try:
+        return float(getattr(device, "compute_capability", 0))
+    except ValueError:  # "gfx942"
+        return 0.0
+
+
+@functools.cache
+def _cudnn_obstacle():
+    """Returns why cuDNN's kernel does not run, or None if it does: tried once, on next to nothing."""
+    import jax
+
+    # Also in the midst of tracing a function.
+    with jax.ensure_compile_time_eval():
+        tensor = jax.numpy.zeros((1, 64, 1, 64), "bfloat16")
+        try:
+            jax.nn.dot_product_attention(tensor, tensor, tensor, implementation="cudnn").block_until_ready()
+        except Exception as error:  # whatever it is, attention is to be computed in another way
+            return f"cuDNN's kernel does not run here ({error})"
+    return None

@@ -1,0 +1,55 @@
+"""The memory that attention takes in training, estimated before a network is built."""
+
+import dataclasses
+
+from aa_keras.attention import blockwise
+from aa_keras.attention.choice import choose_implementation
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionMemory:
+    """What attention adds to the memory of a training step, for each image.
+
+    Attributes:
+        kept: bytes that are held from the forward to the backward pass.
+        transient: bytes beyond these while the layer's gradient is computed.
+    """
+
+    kept: int
+    transient: int
+
+
+def attention_memory(spec, implementation="auto"):
+    """Estimates the memory of an attention as TensorFlow takes it on CPUs.
+
+    Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in float32, and
+    three arrays of this size are there at once while the gradient is computed. By "blockwise" five copies of
+    queries, keys and values are kept, whole and cut into blocks, and the gradient takes eight more and seven arrays of
+    the size of a block's probabilities. Measured peaks of augmented convolutions alone are within a quarter of it
+    (`tests/attention/test_memory.py`); in a network, which needs other memory before and after, the peak grew by 0.7 to
+    1.5 times as much where attention is most of it. "fused" is what its kernel is given, and was not measured; XLA on
+    CPUs reuses less memory, and takes up to twice as much for dense attention.
+
+    Args:
+        spec: `AttentionSpec` of a known height and width, such as
+            `AttentionAugmentedConv2D(...).attention_spec((height, width))`.
+        implementation: "auto", "dense", "blockwise" or "fused".
+
+    Returns:
+        An `AttentionMemory`.
+    """
+    if implementation == "auto":
+        implementation = choose_implementation(spec)
+    positions = spec.height * spec.width
+    itemsize = 2 if spec.dtype in ("float16", "bfloat16") else 4
+    # Queries are in float32.
+    kept = positions * spec.num_heads * (spec.key_dim * (4 + itemsize) + spec.value_dim * itemsize)
+    axes = 4 * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
+    probabilities = spec.num_heads * positions**2
+    if implementation == "dense":
+        copy = itemsize if itemsize < 4 else 0
+        return AttentionMemory(kept + (4 + copy) * probabilities, kept + 3 * 4 * probabilities)
+    if implementation == "fused":
+        return AttentionMemory(2 * kept + axes, 2 * kept + axes)
+    block = min(blockwise.BLOCK_BYTES, 4 * probabilities)
+    return AttentionMemory(5 * kept, 7 * block + 8 * kept)
