@@ -3,14 +3,23 @@
 Importing this package imports Keras and nothing else: it works with any of Keras's backends.
 """
 
-from aa_keras._quiet import quiet_import
+import os
 
-with quiet_import():
-    import keras  # noqa: F401
-
-from aa_keras import applications, layers
-from aa_keras.conversion import augment
+from aa_keras._startup import is_program, prepare_program, quiet_import
 
 __version__ = "0.1.0"
-
 __all__ = ["applications", "augment", "layers"]
+
+# In a checkout, applications/ lies beside this folder, and a link to it in here. Where there are no such links (on
+# Windows, in a source distribution), it is found all the same.
+if not os.path.isdir(os.path.join(os.path.dirname(__file__), "applications")):
+    __path__.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+if is_program():
+    prepare_program()  # which imports Keras once it has read its flags
+else:
+    with quiet_import():
+        import keras  # noqa: F401
+
+    from aa_keras import applications, layers
+    from aa_keras.conversion import augment

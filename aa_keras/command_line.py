@@ -1,11 +1,10 @@
-"""What `train.py` and `evaluate.py` have in common: the flag of a recipe, and a user's mistakes told in one line."""
+"""What programs have in common: the flag of a recipe, and a user's mistakes told in one line."""
 
 import contextlib
 import copy
 import errno
 import logging as standard_logging
 import os
-import pathlib
 import re
 import signal
 import sys
@@ -15,10 +14,10 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from aa_keras.errors import Terminated, UserError
-from aa_keras.recipe_files import load_recipe
+from aa_keras.recipes import find_recipe, load_recipe
 
 
-def run(main, default_config=None):
+def run(main, default_config=None, takes_recipe=True):
     """Parses flags, among them --config and --config.FIELD, and calls `main` with the config.
 
     Flags that cannot be parsed, `UserError` and errors of the operating system (a full disk, a folder that may not be
@@ -27,22 +26,23 @@ def run(main, default_config=None):
 
     Args:
         main: function of the config, an `ml_collections.ConfigDict`, or None where there is none.
-        default_config: recipe to use without --config, a path relative to the program's folder; or None.
+        default_config: recipe to use without --config, a path or a name; or None.
+        takes_recipe: whether there is a flag --config.
     """
     config = None
 
     def parse_flags(arguments):
         nonlocal config
         program, *arguments = arguments
-        path, arguments = _split_recipe(arguments)
+        path, arguments = _split_recipe(arguments) if takes_recipe else (None, arguments)
         overrides = [argument for argument in arguments if re.match(r"--?(no)?config\.", argument)]
         if path is None and overrides and default_config is None:
             _fail(f"flags: {overrides[0].split('=')[0]} needs --config, the file of a recipe")
         try:
             if path is not None or default_config is not None:
-                config = load_recipe(_program_folder() / default_config if path is None else path)
+                config = load_recipe(find_recipe(default_config if path is None else path))
             sys.argv[:] = [program, *arguments]
-            return _parse(config, sys.argv, flags.FLAGS)
+            return _parse(config, sys.argv, flags.FLAGS) if takes_recipe else flags.FLAGS(sys.argv)
         except UserError as error:
             _fail(_one_line(error))
         except flags.Error as error:
@@ -67,6 +67,11 @@ def run(main, default_config=None):
             _fail(str(error), status=128 + signal.SIGTERM)
         except KeyboardInterrupt:
             _fail("interrupted", status=128 + signal.SIGINT)
+        except ModuleNotFoundError as error:
+            told = missing_extra(error)
+            if told is None:
+                raise
+            _fail(told)
         except Exception as error:
             reason = _one_line(error)[:200]
             if os.strerror(errno.ENOSPC) in str(error):  # TensorFlow and HDF5 raise their own
@@ -87,10 +92,10 @@ def _parse(config, arguments, flag_values):
     """Parses arguments, those that set fields of `config` included, in place; returns those that are no flags."""
     if config is not None:
         config_flags.DEFINE_config_dict(
-            "config", config, "File of a recipe; see configs/.", flag_values=flag_values, sys_argv=arguments
+            "config", config, "Recipe: its name, or the path of its file.", flag_values=flag_values, sys_argv=arguments
         )
     else:
-        flags.DEFINE_string("config", None, "File of a recipe; see configs/.", flag_values=flag_values)
+        flags.DEFINE_string("config", None, "Recipe: its name, or the path of its file.", flag_values=flag_values)
     return flag_values(arguments)
 
 
@@ -104,7 +109,7 @@ def _refused_override(config, program, overrides, error):
             field = name.removeprefix("no")
             hint = re.search(r"Did you mean .*", str(of_one.args[0] if of_one.args else of_one))
             if hint or not _has_field(config, field):
-                reason = hint.group().rstrip("'") if hint else "The recipe and aa_keras/recipes.py tell which there are"
+                reason = hint.group().rstrip("'") if hint else "The flag --help lists those that there are"
                 return f"the recipe has no field {field}. {reason}"
             return f"--{name} cannot be {value!r}: {_one_line(of_one)[:200]}"
     return _one_line(error)[:300]
@@ -120,10 +125,7 @@ def _has_field(config, name):
 
 
 def _split_recipe(arguments):
-    """Returns the path of the recipe, or None, and the arguments without it.
-
-    The path is that from the current folder, or else from the program's.
-    """
+    """Returns what --config says, or None, and the arguments without it."""
     arguments = list(arguments)
     for index, argument in enumerate(arguments):
         name, equals, path = argument.partition("=")
@@ -132,23 +134,22 @@ def _split_recipe(arguments):
         del arguments[index]
         if not equals:
             path = arguments.pop(index) if index < len(arguments) else ""
-        path = os.path.expanduser(path)
-        found = [folder / path for folder in (pathlib.Path.cwd(), _program_folder()) if (folder / path).is_file()]
-        if not found:
-            recipes = sorted(file.stem for file in (_program_folder() / "configs").glob("*.py"))
-            _fail(f"--config must be the file of a recipe, such as {recipes}. Received: --config={path}")
-        return found[0], arguments
+        return path, arguments
     return None, arguments
-
-
-def _program_folder():
-    return pathlib.Path(sys.argv[0]).resolve().parent
 
 
 def _is_out_of_memory(error):
     """Whether an error says so: Python's, TensorFlow's (known by name, since not imported here) or that of XLA."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def missing_extra(error):
+    """Words the error of a package that the library does not need but its program does, or returns None."""
+    package = (error.name or "").split(".")[0]
+    if package in ("", "aa_keras"):
+        return None
+    return f'the package {package} is missing: pip install "aa-keras[train]" installs what training needs'
 
 
 def _one_line(message):

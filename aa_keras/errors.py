@@ -14,3 +14,8 @@ class LostProcess(UserError):  # noqa: N818  says what happened
 
 class Terminated(Exception):  # noqa: N818  an event rather than an error
     """Training was asked to stop (SIGTERM), and did at the end of a step."""
+
+
+def described(error):
+    """Returns an error of another library as a part of a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -3,10 +3,11 @@
 import dataclasses
 import numbers
 
-from aa_keras.applications import _building as building
-from aa_keras.applications._weights import table_sizes
 from aa_keras.attention import attention_memory
 from aa_keras.layers import AttentionAugmentedConv2D, _arguments
+
+from . import _building as building
+from ._weights import table_sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +88,7 @@ class AttentionOptions:
             image: the network's input.
         """
         known = [length is not None for length in image.shape[1:3]]
-        if weights is None or all(known) or self.position_encoding != "relative":
+        if weights is None or all(known) or self.position_encoding != "relative" or not self.stages:
             return places
         augmented = [place for place in places if place.stage in self.stages]
         learned = table_sizes(weights)
@@ -160,4 +161,14 @@ class AttentionOptions:
         )
 
 
-NO_ATTENTION = AttentionOptions(num_heads=1, key_ratio=1, value_ratio=1, position_encoding=None, stages=(), pooling=1)
+# The arguments of a builder of augmented networks with which none of its convolutions is augmented.
+NO_ATTENTION = {
+    "num_heads": 1,
+    "key_ratio": 1.0,
+    "value_ratio": 1.0,
+    "position_encoding": None,
+    "attention_stages": (),
+    "attention_pooling": 1,
+    "implementation": "auto",
+    "attention_budget": None,
+}

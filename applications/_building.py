@@ -1,102 +1,15 @@
-"""What every model family needs: checked arguments, an input, normalised convolutions, a classifier, weights."""
+"""What every model family is built of: an input, normalised convolutions, channel attention, a classifier, weights."""
 
-import functools
-import inspect
 import re
 
 import keras
 from keras import layers
 
-from aa_keras.applications import pretrained
-from aa_keras.applications._weights import load_weights
-from aa_keras.layers import _arguments
+from aa_keras.layers import GatherExcite, SqueezeExcite, _arguments
 
-POOLINGS = (None, "avg", "max")
+from ._weights import load_weights
 
-
-_DOCUMENTATION = """
-
-    Args:
-        include_top: boolean, whether the model ends in a classifier.
-        weights: None for random weights, the name of trained ones that `aa_keras.applications.pretrained` lists for
-            the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. Tables of
-            relative positions for another image size are resized, and a log line says so; where the size is unknown,
-            they stay as they are. Without a top, the file's number of classes does not matter; named weights for other
-            classes than `classes` leave the classifier new, and a log line says so.
-        input_tensor: Keras tensor to use as the image input, or None.
-        input_shape: (height, width, channels) of the images; height and width may be None. None takes {default_shape},
-            or (None, None, 3) without a top. Tables of relative positions are made for this size, or for
-            {default_shape} where it is unknown; smaller inputs use their centre, larger ones share their ends.
-        pooling: without a top, what to make of the last feature map: None leaves it, "avg" and "max" pool it globally.
-        classes: number of classes.
-        classifier_activation: activation of the classifier; None returns logits.
-        name: name of the model.
-        include_preprocessing: boolean. True makes `preprocess_input` a layer of the model, which then takes pixels of 0
-            to 255.
-{more_arguments}        num_heads: (augmented networks, as all that follow) number of attention heads.
-        key_ratio: the paper's kappa, the depth of keys over the filters of the convolution.
-        value_ratio: the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.
-        position_encoding: "relative", "sinusoidal", "coordinates" or None.
-        attention_stages: tuple of the stages, of {stages}, that are augmented; or "auto", for as many, from the
-            last backwards, as fit `attention_budget`.
-        attention_pooling: stride of an average pooling before attention in the first of these stages.
-        implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
-        attention_budget: with `attention_stages="auto"`, the bytes that attention may take in training, for each image
-            of a batch, as `aa_keras.attention.attention_memory` estimates them; else None.
-
-    Returns:
-        A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
-        `include_preprocessing=True`, with outputs of shape (batch, classes), or
-        {output_shape} without top and pooling. Its `pyramid_outputs` are the
-        outputs of the stages, {pyramid}.
-
-    Raises:
-        ValueError: for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
-            of `input_tensor`, and for weights of another network, naming the first difference.
-
-    Example:
-
-    >>> model = {call}
-    >>> images = np.zeros({batch_shape}, "uint8")  # RGB, pixels of 0 to 255
-    >>> probabilities = model.predict(images)
-    """
-
-
-def document(builders, **family):
-    """Appends to the docstring of each builder the arguments that all of them share."""
-    for function in builders:
-        if function.__doc__:  # Python's option -OO removes it
-            function.__doc__ += _DOCUMENTATION.format(
-                call=_example(function), batch_shape=(1, *family["default_shape"]), **family
-            )
-
-
-def _example(function):
-    """Returns a call of a builder, the depth and width of Wide-ResNets being those of the smallest that is usual."""
-    examples = {"depth": 16, "width": 4}
-    parameters = inspect.signature(function).parameters
-    required = "".join(f"{name}={value}, " for name, value in examples.items() if name in parameters)
-    return f"{function.__name__}({required}include_preprocessing=True)"
-
-
-def builder(function):
-    """Checks the arguments that all builders share before a builder sees them, and finds named weights."""
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def checked(*arguments, **keywords):
-        bound = signature.bind(*arguments, **keywords)
-        bound.apply_defaults()
-        given = bound.arguments
-        for name in ("include_top", "include_preprocessing"):
-            given[name] = _arguments.boolean(name, given[name])
-        if given["include_top"]:
-            given["classes"] = _arguments.positive_integer("classes", given["classes"])
-        given["weights"] = pretrained.find(function.__name__, given["weights"])
-        _check_pooling(given["pooling"], given["include_top"])
-        return function(*bound.args, **bound.kwargs)
-
-    return checked
+CHANNEL_ATTENTION = (None, "squeeze_excite", "gather_excite")
 
 
 def convolution(inputs, filters, kernel_size, strides, name):
@@ -111,6 +24,18 @@ def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(inputs)
 
 
+def channel_attention(inputs, kind, name):
+    """Weighs the channels of a block's output by "squeeze_excite", "gather_excite" or, for None, not at all."""
+    if kind not in CHANNEL_ATTENTION:
+        raise ValueError(
+            "`channel_attention` must be 'squeeze_excite', 'gather_excite' or None. "
+            f"Received: channel_attention={kind!r}"
+        )
+    if kind == "squeeze_excite":
+        return SqueezeExcite(ratio=16, use_bias=False, name=f"{name}_se")(inputs)
+    return GatherExcite(name=f"{name}_ge")(inputs) if kind == "gather_excite" else inputs
+
+
 def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing):
     """Returns the tensor that a model's layers start from: its input, normalised where the model does that itself.
 
@@ -118,7 +43,7 @@ def image_input(input_tensor, input_shape, dataset, include_top, include_preproc
         input_tensor: Keras tensor (output of `keras.Input` or of another layer), or None to make one.
         input_shape: (height, width, channels) without the batch; height and width may be None. None takes that of the
             data set, or its channels alone where the model has no top, as in `keras.applications`.
-        dataset: `specs.Dataset` of the family.
+        dataset: `datasets.Dataset` of the family.
         include_top: whether the model has a classifier.
         include_preprocessing: whether pixels of 0 to 255 are to be normalised here.
 
@@ -190,7 +115,7 @@ def strided(size, stride):
 
 
 def classification_model(
-    image, features, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0
+    image, features, *, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0
 ):
     """Returns the model of a classifier, or without a top of the pooling asked for, on top of `features`.
 
@@ -236,14 +161,3 @@ class PyramidModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return keras.Model.from_config(config, custom_objects)
-
-
-def _check_pooling(pooling, include_top):
-    """Raises ValueError for what `keras.applications` raises for, and for a `pooling` that it would ignore."""
-    if pooling not in POOLINGS:
-        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
-    if include_top and pooling is not None:
-        raise ValueError(
-            "`pooling` is for models without a classifier: pass `include_top=False` or leave it out. "
-            f"Received: pooling={pooling!r}, include_top={include_top}"
-        )

@@ -9,10 +9,11 @@ import tempfile
 import h5py
 
 from aa_keras import attention
-from aa_keras.applications import _weight_files
-from aa_keras.applications._weight_files import TABLES, layer_configs, stored_weights, values_of
-from aa_keras.applications.pretrained import PretrainedWeights
 from aa_keras.layers import AttentionAugmentedConv2D
+
+from . import _weight_files
+from ._weight_files import TABLES, layer_configs, stored_weights, values_of
+from .pretrained import PretrainedWeights
 
 _LOGGER = logging.getLogger("aa_keras")
 _CLASSIFIER = "layers/dense/"  # as Keras names it in its files: by the class of the layer

@@ -25,7 +25,7 @@ class PretrainedWeights:
         sha256: checksum of the file.
         top1: accuracy on the test images, in percent.
         top5: the share of them whose class is among the five most probable, in percent.
-        recipe: the file in configs/ that it was trained by.
+        recipe: the name of the recipe that it was trained by.
         licence: of the weights.
         url: where to fetch the file; None if it lies in the package.
     """
@@ -70,7 +70,7 @@ PRETRAINED = (
         sha256="f9303421f68899803ab95bb23281d6ee4df16856127dd40a843da711452ef61a",
         top1=64.75,
         top5=89.9,
-        recipe="cifar100_aa_wide_resnet16_4.py",
+        recipe="cifar100_aa_wide_resnet16_4",
         licence="Apache-2.0",
     ),
 )

@@ -1,7 +1,7 @@
 """Trains variants of a recipe with the same seeds and compares them, as the paper's ablations do.
 
-    python benchmarks/ablate.py --sweep=positions --config=configs/digit_neighbours_aa_wide_resnet10_1.py
-    python benchmarks/ablate.py --sweep=ratios --config=configs/digits_aa_wide_resnet10_2.py --seeds=0,1,2 --parallel=2
+    python benchmarks/ablate.py --sweep=positions --config=digit_neighbours_aa_wide_resnet10_1
+    python benchmarks/ablate.py --sweep=ratios --config=digits_aa_wide_resnet10_2 --seeds=0,1,2 --parallel=2
 
 Sweeps: "positions", the encodings of positions; "ratios", kappa = upsilon from no attention to nothing else; "models",
 the plain network, squeeze-and-excitation, gather-excite and attention. Each run is a process and has a run directory

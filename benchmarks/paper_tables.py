@@ -1,6 +1,6 @@
 """Prints the tables of the paper, the networks here built and counted beside it, and writes them into README.md.
 
-python benchmarks/paper_tables.py                   # about a minute
+python benchmarks/paper_tables.py                   # about a minute; `make tables`
 python benchmarks/paper_tables.py --check           # writes nothing, and fails where README.md says otherwise
 """
 
@@ -13,17 +13,27 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
+from aa_keras.applications import paper
+from aa_keras.evaluation.report import row
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 BETWEEN = re.compile(r"(?<=<!-- paper tables -->\n).*?(?=<!-- end of paper tables -->)", re.DOTALL)
+
+# Titles of the tables of classifiers, and their rows.
+CLASSIFIERS = {
+    "CIFAR-100 (Table 1), 32x32 pixels": paper.WIDE_RESNETS,
+    "ImageNet (Table 2), 224x224 pixels": paper.RESNETS,
+    "ImageNet, MnasNets": paper.MNASNETS,
+    "ImageNet, more and more attention: kappa = upsilon, at 1 without convolution": paper.RATIOS,
+    "ImageNet, encodings of positions": paper.POSITIONS,
+}
 
 CHECK = flags.DEFINE_bool("check", False, "Compare with README.md instead of writing it.")
 
 
 def main(_):
-    from aa_keras import tables
-
-    measured = {title: tuple(map(measure, of_table)) for title, of_table in tables.CLASSIFIERS.items()}
-    text = tables.markdown(measured)
+    measured = {title: tuple(map(measure, of_table)) for title, of_table in CLASSIFIERS.items()}
+    text = markdown(measured)
     print(text)
     readme = README.read_text(encoding="utf-8")
     if not BETWEEN.search(readme):
@@ -53,6 +63,40 @@ def measure(spec):
         gflops=complexity.flops / 1e9,
         gflops_without_products=without_products.flops / 1e9,
     )
+
+
+def markdown(classifiers=None):
+    """Returns all tables.
+
+    Args:
+        classifiers: dict of titles to `ModelSpec`s, with numbers that were measured in place of those in `CLASSIFIERS`.
+    """
+    blocks = []
+    for title, of_table in (classifiers or CLASSIFIERS).items():
+        remarks = [f"`{spec.title}`: {spec.remark}." for spec in of_table if spec.remark]
+        blocks.append("\n".join([f"{title}:", "", *_header(title), *map(row, of_table)]))
+        blocks += remarks
+    blocks.append("COCO, RetinaNets by their backbones; the networks are not here yet:\n\n" + _detectors())
+    return "\n\n".join(blocks) + "\n"
+
+
+def _header(title):
+    source = "the authors of MnasNet" if "MnasNets" in title else "paper"
+    columns = ("network", "parameters", source, "GFLOPs", "without attention's products", source)
+    columns = (*columns, f"top-1 / top-5, {source}", "here")
+    return f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"
+
+
+def _detectors():
+    lines = [
+        "| backbone | parameters | paper | GFLOPs | paper | AP / AP50 / AP75, paper | here |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for spec in paper.DETECTORS:
+        parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
+        precisions = f"{spec.paper_ap} / {spec.paper_ap50} / {spec.paper_ap75}"
+        lines.append(f"| `{spec.backbone}` |  | {parameters} |  |  | {precisions} |  |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ import pytest
 import tensorflow_datasets as tfds
 
 from aa_keras.applications import AAResNet50
-from aa_keras.applications.specs import IMAGENET
+from aa_keras.applications.datasets import IMAGENET
+from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing
 from aa_keras.data.decoding import decode_image
 from aa_keras.export import export_saved_model
-from aa_keras.reporting import evaluate_run
 from aa_keras.training import train_and_evaluate
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -22,7 +22,7 @@ def ablate(*arguments):
 @pytest.mark.slow
 def test_a_sweep_trains_each_variant_with_each_seed_and_goes_on_where_it_was_stopped(tmp_path):
     arguments = (
-        *("--sweep=models", "--config=configs/digits_aa_wide_resnet10_2.py", f"--workdir={tmp_path}", "--seeds=0,3"),
+        *("--sweep=models", "--config=digits_aa_wide_resnet10_2", f"--workdir={tmp_path}", "--seeds=0,3"),
         *("--config.epochs=1", "--config.steps_per_epoch=2", "--parallel=2"),
     )
     completed = ablate(*arguments)
@@ -53,7 +53,7 @@ def test_a_sweep_trains_each_variant_with_each_seed_and_goes_on_where_it_was_sto
 @pytest.mark.slow
 def test_a_run_that_is_killed_costs_no_other(tmp_path):
     command = [sys.executable, "benchmarks/ablate.py", "--sweep=models", "--seeds=0", f"--workdir={tmp_path}"]
-    command += ["--config=configs/digits_aa_wide_resnet10_2.py", "--config.epochs=1", "--config.steps_per_epoch=2"]
+    command += ["--config=digits_aa_wide_resnet10_2", "--config.epochs=1", "--config.steps_per_epoch=2"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     folder = tmp_path / "digits_models"
     while not (folder / "squeeze-excite_seed0").exists():
@@ -80,7 +80,7 @@ def test_a_run_that_is_killed_costs_no_other(tmp_path):
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
-    completed = ablate("--config=configs/digits_aa_wide_resnet10_2.py", f"--workdir={tmp_path}", *arguments)
+    completed = ablate("--config=digits_aa_wide_resnet10_2", f"--workdir={tmp_path}", *arguments)
     assert completed.returncode == 1
     assert message in completed.stderr
     assert "Traceback" not in completed.stderr

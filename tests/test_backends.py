@@ -1,5 +1,6 @@
 """What `import aa_keras` brings along, and the same network on another backend."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -9,8 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from aa_keras.applications import AAWideResNet, WideResNet
-from aa_keras.applications import _building as building
+from aa_keras.applications import AAWideResNet, ResNet, WideResNet, _builders
 
 IMPORT = """
 import json, sys
@@ -106,11 +106,8 @@ def test_the_file_of_a_network_of_keras_layers_needs_keras_alone(tmp_path):
 
 
 def test_builders_without_docstrings_stay_without():
-    def builder(include_top=True):
-        pass
-
-    building.document((builder,))
-    assert builder.__doc__ is None
+    definition = dataclasses.replace(ResNet.definition, function=lambda **_: None)
+    assert _builders._build(definition, "ResNet", None).__doc__ is None
 
 
 @needs_jax

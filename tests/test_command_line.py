@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Reads [[program, argument, ...], ...] and runs each in a process of its own; writes [[status, output, errors], ...].
 DRIVER = """
 import json, os, runpy, sys, tempfile
-import aa_keras.reporting, aa_keras.training, tensorflow_datasets, sklearn.datasets
+import aa_keras.commands.evaluate, aa_keras.training, tensorflow_datasets, sklearn.datasets
 
 outcomes = []
 for command in json.load(sys.stdin):

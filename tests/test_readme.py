@@ -2,9 +2,10 @@
 
 import pathlib
 import re
+import runpy
 
-from aa_keras import tables
-from aa_keras.applications.specs import CLASSIFIERS
+from aa_keras.applications.paper import CLASSIFIERS
+from aa_keras.recipes import list_recipes
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -13,7 +14,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_tables_of_the_paper_are_those_of_the_specs():
     """`benchmarks/paper_tables.py` writes them; tests/applications/test_parameter_counts.py counts."""
     between = README.split("<!-- paper tables -->\n")[1].split("<!-- end of paper tables -->")[0]
-    assert between == f"\n{tables.markdown()}\n"
+    markdown = runpy.run_path(str(ROOT / "benchmarks" / "paper_tables.py"))["markdown"]
+    assert between == f"\n{markdown()}\n"
     assert set(re.findall(r"^\| `(\w+)\(", between, flags=re.MULTILINE)) == {spec.builder for spec in CLASSIFIERS}
 
 
@@ -27,7 +29,8 @@ def test_the_ablations_are_those_of_the_runs():
 
 def test_files_that_the_readme_names_exist():
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    recipes = re.findall(r"configs/\w+\.py", README)
+    recipes = set(re.findall(r"--config=(\w+)\b(?!/)", README))
     assert links
+    assert [path for path in links if not (ROOT / path).exists()] == []
     assert recipes
-    assert [path for path in links + recipes if not (ROOT / path).exists()] == []
+    assert recipes <= set(list_recipes())

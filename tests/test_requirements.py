@@ -51,8 +51,8 @@ def test_everything_that_is_imported_is_required():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                imported.add(node.module.split(".")[0])
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add((node.module or "").split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"aa_keras", *OTHER_BACKENDS}
     providers = importlib.metadata.packages_distributions()
     packages = {name for module in third_party for name in names(providers[module])}

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from aa_keras._quiet import quiet_import
+from aa_keras._startup import quiet_import
 
 with quiet_import():  # where another backend of Keras than TensorFlow has not done so already
     import tensorflow as tf
@@ -16,6 +16,7 @@ if keras.backend.backend() != "tensorflow":
 
 from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.encoded import EncodedImages
+from aa_keras.data.loading import load_dataset
 from aa_keras.data.mixing import Mixing
 from aa_keras.data.pipelines import (
     Preprocessing,
@@ -25,7 +26,7 @@ from aa_keras.data.pipelines import (
     validation_dataset,
 )
 from aa_keras.data.rand_augment import RandAugment
-from aa_keras.data.sources import ImageDataset, LabelledImages, load_dataset
+from aa_keras.data.types import ImageDataset, LabelledImages
 
 __all__ = [
     "CorruptFiles",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aa_keras.data.sources import ImageDataset, LabelledImages
+from aa_keras.data.types import ImageDataset, LabelledImages
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
 # Of the images of `digit_neighbours`, in digits.

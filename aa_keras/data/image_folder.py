@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from aa_keras.data.decoding import image_extensions
 from aa_keras.data.encoded import EncodedImages
-from aa_keras.data.sources import ImageDataset, check_validation_examples, choose_splits
+from aa_keras.data.splits import check_validation_examples, choose_splits
+from aa_keras.data.types import ImageDataset
 from aa_keras.errors import UserError
 
 _LOGGER = logging.getLogger("aa_keras")

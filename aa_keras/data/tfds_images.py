@@ -1,17 +1,14 @@
 """Labelled images from TensorFlow Datasets, in memory or encoded."""
 
+import pathlib
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from aa_keras.data.encoded import EncodedImages
-from aa_keras.data.sources import (
-    ImageDataset,
-    LabelledImages,
-    check_validation_examples,
-    choose_splits,
-    tensorflow_datasets_folder,
-)
+from aa_keras.data.splits import check_validation_examples, choose_splits
+from aa_keras.data.types import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
 
 # What has to be downloaded by hand, because it wants a registration.
@@ -130,6 +127,21 @@ def _builder(name, data_dir):
         ) from None
     except Exception as error:  # its files are damaged
         raise _unreadable(name, data_dir, error) from None
+
+
+def tensorflow_datasets_folder(data_dir):
+    """Returns the folder to hand to TensorFlow Datasets: `data_dir`, its folder `tfds`, or None for their default."""
+    if data_dir is None:
+        return None
+    if "://" in str(data_dir):  # gs://bucket and the like, which TensorFlow Datasets reads itself
+        return str(data_dir)
+    folder = pathlib.Path(data_dir).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            "config.data_dir (by default the environment variable AA_KERAS_DATA) must be a folder that exists. "
+            f"Received: data_dir={str(data_dir)!r}"
+        )
+    return str(folder / "tfds" if (folder / "tfds").is_dir() else folder)
 
 
 def _prepare(builder):

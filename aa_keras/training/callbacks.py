@@ -18,20 +18,12 @@ class EpochRecorder(keras.callbacks.Callback):
     """Adds each epoch to the history, and writes `metrics.csv` and a checkpoint.
 
     Args:
-        state: `TrainingState`, changed in place.
-        checkpoints: `Checkpoints`.
-        metrics_path: the CSV file.
-        corrupt_files: `CorruptFiles` of the training images.
-        distribution: `Distribution`, whose first process writes.
+        run: `Run`, whose state is changed in place, and whose first process writes.
     """
 
-    def __init__(self, state, checkpoints, metrics_path, corrupt_files, distribution):
+    def __init__(self, run):
         super().__init__()
-        self.state = state
-        self.checkpoints = checkpoints
-        self.metrics_path = metrics_path
-        self.corrupt_files = corrupt_files
-        self.distribution = distribution
+        self.run = run
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
@@ -44,17 +36,18 @@ class EpochRecorder(keras.callbacks.Callback):
         logs = {name: float(value) for name, value in logs.items()}
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, "seconds": round(self._seconds, 3), "learning_rate": rate, **logs}
-        self.state.history.append(row)
-        accuracy = logs.get("val_top1")
-        is_best = accuracy is not None and (self.state.best is None or accuracy > self.state.best)
+        state, task = self.run.state, self.run.task
+        state.history.append(row)
+        value = logs.get(f"val_{task.best_metric}")
+        is_best = value is not None and (state.best is None or value > state.best)
         if is_best:
-            self.state.best = accuracy
-        self.state.skipped = dict(self.corrupt_files.skipped)  # a copy: the threads that decode may add to it
-        self.distribution.on_first(self._write, is_best)
+            state.best = value
+        state.skipped = dict(task.skipped)  # a copy: the threads that read may add to it
+        self.run.distribution.on_first(self._write, is_best)
 
     def _write(self, is_best):
-        self.checkpoints.save(self.model, self.state, is_best)
-        write_metrics(self.metrics_path, self.state.history)
+        self.run.checkpoints.save(self.model, self.run.state, is_best)
+        write_metrics(self.run.directory / "metrics.csv", self.run.state.history)
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -198,15 +191,17 @@ class Progress(keras.callbacks.Callback):
     Args:
         epochs: how many there are to be.
         steps_per_epoch: how many steps each of them has.
-        batch_size: images in a step.
+        batch_size: examples in a step.
+        examples: what to call them.
         seconds: how long to be silent at most, unless a single step takes longer.
     """
 
-    def __init__(self, epochs, steps_per_epoch, batch_size, seconds=30):
+    def __init__(self, epochs, steps_per_epoch, batch_size, examples="images", seconds=30):
         super().__init__()
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.batch_size = batch_size
+        self.examples = examples
         self.seconds = seconds
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -224,7 +219,7 @@ class Progress(keras.callbacks.Callback):
         self._told = now
         rate = (done - self._first) / (now - self._counted)
         left = ((self.epochs - self._epoch - 1) * steps + steps - done) / rate
-        speed = f"{rate * self.batch_size:,.0f} images a second"
+        speed = f"{rate * self.batch_size:,.0f} {self.examples} a second"
         left = f"about {datetime.timedelta(seconds=round(left))} left"
         print(f"Epoch {self._epoch + 1}/{self.epochs}: step {done}/{steps}, {speed}, {left}", flush=True)
 

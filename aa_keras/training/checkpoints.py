@@ -22,8 +22,8 @@ class TrainingState:
 
     Attributes:
         history: a dictionary of metrics for each finished epoch.
-        best: the best validation accuracy so far, or None.
-        skipped: the corrupt training images met so far, from name to what is wrong with it.
+        best: the best value of the task's metric in validation so far, or None.
+        skipped: the corrupt training examples met so far, from name to what is wrong with it.
     """
 
     history: list[dict] = dataclasses.field(default_factory=list)
@@ -55,7 +55,7 @@ class Checkpoints:
 
     Args:
         folder: where they lie.
-        run: what tells the run from others, a string: `aa_keras.run_directory.fingerprint` of its config.
+        run: what tells the run from others, a string: `aa_keras.training.run_directory.fingerprint` of its config.
     """
 
     def __init__(self, folder, run=""):
@@ -141,7 +141,7 @@ def _whole_state(folder, run=""):
     """
     try:
         state = read_json(folder / STATE)
-        checksums, of_run = state.pop("checksums"), state.pop("run")
+        checksums, of_run = state.pop("checksums"), state.pop("run", run)  # the first ones do not tell their run
         state = TrainingState(**state)
         state.check()
         expected = {WEIGHTS} if state.best is None else {WEIGHTS, BEST_WEIGHTS}

@@ -1,24 +1,16 @@
-"""Loss, metrics, optimizer and schedule of a recipe."""
+"""Optimizer, schedule and weight decay of a recipe."""
 
 import keras
 
 
-def compile_model(model, config, steps):
-    """Compiles a model of logits for a recipe of `steps` steps in all, with labels that are probabilities."""
-    classes = model.output_shape[-1]
-    metrics = [
-        keras.metrics.CategoricalCrossentropy(from_logits=True, name="cross_entropy"),
-        keras.metrics.CategoricalAccuracy(name="top1"),
-        keras.metrics.TopKCategoricalAccuracy(k=min(5, classes), name="top5"),
-    ]
+def compile_model(model, task, steps):
+    """Compiles a model for a task whose config stands for `steps` steps in all."""
+    config = task.config
     add_weight_decay(model, config.weight_decay)
     averaging = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
-    model.compile(
-        optimizer=keras.optimizers.SGD(learning_rate_schedule(config, steps), momentum=config.momentum, **averaging),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=config.label_smoothing),
-        weighted_metrics=metrics,  # the images that fill up a batch have the weight 0
-        jit_compile=config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile,
-    )
+    optimizer = keras.optimizers.SGD(learning_rate_schedule(config, steps), momentum=config.momentum, **averaging)
+    jit_compile = config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile
+    task.compile(model, optimizer, jit_compile)
 
 
 def learning_rate_schedule(config, steps):

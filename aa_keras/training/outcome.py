@@ -10,59 +10,41 @@ import subprocess
 
 import keras
 
-from aa_keras import evaluation, visualization
-from aa_keras.data import evaluation_dataset
-from aa_keras.export import export_saved_model
 from aa_keras.files import partial_path, write_json
-from aa_keras.recipes import model_from, preprocessing_from
-
-# What every result.json has, with its types.
-FIELDS = {"top1": float, "top5": float, "loss": float, "test_examples": int}
 
 
-def finish(config, dataset, run, checkpoints, state, averaged, complexity, steps_per_epoch, corrupt_files):
+def finish(run, complexity, averaged):
     """Writes the networks, the curves, the SavedModel and the result of a run, and returns the latter.
 
     Args:
-        config: the recipe's config.
-        dataset: `ImageDataset`.
-        run: `RunDirectory`.
-        checkpoints: `Checkpoints`.
-        state: `TrainingState` of the last one.
+        run: `Run`, trained.
+        complexity: `ModelComplexity` of the network.
         averaged: the moving average of the network's weights, a list of arrays; or None.
-        complexity: `Complexity` of the network.
-        steps_per_epoch: how many steps an epoch had.
-        corrupt_files: `CorruptFiles`.
     """
-    preprocessing = preprocessing_from(config, dataset)
-    test = evaluation_dataset(dataset.test, preprocessing, config.batch_size, corrupt_files)
-    classifier = model_from(config, dataset, classifier_activation="softmax")
-
-    def evaluate():
-        return evaluation.evaluate(classifier.predict_on_batch, test, config.batch_size)
-
+    task, state, checkpoints, directory = run.task, run.state, run.checkpoints, run.directory
+    model = task.inference_model()
     if state.best is not None:
-        classifier.load_weights(checkpoints.best_weights(state))
-        _save_whole(classifier, run / "best.keras")
-    classifier.load_weights(checkpoints.weights(state))
-    _save_whole(classifier, run / "model.keras")
-    visualization.plot_curves(state.history, run / "curves.png")
-    last = evaluate()
+        model.load_weights(checkpoints.best_weights(state))
+        _save_whole(model, directory / "best.keras")
+    model.load_weights(checkpoints.weights(state))
+    _save_whole(model, directory / "model.keras")
+    task.plot_curves(state.history, directory / "curves.png")
+    last = task.evaluate(model)
     of_average = None
     if averaged is not None:
-        classifier.set_weights(averaged)
-        _save_whole(classifier, run / "averaged.keras")
-        of_average = evaluate()
-    if config.export:
-        export_saved_model(classifier, preprocessing, dataset.class_names, run / "saved_model")
-    result = _result(config, last, of_average, complexity, steps_per_epoch, state)
-    write_json(run / "result.json", result)
-    print(f"Test: {evaluation.summary(last)}")
+        model.set_weights(averaged)
+        _save_whole(model, directory / "averaged.keras")
+        of_average = task.evaluate(model)
+    if run.config.export:
+        task.export(model, directory / "saved_model")
+    result = _result(run, complexity, last, of_average)
+    write_json(directory / "result.json", result)
+    print(f"Test: {task.summary(last)}")
     if of_average is not None:
-        print(f"Test, averaged weights: {evaluation.summary(of_average)}")
+        print(f"Test, averaged weights: {task.summary(of_average)}")
     if state.skipped:
-        print(f"Corrupt training images that were skipped: {len(state.skipped)}")
-    print(f"{run.path}: {', '.join(sorted(path.name for path in run.path.iterdir()))}")
+        print(f"Corrupt training {task.examples} that were skipped: {len(state.skipped)}")
+    print(f"{directory.path}: {', '.join(sorted(path.name for path in directory.path.iterdir()))}")
     return result
 
 
@@ -72,23 +54,21 @@ def _save_whole(model, path):
     os.replace(partial_path(path), path)
 
 
-def _result(config, measured, of_average, complexity, steps_per_epoch, state):
+def _result(run, complexity, last, of_average):
+    task, state = run.task, run.state
     seconds = [row["seconds"] for row in state.history]
     averaged = None
     if of_average is not None:
-        averaged = {"top1": of_average.top1, "top5": of_average.top5, "loss": of_average.loss}
+        averaged = {name: value for name, value in task.result(of_average).items() if name != "test_examples"}
     return {
-        "top1": measured.top1,
-        "top5": measured.top5,
-        "loss": measured.loss,
-        "test_examples": measured.examples,
+        **task.result(last),
         "averaged": averaged,
-        "best_validation_top1": state.best,
+        f"best_validation_{task.best_metric}": state.best,
         "parameters": complexity.parameters,
         "flops": complexity.flops,
         "epochs": state.epochs,
-        "skipped_images": len(state.skipped),
-        "training_examples_per_second": steps_per_epoch * config.batch_size / statistics.median(seconds),
+        f"skipped_{task.examples}": len(state.skipped),
+        "training_examples_per_second": run.steps_per_epoch * run.config.batch_size / statistics.median(seconds),
         "training_seconds": sum(seconds),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "backend": keras.backend.backend(),
@@ -99,16 +79,6 @@ def _result(config, measured, of_average, complexity, steps_per_epoch, state):
         "machine": f"{platform.machine()}, {platform.system()}",
         "git_revision": _git_revision(),
     }
-
-
-def describe(result):
-    """Returns a result as a phrase."""
-    averaged = result.get("averaged")
-    averaged = f", averaged weights top-1 {averaged['top1']:.2%}" if averaged else ""
-    return (
-        f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}, loss {result['loss']:.4f} "
-        f"({result['test_examples']:,} test images){averaged}"
-    )
 
 
 def _version(package):

@@ -10,10 +10,12 @@ from aa_keras import applications
 # What each builder is tested with beside the common arguments; a new builder needs an entry. The images are the
 # smallest on which attention sees more than one pixel in every stage.
 _RESNET = {"input_shape": (64, 64, 3)}
+_SMALL_RESNET = {**_RESNET, "depth": 50, "width": 16, "blocks": (1, 2, 1, 1)}
 _WIDE_RESNET = {"input_shape": (8, 8, 3)}
 _SMALL_WIDE_RESNET = {"depth": 10, "width": 1, "input_shape": (8, 8, 3)}
 ARGUMENTS = {
     "AAMnasNet": {"alpha": 0.75, "input_shape": (64, 64, 3)},
+    "AAResNet": _SMALL_RESNET,
     "AAResNet34": _RESNET,
     "AAResNet50": _RESNET,
     "AAResNet101": _RESNET,
@@ -24,10 +26,12 @@ ARGUMENTS = {
     "GEWideResNet": _SMALL_WIDE_RESNET,
     "GEWideResNet28_10": _WIDE_RESNET,
     "MnasNet": {"alpha": 0.75, "input_shape": (64, 64, 3)},
+    "ResNet": _SMALL_RESNET,
     "ResNet34": _RESNET,
     "ResNet50": _RESNET,
     "ResNet101": _RESNET,
     "ResNet152": _RESNET,
+    "SEResNet": _SMALL_RESNET,
     "SEResNet34": _RESNET,
     "SEResNet50": _RESNET,
     "SEResNet101": _RESNET,

@@ -6,7 +6,7 @@ import pytest
 from builder_helpers import images, with_random_statistics, without_values
 
 from aa_keras.applications import AAResNet50, ResNet50
-from aa_keras.applications._labels import names as names_of
+from aa_keras.applications.datasets import IMAGENET
 from aa_keras.layers import AttentionAugmentedConv2D
 
 
@@ -50,7 +50,7 @@ def test_without_a_top_images_of_any_size_go_in():
 
 
 def test_classes_of_imagenet_have_names_of_their_own():
-    names = names_of("imagenet2012")
+    names = IMAGENET.class_names
     assert len(set(names)) == len(names) == 1000
     assert names[0] == "tench"
     assert [name for name in names if "crane" in name] == ["crane bird", "crane"]

@@ -6,7 +6,7 @@ import pytest
 from builder_helpers import build, images, with_random_statistics, without_values
 
 from aa_keras import applications
-from aa_keras.applications import AAWideResNet, WideResNet, aa_wide_resnet, specs
+from aa_keras.applications import AAWideResNet, WideResNet, aa_wide_resnet, datasets
 from aa_keras.layers import AttentionAugmentedConv2D
 
 
@@ -82,7 +82,7 @@ def test_images_may_have_any_number_of_channels():
 
 @pytest.mark.parametrize("name", applications.__all__)
 def test_every_builder_can_normalize_pixels_itself(name):
-    dataset = specs.CIFAR100 if "Wide" in name else specs.IMAGENET
+    dataset = datasets.CIFAR100 if "Wide" in name else datasets.IMAGENET
     with without_values():
         keras.config.set_dtype_policy("mixed_bfloat16")
         try:

@@ -6,12 +6,15 @@ import pytest
 from builder_helpers import ARGUMENTS, without_values
 
 from aa_keras import applications
-from aa_keras.applications.specs import CLASSIFIERS
+from aa_keras.applications.paper import CLASSIFIERS
 from aa_keras.complexity import model_complexity
 
 # Trainable parameters of (builder, other arguments) for the images and classes of CIFAR-100, or of ImageNet for ResNets
 # and MnasNets.
 COUNTS = {
+    ("ResNet", (("depth", 18),)): 11_689_512,  # torchvision's
+    ("SEResNet", (("depth", 34),)): 21_954_856,
+    ("AAResNet", (("depth", 50),)): 25_809_392,
     ("ResNet34", ()): 21_797_672,
     ("ResNet50", ()): 25_557_032,
     ("ResNet101", ()): 44_549_160,
@@ -77,7 +80,7 @@ def test_every_builder_has_a_count():
     assert {builder for builder, _ in COUNTS} == set(applications.__all__) == set(ARGUMENTS)
     assert {(spec.builder, spec.arguments) for spec in CLASSIFIERS} <= set(COUNTS)
     in_tables = {spec.builder for spec in CLASSIFIERS}
-    of_any_depth = {"AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet"}
+    of_any_depth = {"AAResNet", "ResNet", "SEResNet", "AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet"}
     small = {"AAWideResNet16_4", "WideResNet16_4"}
     assert in_tables | of_any_depth | small == set(applications.__all__)
 
@@ -218,3 +221,22 @@ def test_arguments_of_the_augmented_network_by_the_formula(arguments, in_formula
     measured = complexity("AAWideResNet", tuple(arguments.items()))
     expected = wide_resnet_formula(arguments["depth"], arguments["width"], **in_formula)
     assert (measured.parameters, measured.flops) == expected
+
+
+@pytest.mark.parametrize(
+    ("width", "blocks", "classes"), [(64, (3, 4, 6, 3), 1000), (32, (1, 1, 1, 1), 3), (24, (1, 2, 1, 3), 10)]
+)
+def test_thin_and_short_resnets_by_a_formula(width, blocks, classes):
+    channels = width
+    expected = 49 * 3 * width + 2 * width
+    for stage, number in enumerate(blocks):
+        inside = width * 2**stage
+        for block in range(number):
+            expected += channels * inside + 9 * inside**2 + 4 * inside**2 + 2 * inside + 2 * inside + 8 * inside
+            if block == 0:
+                expected += channels * 4 * inside + 8 * inside
+            channels = 4 * inside
+    expected += channels * classes + classes
+    with without_values():
+        model = applications.ResNet(50, width=width, blocks=blocks, classes=classes)
+        assert model_complexity(model).parameters == expected

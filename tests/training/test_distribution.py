@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 from training_helpers import tiny_config
 
-from aa_keras.config_fields import check_config
+from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.errors import UserError
-from aa_keras.recipes import check_backend
-from aa_keras.reporting import evaluate_run
+from aa_keras.recipes.checks import check_backend, check_config
 from aa_keras.training import Hosts, hosts
 from aa_keras.training.distribution import distribution_for
 

@@ -9,8 +9,8 @@ from training_helpers import tiny_config
 
 from aa_keras.data import LabelledImages, load_dataset
 from aa_keras.errors import UserError
-from aa_keras.recipes import mixing_from, preprocessing_from
-from aa_keras.training import callbacks, loop, train_and_evaluate
+from aa_keras.tasks import Classification, classification
+from aa_keras.training import callbacks, train_and_evaluate
 
 MODERN = {
     "rand_augment_operations": 2,
@@ -37,19 +37,21 @@ def colour_digits(monkeypatch):
         validation=coloured(digits.validation, 30),
         test=coloured(digits.test, 50),
     )
-    monkeypatch.setattr(loop, "dataset_from", lambda _: dataset)
+    monkeypatch.setattr(Classification, "dataset", dataset)
     return dataset
 
 
-def test_the_recipes_fields_get_where_they_belong(colour_digits):
-    config = tiny_config(**MODERN)
-    preprocessing, mixing = preprocessing_from(config, colour_digits), mixing_from(config, colour_digits)
-    assert (preprocessing.policy.operations, preprocessing.policy.magnitude) == (2, 0.4)
-    assert (mixing.classes, mixing.mixup_alpha, mixing.cutmix_alpha) == (10, 0.2, 1.0)
-    plain = tiny_config()
-    assert preprocessing_from(plain, colour_digits).policy is None
+def test_the_recipes_fields_get_where_they_belong(colour_digits, monkeypatch):
+    task = Classification(tiny_config(**MODERN))
+    assert (task.preprocessing.policy.operations, task.preprocessing.policy.magnitude) == (2, 0.4)
+    mixings = []
+    monkeypatch.setattr(classification, "Mixing", lambda *arguments: mixings.append(arguments))
+    task.training_batches(range(1), 3, (0, 1))
+    assert mixings == [(10, 0.2, 1.0)]
+    assert Classification(tiny_config()).preprocessing.policy is None
+    monkeypatch.setattr(Classification, "dataset", load_dataset("digits"))
     with pytest.raises(UserError, match=r"rand_augment_operations must be 0 for images without colour"):
-        preprocessing_from(config, load_dataset("digits"))
+        _ = Classification(tiny_config(**MODERN)).preprocessing
 
 
 def test_a_run_with_all_of_them_is_resumed_exactly(colour_digits, tmp_path, monkeypatch):

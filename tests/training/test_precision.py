@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from training_helpers import tiny_config
 
-from aa_keras.recipes import dataset_from, model_from
+from aa_keras.tasks import task_for
 from aa_keras.training import train_and_evaluate
 from aa_keras.training.optimization import compile_model
 
@@ -14,8 +14,9 @@ COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": 
 
 def compiled(precision, **fields):
     config = tiny_config(precision=precision, **fields)
-    model = model_from(config, dataset_from(config), classifier_activation=None)
-    compile_model(model, config, 100)
+    task = task_for(config)
+    model = task.training_model()
+    compile_model(model, task, 100)
     return model
 
 

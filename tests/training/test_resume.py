@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from training_helpers import tiny_config
 
+from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.errors import UserError
-from aa_keras.recipes import dataset_from, model_from
-from aa_keras.reporting import evaluate_run
-from aa_keras.run_directory import config_as_dictionary, fingerprint
-from aa_keras.training import callbacks, loop, train_and_evaluate
+from aa_keras.recipes.fields import as_dictionary
+from aa_keras.tasks import classification
+from aa_keras.training import callbacks, train_and_evaluate
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
+from aa_keras.training.run_directory import fingerprint
 
 
 class Interrupted(BaseException):
@@ -127,13 +128,13 @@ def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
     """Whatever it is that fails in the pipelines, they are tried before anything goes."""
     import tensorflow as tf
 
-    original = getattr(loop, function)
+    original = getattr(classification, function)
 
     def failing(*arguments):
         return original(*arguments).map(lambda images, *rest: (images + tf.strings.to_number("nothing"), *rest))
 
     before = {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")}
-    monkeypatch.setattr(loop, function, failing)
+    monkeypatch.setattr(classification, function, failing)
     with pytest.raises(Exception, match="nothing"):
         train_and_evaluate(tiny_config(), finished[0], overwrite=True)
     assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
@@ -170,17 +171,17 @@ def test_the_best_network_is_that_of_its_checkpoint_and_not_the_last(finished, t
     """A run that was interrupted behind its last epoch, made such that its first epoch was the best."""
     workdir, config = tmp_path / "run", tiny_config(export=False)
     shutil.copytree(finished[0] / "checkpoints", workdir / "checkpoints")
-    (workdir / "config.json").write_text(json.dumps(config_as_dictionary(config)))
+    (workdir / "config.json").write_text(json.dumps(as_dictionary(config)))
     first, last = (workdir / "checkpoints" / name for name in ("epoch_0001", "epoch_0002"))
     shutil.copyfile(first / "model.weights.h5", last / "best.weights.h5")
     state = json.loads((last / "state.json").read_text())
-    state["run"] = fingerprint(config_as_dictionary(config))
+    state["run"] = fingerprint(as_dictionary(config))
     state["checksums"]["best.weights.h5"] = hashlib.sha256((last / "best.weights.h5").read_bytes()).hexdigest()
     (last / "state.json").write_text(json.dumps(state))
 
     train_and_evaluate(config, workdir)
     for name, checkpoint in (("best", first), ("model", last)):
-        network = model_from(config, dataset_from(config), None)
+        network = classification.Classification(config).training_model()
         network.load_weights(checkpoint / "model.weights.h5")
         for ours, theirs in zip(weights_of(workdir, name), network.get_weights(), strict=True):
             np.testing.assert_array_equal(ours, theirs)

@@ -8,6 +8,7 @@ import pytest
 
 from aa_keras.applications import AAWideResNet
 from aa_keras.recipes import default_config
+from aa_keras.tasks import Classification
 from aa_keras.training.optimization import add_weight_decay, compile_model
 
 WEIGHT_DECAY = 0.03
@@ -24,10 +25,14 @@ def dense_model():
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(6)])
 
 
+def task_with(**fields):
+    return Classification(config_with(**fields))
+
+
 def learning_rates(steps, at, **fields):
     """The learning rates of a compiled model at some of its steps."""
     model = dense_model()
-    compile_model(model, config_with(**fields), steps)
+    compile_model(model, task_with(**fields), steps)
     rates = []
     for step in at:
         model.optimizer.iterations.assign(step)
@@ -79,7 +84,7 @@ def test_decay_epochs_divide_the_rate_by_ten_each_behind_the_warmup():
 
 def test_momentum_is_the_configs():
     model = dense_model()
-    compile_model(model, config_with(momentum=0.7, warmup_fraction=0.0), 1000)
+    compile_model(model, task_with(momentum=0.7, warmup_fraction=0.0), 1000)
     model.optimizer.build(model.trainable_variables)
     kernel = model.layers[0].kernel
     kernel.assign(np.zeros((3, 6)))
@@ -121,7 +126,7 @@ def test_decay_shrinks_kernels_by_its_share_and_leaves_the_rest():
     for weight_decay in (0.0, WEIGHT_DECAY):
         model = an_augmented_network()
         before = [weight.numpy() for weight in model.trainable_weights]
-        compile_model(model, config_with(weight_decay=weight_decay, warmup_fraction=0.0, learning_rate_per_256=4.0), 10)
+        compile_model(model, task_with(weight_decay=weight_decay, warmup_fraction=0.0, learning_rate_per_256=4.0), 10)
         model.run_eagerly = True  # one step is not worth a graph
         model.train_on_batch(images, np.eye(5)[:4])
         after.append([weight.numpy() for weight in model.trainable_weights])
@@ -134,7 +139,7 @@ def test_decay_shrinks_kernels_by_its_share_and_leaves_the_rest():
 def test_the_loss_reported_is_with_decay_and_the_metrics_are_without():
     model = dense_model()
     model.layers[0].kernel.assign(np.zeros((3, 6)) + 0.5)
-    compile_model(model, config_with(weight_decay=WEIGHT_DECAY), 10)
+    compile_model(model, task_with(weight_decay=WEIGHT_DECAY), 10)
     logs = model.evaluate(np.zeros((2, 3)), np.eye(6)[[0, 5]], verbose=0, return_dict=True)
     # Logits that are all the same: the cross-entropy is that of a uniform guess.
     assert logs["cross_entropy"] == pytest.approx(math.log(6), rel=1e-5)
@@ -144,7 +149,7 @@ def test_the_loss_reported_is_with_decay_and_the_metrics_are_without():
 
 def test_metrics_are_the_shares_of_images_among_the_first_and_the_first_five():
     model = dense_model()
-    compile_model(model, config_with(), 10)
+    compile_model(model, task_with(), 10)
     model.layers[0].set_weights([np.zeros((3, 6)), np.array([0, 5, 4, 3, 2, 1])])
     logs = model.evaluate(np.zeros((4, 3)), np.eye(6)[[1, 2, 5, 0]], verbose=0, return_dict=True)
     assert (logs["top1"], logs["top5"]) == (0.25, 0.75)
@@ -152,14 +157,14 @@ def test_metrics_are_the_shares_of_images_among_the_first_and_the_first_five():
 
 def test_with_fewer_than_five_classes_all_are_among_the_first_five():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    compile_model(model, config_with(), 10)
+    compile_model(model, task_with(), 10)
     logs = model.evaluate(np.ones((4, 3)), np.eye(2)[[1, 0, 1, 0]], verbose=0, return_dict=True)
     assert (logs["top1"], logs["top5"]) == (0.5, 1)
 
 
 def test_label_smoothing_is_in_the_loss_and_not_in_the_metrics():
     model = dense_model()
-    compile_model(model, config_with(label_smoothing=0.3), 10)
+    compile_model(model, task_with(label_smoothing=0.3), 10)
     model.layers[0].set_weights([np.zeros((3, 6)), np.array([2.0, 0, 0, 0, 0, 0])])
     logs = model.evaluate(np.zeros((1, 3)), np.eye(6)[[0]], verbose=0, return_dict=True)
     normalizer = math.log(math.exp(2) + 5)
@@ -170,7 +175,7 @@ def test_label_smoothing_is_in_the_loss_and_not_in_the_metrics():
 
 def test_the_moving_average_has_the_recipes_momentum():
     model = dense_model()
-    compile_model(model, config_with(ema_momentum=0.75, warmup_fraction=0.0), 1000)
+    compile_model(model, task_with(ema_momentum=0.75, warmup_fraction=0.0), 1000)
     model.optimizer.build(model.trainable_variables)
     kernel = model.layers[0].kernel
     values = []

@@ -13,9 +13,10 @@ import pytest
 from training_helpers import EXPORT, tiny_config
 
 from aa_keras.errors import Terminated
-from aa_keras.run_directory import fingerprint
-from aa_keras.training import callbacks, loop, train_and_evaluate
+from aa_keras.tasks import classification
+from aa_keras.training import callbacks, loop, run, train_and_evaluate
 from aa_keras.training.checkpoints import TrainingState, _whole_state
+from aa_keras.training.run_directory import fingerprint
 
 PATIENCE = 600  # seconds, of a busy machine
 ROOT = pathlib.Path(__file__).parents[2]
@@ -33,9 +34,17 @@ def default_handler():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-@pytest.mark.parametrize("function", ["dataset_from", "model_from", "model_complexity", "Checkpoints"])
-def test_while_starting(tmp_path, monkeypatch, function):
-    monkeypatch.setattr(loop, function, terminate)
+@pytest.mark.parametrize(
+    ("owner", "function"),
+    [
+        (classification, "load_dataset"),
+        (classification.Classification, "training_model"),
+        (loop, "model_complexity"),
+        (run, "Checkpoints"),
+    ],
+)
+def test_while_starting(tmp_path, monkeypatch, owner, function):
+    monkeypatch.setattr(owner, function, terminate)
     with pytest.raises(Terminated, match=r"^stopped by SIGTERM before training; the same command begins it, or goes"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
 

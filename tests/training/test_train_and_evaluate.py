@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from training_helpers import tiny_config
 
+from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.complexity import model_complexity
 from aa_keras.data import LabelledImages, load_dataset
 from aa_keras.errors import UserError
-from aa_keras.reporting import evaluate_run
-from aa_keras.training import loop, train_and_evaluate
+from aa_keras.tasks import Classification
+from aa_keras.training import train_and_evaluate
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"  # where alone there is a SavedModel
 DIGITS = load_dataset("digits")
@@ -130,7 +131,7 @@ def test_evaluating_it_again_gives_the_same_numbers(finished, tmp_path, way, cap
 def test_a_run_without_validation_in_half_precision(tmp_path, monkeypatch):
     nothing = LabelledImages(DIGITS.validation.images[:0], DIGITS.validation.labels[:0])
     without = dataclasses.replace(DIGITS, validation=nothing)
-    monkeypatch.setattr(loop, "dataset_from", lambda _: without)
+    monkeypatch.setattr(Classification, "dataset", without)
     config = tiny_config(epochs=1, steps_per_epoch=1, export=False, precision="mixed_float16")
     result = train_and_evaluate(config, tmp_path / "run")
     assert result["best_validation_top1"] is None

@@ -1,0 +1,75 @@
+"""How the library starts: quietly where asked to, and for its program without Keras, whose import takes seconds."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+import tempfile
+
+PROGRAM = "aa-keras"
+# In a checkout, they lie beside the folder of the library.
+SCRIPTS = ("train.py", "evaluate.py")
+
+
+def is_program():
+    """Whether Python runs the program of the library: `aa-keras`, `python -m aa_keras`, or a script of the checkout.
+
+    It reads its flags before it imports Keras, so that its help and a mistake in a flag are told at once.
+    """
+    arguments = sys.orig_argv
+    if "-m" in arguments:
+        module = arguments[arguments.index("-m") + 1 :][:1]
+        return module == ["aa_keras"]
+    script = pathlib.Path(sys.argv[0]) if sys.argv else pathlib.Path()
+    if script.stem.removesuffix("-script") == PROGRAM:  # so they end on Windows
+        return True
+    return script.name in SCRIPTS and script.resolve().parent == pathlib.Path(__file__).resolve().parents[1]
+
+
+def program_name():
+    """What the program is called in its messages."""
+    script = pathlib.Path(sys.argv[0]).name
+    return script if script in SCRIPTS else PROGRAM
+
+
+def prepare_program():
+    """Keeps TensorFlow quiet, and ends the program with one line where Ctrl-C is pressed while libraries are imported.
+
+    To be called before anything that takes long.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it is imported
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+    standard_error = os.dup(2)  # in place of which others may write meanwhile
+
+    def interrupted(*_):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.write(standard_error, f"{program_name()}: interrupted\n".encode())
+        os._exit(128 + signal.SIGINT)
+
+    signal.signal(signal.SIGINT, interrupted)
+
+
+@contextlib.contextmanager
+def quiet_import():
+    """Holds back what native code writes to standard error, where TF_CPP_MIN_LOG_LEVEL asks for silence.
+
+    TensorFlow's libraries write half a dozen lines while they are loaded, before they read that variable. What was
+    held back is written after all when the import fails. Other values of the variable change nothing.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held_back, contextlib.ExitStack() as restored:
+        standard_error = os.dup(2)
+        restored.callback(os.close, standard_error)
+        os.dup2(held_back.fileno(), 2)
+        restored.callback(os.dup2, standard_error, 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(standard_error, held_back.read())
+            raise

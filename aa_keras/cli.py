@@ -1,0 +1,201 @@
+"""The commands of the program, and their flags."""
+
+import dataclasses
+import difflib
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable
+
+from absl import flags
+
+import aa_keras
+from aa_keras import _startup, command_line
+from aa_keras.recipes import list_recipes
+from aa_keras.recipes.fields import GROUPS
+
+FLAGS = flags.FLAGS
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command of the program.
+
+    Attributes:
+        summary: what it does, in a sentence.
+        details: what else is to be said, or "".
+        flags: its own flags, a list of pairs: a function of absl such as `flags.DEFINE_string`, and its arguments.
+        run: function of the config, or of None where there is none, that does it.
+        default_recipe: the recipe that it takes without --config, or None.
+        takes_recipe: whether there is a flag --config.
+    """
+
+    summary: str
+    details: str
+    flags: list[tuple[Callable, tuple]]
+    run: Callable
+    default_recipe: str | None = None
+    takes_recipe: bool = True
+
+
+def _import_keras():
+    with _startup.quiet_import():
+        import keras  # noqa: F401
+
+
+def _train(config):
+    _import_keras()
+    from aa_keras.training import Hosts, train_and_evaluate
+
+    hosts = Hosts.from_flags(FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id)
+    train_and_evaluate(config, FLAGS.workdir, FLAGS.overwrite, hosts)
+
+
+def _evaluate(config):
+    _import_keras()
+    from aa_keras.commands.evaluate import evaluate_run
+
+    evaluate_run(config, FLAGS.workdir, FLAGS.weights, FLAGS.saved_model, FLAGS.output, FLAGS.data_dir)
+
+
+def _models(_):
+    _import_keras()
+    from aa_keras.commands.models import print_models
+
+    print_models(FLAGS.filter, FLAGS.pretrained)
+
+
+def _recipes(_):
+    from aa_keras.commands.recipes import print_recipes
+
+    print_recipes(FLAGS.show)
+
+
+_string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
+
+COMMANDS = {
+    "train": Command(
+        "Trains a network by a recipe and evaluates it.",
+        "Without flags it trains on the digits that scikit-learn ships, into runs/digits. The same command given again "
+        "goes on from the last finished epoch. On several hosts (--config.distribution=multihost) each runs the same "
+        "command with its own --process_id.",
+        [
+            (_string, ("workdir", None, "Run directory; by default runs/ and the name of the recipe.")),
+            (_switch, ("overwrite", False, "Replace another run in the run directory.")),
+            (_string, ("coordinator_address", None, "HOST:PORT of process 0, of several hosts.")),
+            (_integer, ("num_processes", None, "How many processes there are.", 1)),
+            (_integer, ("process_id", None, "Which of them this is, from 0.", 0)),
+        ],
+        _train,
+        default_recipe="digits_aa_wide_resnet10_2",
+    ),
+    "evaluate": Command(
+        "Evaluates a trained network on its test images.",
+        "One of --workdir, --weights (with --config) and --saved_model (with --config, unless it lies in the run "
+        "directory that it was exported to) says which.",
+        [
+            (_string, ("workdir", None, "Run directory of a finished run.")),
+            (_string, ("weights", None, "File of weights, .weights.h5 or .keras, for the model of --config.")),
+            (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
+            (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
+            (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of where the config says.")),
+        ],
+        _evaluate,
+    ),
+    "models": Command(
+        "Lists the networks of the zoo: parameters, FLOPs, trained weights.",
+        "",
+        [
+            (_string, ("filter", "*", "What names have to match, such as 'AA*', or a part of them.")),
+            (_switch, ("pretrained", False, "Only those with trained weights.")),
+        ],
+        _models,
+        takes_recipe=False,
+    ),
+    "recipes": Command(
+        "Lists the recipes that come with the library.",
+        "A file of your own is a recipe, too: begin with what --show prints, and pass its path to --config.",
+        [(_string, ("show", None, "Print the file of the recipe of this name."))],
+        _recipes,
+        takes_recipe=False,
+    ),
+}
+
+
+def main(command=None):
+    """Runs a command of the program, by default the one that the first argument names."""
+    program, arguments = _startup.program_name(), sys.argv[1:]
+    if command is None:
+        command, *arguments = arguments or ["--help"]
+        if command in ("-h", "--help", "-help", "help"):
+            print(_overview())
+            return
+        if command == "--version":
+            print(aa_keras.__version__)
+            return
+        if command not in COMMANDS:
+            similar = difflib.get_close_matches(command, COMMANDS, n=1)
+            hint = f'Did you mean "{similar[0]}"?' if similar else f"There are {', '.join(COMMANDS)}."
+            sys.exit(f"{program}: there is no command {command!r}. {hint}")
+        program = f"{program} {command}"
+    if {"-h", "--help", "-help", "--helpshort", "--helpfull"} & set(arguments):
+        print(_help(program, COMMANDS[command]))
+        return
+    for define, flag in COMMANDS[command].flags:
+        define(*flag)
+    sys.argv[:] = [program, *arguments]
+    command_line.run(COMMANDS[command].run, COMMANDS[command].default_recipe, COMMANDS[command].takes_recipe)
+
+
+def _overview():
+    lines = [f"  {name:<10} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"Usage: {_startup.PROGRAM} COMMAND [--FLAG=VALUE ...]",
+            "",
+            "Attention Augmented Convolutional Networks for Keras.",
+            "",
+            *lines,
+            "",
+            f"{_startup.PROGRAM} COMMAND --help tells more.",
+        ]
+    )
+
+
+def _help(program, command):
+    """Returns the page that --help prints."""
+    columns = min(shutil.get_terminal_size().columns, 120)
+    lines = [f"Usage: {program} [--FLAG=VALUE ...]", "", command.summary]
+    lines += textwrap.wrap(command.details, columns)
+    own = [(f"--{flag[0]}" + ("" if define is _switch else "=..."), flag[2]) for define, flag in command.flags]
+    if command.takes_recipe:
+        default = f", by default {command.default_recipe}" if command.default_recipe else ""
+        own[:0] = [
+            ("--config=RECIPE", f"Recipe: one of the names below, or the path of a file{default}."),
+            ("--config.FIELD=VALUE", "Sets a field of the recipe."),
+        ]
+    lines += ["", "Flags:", *_table(own, columns)]
+    if command.takes_recipe:
+        lines += ["", "Recipes:", *_table(list_recipes().items(), columns)]
+        lines += ["", "Fields of a recipe, with their defaults:"]
+        for title, fields in GROUPS.items():
+            described = ((name, _described(field)) for name, field in fields.items())
+            lines += [f"  {title}", *(f"  {line}" for line in _table(described, columns - 2))]
+    return "\n".join(lines)
+
+
+def _described(field):
+    default = "set by the recipe" if field.required else "unset" if field.default is None else repr(field.default)
+    return f"{field.meaning} ({default})"
+
+
+def _table(rows, columns):
+    """Returns the lines of a table of two columns, the second wrapped."""
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows) + 2
+    lines = []
+    for name, text in rows:
+        first, *more = textwrap.wrap(text, max(columns - width - 2, 30)) or [""]
+        lines.append(f"  {name:<{width}}{first}")
+        lines += [" " * (width + 2) + line for line in more]
+    return lines

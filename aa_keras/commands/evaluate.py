@@ -1,0 +1,98 @@
+"""Evaluates a trained model and writes what came out: numbers, and pictures to look at."""
+
+import os
+import pathlib
+
+from aa_keras.errors import UserError, described
+from aa_keras.files import local_path, read_json
+from aa_keras.recipes.checks import check_config
+from aa_keras.recipes.fields import default_config
+from aa_keras.tasks import task_for
+from aa_keras.training.run_directory import is_run
+
+FlagPath = str | os.PathLike | None
+
+
+def evaluate_run(
+    config=None,
+    workdir: FlagPath = None,
+    weights: FlagPath = None,
+    saved_model: FlagPath = None,
+    output: FlagPath = None,
+    data_dir: str | None = None,
+):
+    """Evaluates a trained model on the test split of its data set, and writes what came out.
+
+    The model is that of a finished run (`workdir`), or a recipe's with a file of weights (`config` and `weights`), or
+    a SavedModel of a recipe (`saved_model`, with `config` unless it lies in its run directory).
+
+    Args:
+        config: recipe, or None where the run directory tells it.
+        workdir: run directory, or None.
+        weights: file of weights (`.weights.h5` or `.keras`), or None.
+        saved_model: folder of a SavedModel as `aa_keras.export` writes it, or None.
+        output: folder for `evaluation.json` and the pictures; None takes the run directory, or else `evaluation`.
+        data_dir: where the data lies, instead of where the config says.
+
+    Returns:
+        An `aa_keras.evaluation.classification.Evaluation`.
+
+    Raises:
+        UserError: if these do not name one model, or it cannot be read.
+    """
+    given = {"--workdir": workdir, "--weights": weights, "--saved_model": saved_model}
+    if sum(path is not None for path in given.values()) != 1:
+        raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
+    output = None if output is None else local_path("--output", output)
+    flag, path = next((flag, local_path(flag, path)) for flag, path in given.items() if path is not None)
+    run = None  # the directory that the model is of, if it is one's
+    if flag == "--workdir":
+        if config is not None:
+            raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
+        run = path
+    elif flag == "--saved_model" and config is None:
+        run = pathlib.Path(path).resolve().parent
+        if not is_run(run):
+            raise UserError(
+                "--saved_model must lie in its run directory, or --config be given too. "
+                f"Received: --saved_model={path}, which has no config.json of train.py beside it"
+            )
+    elif config is None:
+        raise UserError("--weights says nothing of the data and the network: --config must be given too")
+    config = _config_of_run(run) if run is not None else config
+    if data_dir is not None:
+        config.data_dir = data_dir
+    check_config(config)
+
+    task = task_for(config)
+    if flag == "--saved_model":
+        model, measured = None, task.evaluate_saved_model(path)
+    else:
+        model = task.inference_model(path) if flag == "--weights" else _model_of_run(task, path)
+        measured = task.evaluate(model)
+    print(f"Test: {task.summary(measured)}")  # before anything that can fail
+    folder = pathlib.Path(output or run or "evaluation")
+    folder.mkdir(parents=True, exist_ok=True)
+    task.report(measured, folder, model)
+    return measured
+
+
+def _config_of_run(workdir):
+    path = pathlib.Path(workdir) / "config.json"
+    content = read_json(path) if path.is_file() else None
+    if not is_run(workdir):
+        raise UserError(f"There is no run in {os.fspath(workdir)!r}: it has no config.json that train.py wrote")
+    config = default_config()
+    try:
+        with config.ignore_type():  # JSON has no tuples
+            config.update(content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {described(error)}") from None
+    return config
+
+
+def _model_of_run(task, workdir):
+    path = pathlib.Path(workdir) / "model.keras"
+    if not path.is_file():
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
+    return task.load_model(path)

@@ -1,0 +1,23 @@
+"""Lists recipes, or shows one."""
+
+import sys
+
+from aa_keras.recipes import find_recipe, list_recipes
+
+
+def print_recipes(show: str | None = None):
+    """Prints the names of the recipes that come with the library, with what each is; or the file of one.
+
+    Args:
+        show: name of the recipe whose file to print, or None.
+
+    Raises:
+        UserError: if there is none of this name.
+    """
+    if show is not None:
+        sys.stdout.write(find_recipe(show).read_text(encoding="utf-8"))
+        return
+    recipes = list_recipes()
+    width = max(map(len, recipes))
+    for name, summary in recipes.items():
+        print(f"{name:<{width}}  {summary}")

@@ -1,0 +1,58 @@
+"""Data sets by name."""
+
+from aa_keras.data import digits
+from aa_keras.data.image_folder import load_image_folder
+from aa_keras.errors import UserError
+
+
+def load_dataset(
+    name,
+    data_dir=None,
+    validation_examples=0,
+    image_size=None,
+    test_split=None,
+    test_fraction=0.2,
+    shuffle_buffer=8192,
+):
+    """Loads a data set of images of one size into memory, or finds one of images of any size.
+
+    Args:
+        name: "digits" for the 1,797 handwritten digits that scikit-learn ships, or "digit_neighbours" for a task made
+            of them (see `aa_keras.data.digits`), which need no download; "image_folder" for a folder of class folders
+            (see `aa_keras.data.image_folder`); or the name of a set of labelled images in TensorFlow Datasets, such as
+            "cifar100" or "imagenet2012".
+        data_dir: the image folder; or folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None
+            takes theirs.
+        validation_examples: how many training examples to hold out, unless the data set has a split for that; the
+            digits have a fixed split instead.
+        image_size: height and width to resize images to, which then stay encoded until they are needed; None for
+            images of one size, held in memory as they are.
+        test_split: name of the split to report on; "train" reports on the images trained on. None takes "test" where
+            that has labels, or else "validation"; where there are both, the latter is for validation.
+        test_fraction: share of each class to report on, for an image folder without a split for that.
+        shuffle_buffer: encoded training examples of TensorFlow Datasets held in memory to draw the next one from;
+            8192 photographs of ImageNet take 0.9 GB.
+
+    Returns:
+        An `ImageDataset`.
+
+    Raises:
+        UserError: if there is no such data set, folder or split, or it does not consist of labelled images.
+    """
+    if name in ("digits", "digit_neighbours"):
+        if image_size is not None or test_split not in (None, "test") or validation_examples:
+            raise UserError(
+                "config.image_size and config.test_split must be unset and config.validation_examples 0 for "
+                f"dataset={name!r}, of one size and with a split of its own. Received: "
+                f"image_size={image_size}, test_split={test_split!r}, validation_examples={validation_examples}"
+            )
+        return getattr(digits, name)()
+    if image_size is not None and image_size < 1:
+        raise UserError(f"config.image_size must be at least 1, or unset. Received: image_size={image_size}")
+    if name == "image_folder":
+        if image_size is None:
+            raise UserError("config.image_size must be set for dataset='image_folder', for instance to 224")
+        return load_image_folder(data_dir, image_size, validation_examples, test_split, test_fraction)
+    from aa_keras.data.tfds_images import load_from_tensorflow_datasets  # which imports all of TFDS
+
+    return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)

@@ -1,0 +1,52 @@
+"""Labelled images, and the data sets that they make up."""
+
+import dataclasses
+
+import numpy as np
+
+from aa_keras.data.encoded import EncodedImages
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImages:
+    """Images of one size and their classes, in memory.
+
+    Attributes:
+        images: uint8 array of shape (examples, height, width, channels).
+        labels: int32 array of shape (examples,).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of an image."""
+        return self.images.shape[1:]
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDataset:
+    """A classification data set.
+
+    Attributes:
+        name: its name.
+        class_names: names of the classes in the order of their labels.
+        train: the images to train on.
+        validation: images held out of those to train on; may be empty.
+        test: the images to report on.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: LabelledImages | EncodedImages
+    validation: LabelledImages | EncodedImages
+    test: LabelledImages | EncodedImages
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of an image, as a network sees it."""
+        return self.train.image_shape

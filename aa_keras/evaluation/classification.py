@@ -1,0 +1,153 @@
+"""Measuring a classifier on every example of a data set, each once."""
+
+import dataclasses
+import sys
+
+import keras
+import numpy as np
+
+from aa_keras.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """An image that was taken for another class.
+
+    Attributes:
+        image: the image as the classifier saw it.
+        label: its class.
+        prediction: the class that it was taken for.
+        confidence: the probability of that class.
+    """
+
+    image: np.ndarray
+    label: int
+    prediction: int
+    confidence: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How a classifier did.
+
+    Attributes:
+        examples: how many images there were.
+        top1: share of the images whose class had the highest probability.
+        top5: share of those whose class was among the five highest.
+        loss: mean cross-entropy, in nats.
+        per_class_accuracy: top-1 accuracy for the images of each class; NaN for a class without images.
+        confusion: integer array (classes, classes), images by true class (rows) and predicted class (columns).
+        mistakes: the most confident mistakes, the worst first.
+    """
+
+    examples: int
+    top1: float
+    top5: float
+    loss: float
+    per_class_accuracy: np.ndarray
+    confusion: np.ndarray
+    mistakes: tuple[Mistake, ...] = ()
+
+
+def evaluate(predict, batches, batch_size, mistakes_kept=0):
+    """Evaluates a classifier.
+
+    Args:
+        predict: function of an array of `batch_size` images that returns probabilities (batch_size, classes), such as
+            a Keras model's `predict_on_batch`.
+        batches: sized iterable of pairs of images and labels, in batches of which the last may be smaller. It is
+            padded for `predict`, which so sees one shape, and the padding is left out of what is measured.
+        batch_size: images in a full batch.
+        mistakes_kept: how many of the most confident mistakes to keep with their images.
+
+    Returns:
+        An `Evaluation`.
+    """
+    probabilities, labels, mistakes = [], [], []
+    progress = keras.utils.Progbar(len(batches), unit_name="batch", verbose=1 if sys.stdout.isatty() else 0)
+    for images, batch_labels in batches:
+        images, batch_labels = np.asarray(images), np.asarray(batch_labels)
+        padding = batch_size - len(images)
+        padded = np.pad(images, ((0, padding),) + ((0, 0),) * (images.ndim - 1))
+        probabilities.append(np.asarray(predict(padded))[: len(images)])
+        labels.append(batch_labels)
+        mistakes = _most_confident([*mistakes, *_mistakes(images, batch_labels, probabilities[-1])], mistakes_kept)
+        progress.add(1)
+    measured = measure(np.concatenate(probabilities), np.concatenate(labels))
+    return dataclasses.replace(measured, mistakes=tuple(mistakes))
+
+
+def checked(predict, dataset):
+    """Wraps `predict` to raise UserError where what it returns are no probabilities of the data set's classes."""
+
+    def predict_and_check(images):
+        probabilities = np.asarray(predict(images))
+        if probabilities.ndim != 2:
+            raise UserError(
+                f"The model's outputs must have the shape (images, classes), and have {probabilities.shape}"
+            )
+        if probabilities.shape[1] != len(dataset.class_names):
+            raise UserError(
+                f"The model has {probabilities.shape[1]} classes, and the data set {dataset.name!r} has "
+                f"{len(dataset.class_names)}"
+            )
+        # Those that are no numbers at all have an error of their own. Half precision rounds by as much as that.
+        numbers = probabilities[np.isfinite(probabilities).all(axis=1)].astype(np.float64)
+        if np.any(numbers < 0) or np.any(np.abs(numbers.sum(axis=1) - 1) > 1e-2):
+            raise UserError(
+                "The model's outputs must be probabilities, from 0 to 1 and 1 in all for each image: is its last "
+                f"activation a softmax? It returned {numbers.min():.3g} to {numbers.max():.3g}"
+            )
+        return probabilities
+
+    return predict_and_check
+
+
+def _mistakes(images, labels, probabilities):
+    predictions = np.argmax(probabilities, axis=1)
+    for index in np.flatnonzero(predictions != labels):
+        label, prediction = int(labels[index]), int(predictions[index])
+        yield Mistake(images[index], label, prediction, float(probabilities[index, prediction]))
+
+
+def _most_confident(mistakes, count):
+    return sorted(mistakes, key=lambda mistake: -mistake.confidence)[:count]
+
+
+def measure(probabilities, labels):
+    """Returns the `Evaluation` of probabilities (examples, classes) against integer labels (examples,).
+
+    Raises:
+        UserError: if a probability is infinite or NaN.
+    """
+    examples, classes = probabilities.shape
+    if not np.isfinite(probabilities).all():
+        raise UserError(
+            "The model's probabilities are not all numbers: its weights, or its batch statistics, overflowed"
+        )
+    correct = probabilities[np.arange(examples), labels]
+    # How many classes come before the true one; of equal probabilities the lower index comes first, as in argmax.
+    earlier = np.arange(classes)[None, :] < labels[:, None]
+    rank = np.sum((probabilities > correct[:, None]) | (earlier & (probabilities == correct[:, None])), axis=1)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (labels, np.argmax(probabilities, axis=1)), 1)
+    images_of_class = confusion.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        per_class_accuracy = np.diag(confusion) / images_of_class
+    smallest = np.finfo(np.float32).tiny
+    return Evaluation(
+        examples=examples,
+        top1=float(np.mean(rank < 1)),
+        top5=float(np.mean(rank < 5)),
+        loss=float(-np.mean(np.log(np.maximum(correct.astype(np.float64), smallest)))),
+        per_class_accuracy=per_class_accuracy,
+        confusion=confusion,
+    )
+
+
+def summary(evaluation):
+    """Returns an evaluation as a phrase."""
+    return (
+        f"top-1 {evaluation.top1:.2%}, top-5 {evaluation.top5:.2%}, loss {evaluation.loss:.4f} "
+        f"({evaluation.examples:,} images)"
+    )

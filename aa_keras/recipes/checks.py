@@ -1,0 +1,103 @@
+"""Whether a config makes sense: a mistake is told by the field's name before anything is done."""
+
+import inspect
+import itertools
+
+import keras
+
+from aa_keras import applications
+from aa_keras.errors import UserError
+from aa_keras.recipes.fields import DISTRIBUTIONS, FIELDS, is_plain
+
+# Arguments of builders that a recipe's data set and other fields decide.
+NOT_OF_RECIPES = {
+    *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"),
+    "include_preprocessing",
+}
+
+
+def check_config(config):
+    """Raises UserError, naming the field, unless a config's values are of the types and in the ranges of `FIELDS`.
+
+    What the backend cannot do is another matter: `check_backend`.
+    """
+    for name, field in FIELDS.items():
+        wanted = field.rule.wanted
+        if name == "decay_epochs":
+            wanted = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or () for a cosine"
+        if config[name] is None and field.required:
+            raise UserError(f"config.{name} must be set by the recipe, to {wanted}. Received: {name}=None")
+        is_optional = field.default is None and not field.required
+        require(
+            config,
+            name,
+            lambda value, field=field, is_optional=is_optional: (
+                (is_optional and value is None) or field.rule.is_valid(value)
+            ),
+            f"{wanted}, or unset" if is_optional else wanted,
+        )
+        if name == "decay_epochs":
+            require(config, name, lambda epochs: _is_ascending((0, *epochs, config.epochs)), wanted)
+    builders = applications.__all__
+    require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)}")
+    _check_builder_arguments(config)
+
+
+def require(config, field, is_valid, wanted):
+    """Raises UserError unless the value of a field is valid."""
+    if not is_valid(config[field]):
+        raise UserError(f"config.{field} must be {wanted}. Received: {field}={config[field]!r:.100}")
+
+
+def _is_ascending(values):
+    return all(first < second for first, second in itertools.pairwise(values))
+
+
+def _check_builder_arguments(config):
+    arguments = config.builder_arguments
+    parameters = inspect.signature(getattr(applications, config.builder)).parameters
+    allowed = sorted(set(parameters) - NOT_OF_RECIPES)
+    unknown = [str(name) for name in arguments if name not in allowed]
+    if unknown:
+        raise UserError(
+            f"config.builder_arguments must be arguments of {config.builder}: {', '.join(allowed)}. "
+            f"Received: {', '.join(sorted(unknown))}"
+        )
+    for name, value in arguments.items():
+        if not is_plain(value) and not (isinstance(value, (tuple, list)) and all(map(is_plain, value))):
+            raise UserError(
+                f"config.builder_arguments.{name} must be a finite number, a string, True, False, None or a tuple of "
+                f"such. Received: {name}={value!r:.100}"
+            )
+    if arguments.get("attention_stages") == "auto" and arguments.get("attention_budget") is None:
+        raise UserError(
+            "config.builder_arguments.attention_budget must be set, to bytes for each image of a batch, where "
+            "attention_stages is 'auto'. Received: attention_budget=None"
+        )
+
+
+def check_backend(config):
+    """Raises UserError, naming the field, for what the backend of Keras cannot do in training.
+
+    Apart from `check_config`, since what one backend has trained any other can evaluate.
+    """
+    backend = keras.backend.backend()
+    able = DISTRIBUTIONS[config.distribution]
+    require(
+        config,
+        "distribution",
+        lambda _: able is None or able == backend,
+        f"'none' or another on the {backend} backend, since {config.distribution!r} needs KERAS_BACKEND={able}",
+    )
+    require(
+        config,
+        "export",
+        lambda export: not export or backend == "tensorflow",
+        f"False on the {backend} backend: export from TensorFlow",
+    )
+    require(
+        config,
+        "jit_compile",
+        lambda jit_compile: not jit_compile or config.distribution != "mirrored",
+        "False where distribution='mirrored', which Keras cannot compile",
+    )

@@ -1,0 +1,201 @@
+"""The fields of a recipe: the meaning and the default of each, and what it may be."""
+
+import dataclasses
+import json
+import math
+import numbers
+import os
+import pathlib
+from collections.abc import Callable
+
+import ml_collections
+
+TASKS = ("classification",)
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# And the backend of Keras that each needs: what they do is told in aa_keras/training/distribution.py.
+DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
+# Data sets that are the folder that `data_dir` names.
+FOLDER_DATASETS = ("image_folder",)
+# Fields that recipes got later, with what the runs before were, in which they are missing.
+SINCE = {"task": "classification"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What a field may be.
+
+    Attributes:
+        kind: its type, as ml_collections converts what the command line says.
+        is_valid: predicate of its value.
+        wanted: the words for that.
+    """
+
+    kind: type
+    is_valid: Callable
+    wanted: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of a recipe.
+
+    Attributes:
+        meaning: what it says, in a phrase.
+        rule: what it may be.
+        default: its value where the recipe says nothing; None for none.
+        required: whether a recipe must set it.
+    """
+
+    meaning: str
+    rule: Rule
+    default: object = None
+    required: bool = False
+
+
+def is_whole(value):
+    """Whether a value is a whole number, and no boolean."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _text():
+    return Rule(str, lambda value: isinstance(value, str), "a string")
+
+
+def _switch():
+    return Rule(bool, lambda value: isinstance(value, bool), "True or False")
+
+
+def _whole(least, most):
+    wanted = f"a whole number, at least {least:,} and at most {most:,}"
+    return Rule(int, lambda value: is_whole(value) and least <= value <= most, wanted)
+
+
+def _number(least, most, beyond_least=False, below_most=False):
+    def is_valid(value):
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        return (
+            is_number
+            and least <= value <= most
+            and not ((beyond_least and value == least) or (below_most and value == most))
+        )
+
+    lower = f"{'above' if beyond_least else 'at least'} {least:g}"
+    return Rule(float, is_valid, f"a number, {lower} and {'below' if below_most else 'at most'} {most:g}")
+
+
+def _one_of(choices):
+    return Rule(str, lambda value: isinstance(value, str) and value in choices, f"one of {', '.join(choices)}")
+
+
+def _file_name():
+    def is_valid(name):
+        return isinstance(name, str) and name == os.path.basename(name) and name not in ("", ".", "..")
+
+    return Rule(str, is_valid, "a file name")
+
+
+def _epochs():
+    """That they are below `config.epochs` is checked with the config."""
+    return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(is_whole, value)), "a tuple")
+
+
+def _arguments():
+    """That the builder has them is checked with the config."""
+    return Rule(dict, lambda value: hasattr(value, "items"), "a dictionary of arguments of the builder")
+
+
+GROUPS = {
+    "Task and data": {
+        "name": Field("name of the recipe, and of the run's folder in runs/", _file_name(), required=True),
+        "task": Field("what the network is to learn", _one_of(TASKS), "classification"),
+        "dataset": Field('"digits", "image_folder", or a name in TensorFlow Datasets', _text(), required=True),
+        "data_dir": Field("folder of TensorFlow Datasets, or the image folder; by default AA_KERAS_DATA", _text()),
+        "validation_examples": Field("held out of the training images", _whole(0, 10**9), 0),
+        "test_split": Field('split to report on; unset: "test" or "validation"', _text()),
+        "test_fraction": Field(
+            "share of an image folder without such splits to report on",
+            _number(0, 1, beyond_least=True, below_most=True),
+            0.2,
+        ),
+        "image_size": Field("height and width to resize images of any size to", _whole(1, 2**13)),
+        "shuffle_buffer": Field("encoded images to draw from, where memory does not hold all", _whole(1, 10**9), 8192),
+        "corrupt_files_limit": Field("how many images training may skip", _whole(0, 10**9), 10),
+    },
+    "Augmentation": {
+        "horizontal_flip": Field("mirror half of the training images", _switch(), False),
+        "crop_padding": Field("pixels by which to shift training images at most", _whole(0, 2**10), 0),
+        "rand_augment_operations": Field("RandAugment: operations an image goes through; 0: none", _whole(0, 16), 0),
+        "rand_augment_magnitude": Field(
+            "RandAugment: how strong they are, up to 1, where images turn by 30 degrees", _number(0, 1), 0.5
+        ),
+        "mixup_alpha": Field("of the beta distribution that MixUp draws weights from; 0: none", _number(0, 100), 0.0),
+        "cutmix_alpha": Field(
+            "of CutMix, up to 1; where there are both, a batch goes through one of the two", _number(0, 1), 0.0
+        ),
+    },
+    "Network": {
+        "builder": Field("one of those that `aa-keras models` lists", _text(), required=True),
+        "builder_arguments": Field("its arguments, beyond its defaults", _arguments(), {}),
+        "precision": Field(f"one of {', '.join(PRECISIONS)}", _one_of(PRECISIONS), "float32"),
+        "jit_compile": Field("XLA; always on with JAX", _switch(), False),
+        "distribution": Field(
+            '"none", "mirrored" (TensorFlow), "data_parallel" or "multihost" (JAX)', _one_of(DISTRIBUTIONS), "none"
+        ),
+    },
+    "Training": {
+        "seed": Field("of weights, order and augmentation", _whole(0, 2**32 - 1), 0),
+        "epochs": Field("how many to train", _whole(1, 10**6), required=True),
+        "steps_per_epoch": Field("unset: as many as there are training images for", _whole(1, 10**9)),
+        "batch_size": Field("examples in a step, on all devices together", _whole(1, 2**20), required=True),
+        "learning_rate_per_256": Field(
+            "the highest learning rate for a batch of 256, to which it is proportional",
+            _number(0, 1e30, beyond_least=True),
+            required=True,
+        ),
+        "warmup_fraction": Field("share of all steps with a linear warm-up", _number(0, 1, below_most=True), 0.05),
+        "decay_epochs": Field("where the learning rate is divided by 10; (): a cosine to zero", _epochs(), ()),
+        "momentum": Field("of stochastic gradient descent", _number(0, 1, below_most=True), 0.9),
+        "weight_decay": Field("of the kernels of convolutions and dense layers", _number(0, 1), 0.0),
+        "label_smoothing": Field("share of a label that all classes get alike", _number(0, 1, below_most=True), 0.0),
+        "ema_momentum": Field(
+            "of a moving average of the weights, evaluated beside them; 0: none", _number(0, 1, below_most=True), 0.0
+        ),
+        "export": Field("write saved_model/ at the end", _switch(), False),
+    },
+}
+FIELDS = {name: field for group in GROUPS.values() for name, field in group.items()}
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """Returns the fields of every recipe with their defaults, as an `ml_collections.ConfigDict`.
+
+    A recipe, a file with a function `get_config`, changes what it needs to and adds the arguments of its builder.
+    """
+    config = ml_collections.ConfigDict()
+    for name, field in FIELDS.items():
+        if field.default is None:
+            config[name] = ml_collections.config_dict.placeholder(field.rule.kind)
+        else:
+            config[name] = ml_collections.ConfigDict() if field.default == {} else field.default
+    config.data_dir = os.environ.get("AA_KERAS_DATA") or None
+    config.lock()  # a mistyped field of a recipe is an error
+    config.builder_arguments.unlock()
+    return config
+
+
+def is_plain(value):
+    """Whether a value is a finite number, a string, a boolean or None."""
+    if isinstance(value, (int, float)):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str)
+
+
+def as_dictionary(config):
+    """Returns a config as a dictionary that equals what JSON makes of it.
+
+    A folder that is the data set gets its whole path, which means the same wherever a program is called from.
+    """
+    dictionary = json.loads(json.dumps(config.to_dict()))
+    if dictionary.get("dataset") in FOLDER_DATASETS and dictionary.get("data_dir"):
+        dictionary["data_dir"] = str(pathlib.Path(dictionary["data_dir"]).expanduser().resolve())
+    return dictionary

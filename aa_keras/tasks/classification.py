@@ -1,0 +1,294 @@
+"""The classification of images."""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+
+from aa_keras import applications
+from aa_keras.applications import datasets
+from aa_keras.data import (
+    CorruptFiles,
+    LabelledImages,
+    Mixing,
+    Preprocessing,
+    RandAugment,
+    evaluation_dataset,
+    load_dataset,
+    raw_dataset,
+    training_dataset,
+    validation_dataset,
+)
+from aa_keras.errors import UserError, described
+from aa_keras.evaluation import classification as evaluation
+from aa_keras.evaluation import pictures, report
+from aa_keras.export import saved_model
+from aa_keras.recipes.checks import require
+
+MISTAKES = 25
+
+
+class Classification:
+    """Images into classes.
+
+    Args:
+        config: a recipe's config, checked.
+    """
+
+    best_metric = "top1"  # of the validation images: the higher the better
+    examples = "images"  # what a step is so many of, in words
+    # What tells its data from others, and what every result has, with types.
+    DATA_FIELDS = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}  # noqa: RUF012
+    RESULT_FIELDS = {"top1": float, "top5": float, "loss": float, "test_examples": int}  # noqa: RUF012
+
+    def __init__(self, config):
+        self.config = config
+        self._corrupt_files = CorruptFiles(config.corrupt_files_limit)
+
+    # The data.
+
+    @functools.cached_property
+    def dataset(self):
+        """The `ImageDataset` that the config names, its classes called by words; loaded when it is first asked for."""
+        config = self.config
+        dataset = load_dataset(
+            config.dataset,
+            config.data_dir,
+            config.validation_examples,
+            config.image_size,
+            config.test_split,
+            config.test_fraction,
+            config.shuffle_buffer,
+        )
+        if dataset.name == datasets.IMAGENET.name:  # which calls them by numbers of WordNet
+            dataset = dataclasses.replace(dataset, class_names=datasets.IMAGENET.class_names)
+        return dataset
+
+    @functools.cached_property
+    def preprocessing(self):
+        """The `Preprocessing` of the data set's images.
+
+        Mean and standard deviation are those that the paper's networks for the data set use; or else of images in
+        memory their own, and of photographs of any size ImageNet's.
+        """
+        config = self.config
+        mean, std = _statistics(self.dataset)
+        policy = None
+        if config.rand_augment_operations:
+            is_color = self.dataset.image_shape[-1] == 3
+            require(config, "rand_augment_operations", lambda _: is_color, "0 for images without colour")
+            policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
+        return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size, policy=policy)
+
+    @property
+    def training_examples(self):
+        """How many images there are to train on."""
+        return len(self.dataset.train)
+
+    @property
+    def fingerprint(self):
+        """What tells the data from others, or from the same folder with other images in it: a dictionary of JSON."""
+        dataset = self.dataset
+        numbers = (len(part) for part in (dataset.train, dataset.validation, dataset.test))
+        return dict(zip(self.DATA_FIELDS, (list(dataset.class_names), *numbers), strict=True))
+
+    def data_differences(self, there):
+        """Returns in words by what another fingerprint differs from that of the data."""
+        here = self.fingerprint
+        differences = [
+            f"{field.replace('_', ' ')} were {there.get(field)} and are {number}"
+            for field, number in here.items()
+            if field != "class_names" and there.get(field) != number
+        ]
+        if there.get("class_names", []) != here["class_names"]:
+            changed = sorted(set(there.get("class_names", [])) ^ set(here["class_names"]))
+            differences.append(f"classes came or went: {', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}")
+        return differences
+
+    def training_batches(self, epochs, steps_per_epoch, shard):
+        """Returns the batches of a range of epochs, or a shard of each."""
+        config = self.config
+        return training_dataset(
+            self.dataset.train,
+            self.preprocessing,
+            config.batch_size,
+            steps_per_epoch,
+            config.seed,
+            epochs,
+            self._corrupt_files,
+            Mixing(len(self.dataset.class_names), config.mixup_alpha, config.cutmix_alpha),
+            shard,
+        )
+
+    def validation_batches(self, shard):
+        """Returns the batches of an epoch's validation, or a shard of each; None where there are no images for that."""
+        dataset = self.dataset
+        if not len(dataset.validation):
+            return None
+        classes = len(dataset.class_names)
+        return validation_dataset(
+            dataset.validation, self.preprocessing, self.config.batch_size, classes, self._corrupt_files, shard
+        )
+
+    def reading_errors(self):
+        """A context that raises UserError where images cannot be read, in place of TensorFlow's error."""
+        return self._corrupt_files.as_user_errors()
+
+    @property
+    def skipped(self):
+        """The corrupt training images that were skipped so far: a dictionary from name to what is wrong with it."""
+        return self._corrupt_files.skipped
+
+    # The network.
+
+    def training_model(self):
+        """Returns a new network to train, whose outputs are logits."""
+        return self._model(classifier_activation=None)
+
+    def inference_model(self, weights=None):
+        """Returns a network whose outputs are probabilities, new or with the weights of a file."""
+        return self._model(classifier_activation="softmax", weights=weights)
+
+    def _model(self, classifier_activation, weights=None):
+        config = self.config
+        builder = getattr(applications, config.builder)
+        arguments = config.builder_arguments.to_dict()
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config.precision)
+        try:
+            return builder(
+                **arguments,
+                weights=weights,
+                input_shape=self.dataset.image_shape,
+                classes=len(self.dataset.class_names),
+                classifier_activation=classifier_activation,
+            )
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{config.builder} of the config: {error}") from None
+        finally:
+            keras.config.set_dtype_policy(policy)
+
+    def compile(self, model, optimizer, jit_compile):
+        """Compiles a model of logits, for labels that are probabilities."""
+        classes = model.output_shape[-1]
+        metrics = [
+            keras.metrics.CategoricalCrossentropy(from_logits=True, name="cross_entropy"),
+            keras.metrics.CategoricalAccuracy(name="top1"),
+            keras.metrics.TopKCategoricalAccuracy(k=min(5, classes), name="top5"),
+        ]
+        smoothing = self.config.label_smoothing
+        model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
+            weighted_metrics=metrics,  # the images that fill up a batch have the weight 0
+            jit_compile=jit_compile,
+        )
+
+    def headline(self, complexity):
+        """Returns the lines that tell what is about to be trained, on what."""
+        config, dataset = self.config, self.dataset
+        height, width, channels = dataset.image_shape
+        return (
+            f"{config.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
+            f"{len(dataset.test):,} test images of {height}x{width}x{channels}, {len(dataset.class_names)} classes\n"
+            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs an image, "
+            f"on the {keras.backend.backend()} backend"
+        )
+
+    # What comes of it.
+
+    def load_model(self, path):
+        """Returns the network of a file that a run wrote, or raises UserError."""
+        try:
+            model = keras.models.load_model(path, compile=False)
+            shape = tuple(model.input_shape[1:])
+        except Exception as error:  # Keras raises errors of many kinds for what a file may hold
+            raise UserError(
+                f"{path} cannot be loaded, and train.py writes it anew once result.json is removed: {described(error)}"
+            ) from None
+        dataset = self.dataset
+        if shape != dataset.image_shape:
+            raise UserError(
+                f"{path} takes images of {shape}, and the data set {dataset.name!r} has some of {dataset.image_shape}"
+            )
+        return model
+
+    def evaluate(self, model):
+        """Returns the `Evaluation` of a Keras model of probabilities on the test images."""
+        batch_size = self.config.batch_size
+        batches = evaluation_dataset(self.dataset.test, self.preprocessing, batch_size, self._corrupt_files)
+        return self._measured(model.predict_on_batch, batches, batch_size)
+
+    def evaluate_saved_model(self, path):
+        """Returns the `Evaluation` of a SavedModel, as `export` writes it, on the raw test images."""
+        # Raw images may each be of their own size, and then do not go into one batch.
+        any_size = self.config.image_size is not None
+        batch_size = 1 if any_size else self.config.batch_size
+        predict = saved_model.load_saved_model(path, (None, None, 3) if any_size else self.dataset.image_shape)
+        batches = raw_dataset(self.dataset.test, self._corrupt_files).batch(batch_size)
+        return self._measured(predict, batches, batch_size)
+
+    def _measured(self, predict, batches, batch_size):
+        with self.reading_errors():
+            checked = evaluation.checked(predict, self.dataset)
+            return evaluation.evaluate(checked, batches, batch_size, mistakes_kept=MISTAKES)
+
+    def summary(self, measured):
+        """Returns an `Evaluation` as a phrase."""
+        return evaluation.summary(measured)
+
+    def result(self, measured):
+        """Returns what a result says of an `Evaluation`: the fields of `RESULT_FIELDS`."""
+        return {
+            "top1": measured.top1,
+            "top5": measured.top5,
+            "loss": measured.loss,
+            "test_examples": measured.examples,
+        }
+
+    @staticmethod
+    def describe(result):
+        """Returns a result as a phrase."""
+        averaged = result.get("averaged")
+        averaged = f", averaged weights top-1 {averaged['top1']:.2%}" if averaged else ""
+        return (
+            f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}, loss {result['loss']:.4f} "
+            f"({result['test_examples']:,} test images){averaged}"
+        )
+
+    def plot_curves(self, history, path):
+        """Draws the metrics of each epoch."""
+        pictures.plot_curves(history, path)
+
+    def report(self, measured, folder, model=None):
+        """Writes what an `Evaluation` says into a folder, numbers and pictures, and prints the rest of it.
+
+        Args:
+            measured: the `Evaluation`.
+            folder: where to write.
+            model: the Keras model that was evaluated, or None for a SavedModel, which takes raw images.
+        """
+        # What the network sees is normalised; what the SavedModel takes is not.
+        mean, std = (0, 1) if model is None else map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
+        files = report.write(measured, self.dataset, folder, mean, std)
+        report.print_extremes(measured, self.dataset.class_names)
+        if model is not None:
+            print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
+        print(f"{folder}: {', '.join(files)}")
+
+    def export(self, model, path):
+        """Writes a model of probabilities as a SavedModel that takes raw images."""
+        saved_model.export_saved_model(model, self.preprocessing, self.dataset.class_names, path)
+
+
+def _statistics(dataset):
+    for known in (datasets.CIFAR100, datasets.IMAGENET):
+        if known.name == dataset.name:
+            return known.mean, known.std
+    if not isinstance(dataset.train, LabelledImages):
+        return datasets.IMAGENET.mean, datasets.IMAGENET.std
+    pixels = dataset.train.images.reshape(-1, dataset.image_shape[-1])
+    mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
+    std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
+    return mean, std

@@ -1,0 +1,95 @@
+"""A run: what its parts are, and what each may expect of the others."""
+
+import dataclasses
+import functools
+
+from aa_keras.errors import UserError
+from aa_keras.files import read_fields
+from aa_keras.recipes.fields import as_dictionary
+from aa_keras.training.checkpoints import Checkpoints, TrainingState
+from aa_keras.training.optimization import compile_model
+from aa_keras.training.run_directory import fingerprint
+
+
+@dataclasses.dataclass
+class Run:
+    """A recipe that is being carried out.
+
+    Attributes:
+        config: the recipe's config, checked.
+        task: `aa_keras.tasks` has what it does.
+        distribution: `Distribution`, the devices that it runs on.
+        directory: `RunDirectory`, where it writes.
+        overwrite: whether another run in that directory may go.
+        state: `TrainingState`, what it has come to so far.
+    """
+
+    config: object
+    task: object
+    distribution: object
+    directory: object
+    overwrite: bool
+    state: TrainingState = dataclasses.field(default_factory=TrainingState)
+
+    @functools.cached_property
+    def config_as_dictionary(self):
+        """The config as its file has it."""
+        return as_dictionary(self.config)
+
+    @functools.cached_property
+    def checkpoints(self):
+        """The run's `Checkpoints`."""
+        return Checkpoints(self.directory / "checkpoints", fingerprint(self.config_as_dictionary))
+
+    @functools.cached_property
+    def steps_per_epoch(self):
+        """How many steps an epoch has; raises UserError where there are too few examples for a step."""
+        config, examples = self.config, self.task.training_examples
+        available = examples // config.batch_size
+        if not 1 <= (config.steps_per_epoch or available) <= available:
+            raise UserError(
+                f"config.batch_size times config.steps_per_epoch must be at most {examples}, the training "
+                f"{self.task.examples} of {config.dataset!r}. "
+                f"Received: batch_size={config.batch_size}, steps_per_epoch={config.steps_per_epoch}"
+            )
+        return config.steps_per_epoch or available
+
+    def finished_result(self):
+        """Raises UserError where the directory cannot be used; returns the result of a run that is finished, or None.
+
+        It has to be called by every process.
+        """
+        recipe = {name: value for name, value in self.config_as_dictionary.items() if name != "data_dir"}
+        self.distribution.check_same("recipe", recipe)
+        return self.distribution.on_first(self._finished_result)
+
+    def _finished_result(self):
+        self.directory.check(self.config_as_dictionary, self.overwrite)
+        if self.overwrite or not (self.directory / "result.json").exists():
+            return None
+        result = read_fields(self.directory / "result.json", self.task.RESULT_FIELDS)
+        print(f"{self.directory.path} holds this run, finished: {self.task.describe(result)}")
+        return result
+
+    def check_data(self):
+        """Raises UserError where the processes have different data, or the directory's run saw other data."""
+        self.distribution.check_same("data", self.task.fingerprint)
+        self.distribution.on_first(self.directory.check_data, self.task, self.overwrite)
+
+    def model_to_train(self):
+        """Returns a new network, compiled."""
+        model = self.task.training_model()
+        self.distribution.prepare(model)
+        compile_model(model, self.task, self.steps_per_epoch * self.config.epochs)
+        return model
+
+    def restore(self, model):
+        """Loads the last checkpoint into a compiled model, and its state; without one, or to overwrite, begins anew."""
+        if not self.overwrite:
+            self.state = self.checkpoints.restore(model, self.distribution)
+        self.task.skipped.update(self.state.skipped)
+
+    def start(self):
+        """Makes the directory the run's. With `overwrite`, what was there goes: nothing can fail any more by then."""
+        data = self.task.fingerprint
+        self.distribution.on_first(self.directory.start, self.config_as_dictionary, self.overwrite, data)

@@ -1,0 +1,193 @@
+"""Builders: functions that check what all of them are given, and variants of them under names of their own."""
+
+import dataclasses
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable
+
+import keras
+
+from aa_keras.layers import _arguments
+
+from . import pretrained
+
+POOLINGS = (None, "avg", "max")
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """What the docstrings of a family's builders tell.
+
+    Attributes:
+        default_shape: (height, width, channels) of the images that its networks are for.
+        stages: the stages that can be augmented, in words.
+        output_shape: that of the last feature map, in words.
+        pyramid: the levels of `pyramid_outputs`, in words.
+        arguments: the family's own arguments, from name to description.
+        example: the arguments of a call, from name to value, of those that a builder requires.
+    """
+
+    default_shape: tuple[int, int, int]
+    stages: str
+    output_shape: str
+    pyramid: str
+    arguments: dict[str, str]
+    example: dict[str, object] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Definition:
+    """How a builder came about: the function with all arguments of its family, and which of them are fixed."""
+
+    family: Family
+    function: Callable
+    fixed: dict[str, object]
+    signature: inspect.Signature
+
+
+def builder(family: Family) -> Callable[[Callable], Callable]:
+    """Makes a builder of a function that has all arguments of a family. Its docstring is a sentence, and is completed.
+
+    The builder checks the arguments that all families share before the function sees them, and finds named weights.
+    """
+
+    def decorate(function):
+        definition = _Definition(family, function, {}, inspect.signature(function))
+        return _build(definition, function.__name__, function.__doc__)
+
+    return decorate
+
+
+def variant(of: Callable, function_name: str, summary: str, fixed: dict, **defaults) -> Callable[..., keras.Model]:
+    """Returns a builder like another one, under a name of its own.
+
+    Args:
+        of: the builder.
+        function_name: the name of the new one.
+        summary: the sentence that its docstring begins with.
+        fixed: arguments that are decided, from name to value: the new builder does not have them.
+        **defaults: arguments that have another default, by name.
+    """
+    definition = of.definition
+    parameters = definition.signature.parameters
+    kept = [
+        parameter.replace(default=defaults.get(name, parameter.default))
+        for name, parameter in parameters.items()
+        if name not in fixed
+    ]
+    assert {*fixed, *defaults} <= set(parameters), function_name
+    signature = definition.signature.replace(parameters=kept)
+    definition = dataclasses.replace(definition, fixed={**definition.fixed, **fixed}, signature=signature)
+    return _build(definition, function_name, summary)
+
+
+def _build(definition, function_name, summary):
+    """Returns the builder of a definition."""
+
+    @functools.wraps(definition.function)
+    def build(*arguments, **keywords):
+        bound = definition.signature.bind(*arguments, **keywords)
+        bound.apply_defaults()
+        given = bound.arguments
+        for name in ("include_top", "include_preprocessing"):
+            given[name] = _arguments.boolean(name, given[name])
+        if given["include_top"]:
+            given["classes"] = _arguments.positive_integer("classes", given["classes"])
+        given["weights"] = pretrained.find(function_name, given["weights"])
+        _check_pooling(given["pooling"], given["include_top"])
+        return definition.function(**given, **definition.fixed)
+
+    del build.__wrapped__  # else tools would show the arguments of the function
+    build.__name__ = build.__qualname__ = function_name
+    build.__signature__ = definition.signature
+    build.definition = definition
+    if summary:  # Python's option -OO removes docstrings
+        build.__doc__ = f"{summary}\n{_documentation(definition, function_name)}"
+    return build
+
+
+def _check_pooling(pooling, include_top):
+    """Raises ValueError for what `keras.applications` raises for, and for a `pooling` that it would ignore."""
+    if pooling not in POOLINGS:
+        raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
+    if include_top and pooling is not None:
+        raise ValueError(
+            "`pooling` is for models without a classifier: pass `include_top=False` or leave it out. "
+            f"Received: pooling={pooling!r}, include_top={include_top}"
+        )
+
+
+def _documentation(definition, function_name):
+    """Returns what follows the first sentence of a builder's docstring."""
+    family, parameters = definition.family, definition.signature.parameters
+    words = {name: getattr(family, name) for name in ("default_shape", "stages", "output_shape", "pyramid")}
+    described = {**_ARGUMENTS, **family.arguments}
+    arguments = "\n".join(
+        textwrap.fill(f"{name}: {described[name].format(**words)}", 112, subsequent_indent="    ")
+        for name in parameters
+    )
+    required = (name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty)
+    call = "".join(f"{name}={family.example[name]}, " for name in required)
+    text = _TEMPLATE.format(
+        arguments=textwrap.indent(arguments, " " * 4),
+        returns=textwrap.indent(textwrap.fill(_RETURNS.format(**words), 112), " " * 4),
+        call=f"{function_name}({call}include_preprocessing=True)",
+        batch_shape=(1, *family.default_shape),
+        **words,
+    )
+    return textwrap.indent(text, " " * 4, predicate=str.strip)
+
+
+_ARGUMENTS = {
+    "include_top": "boolean, whether the model ends in a classifier.",
+    "weights": "None for random weights, the name of trained ones that `aa_keras.applications.pretrained` lists for "
+    "the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. "
+    "Tables of relative positions for another image size are resized, and a log line says so; where the "
+    "size is unknown, they stay as they are. Without a top, the file's number of classes does not matter;"
+    " named weights for other classes than `classes` leave the classifier new, and a log line says so.",
+    "input_tensor": "Keras tensor to use as the image input, or None.",
+    "input_shape": "(height, width, channels) of the images; height and width may be None. None takes {default_shape}, "
+    "or (None, None, 3) without a top. Tables of relative positions are made for this size, or for "
+    "{default_shape} where it is unknown; smaller inputs use their centre, larger ones share their ends.",
+    "pooling": 'without a top, what to make of the last feature map: None leaves it, "avg" and "max" pool it globally.',
+    "classes": "number of classes.",
+    "classifier_activation": "activation of the classifier; None returns logits.",
+    "name": "name of the model.",
+    "include_preprocessing": "boolean. True makes `preprocess_input` a layer of the model, which then takes "
+    "pixels of 0 to 255.",
+    "channel_attention": 'what weighs the channels of each block before its shortcut is added: "squeeze_excite", '
+    '"gather_excite" or None.',
+    "num_heads": "number of attention heads.",
+    "key_ratio": "the paper's kappa, the depth of keys over the filters of the convolution.",
+    "value_ratio": "the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.",
+    "position_encoding": '"relative", "sinusoidal", "coordinates" or None.',
+    "attention_stages": 'tuple of the stages, of {stages}, that are augmented; or "auto", for as many, from the last '
+    "backwards, as fit `attention_budget`.",
+    "attention_pooling": "stride of an average pooling before attention in the first of these stages.",
+    "implementation": 'how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.',
+    "attention_budget": 'with `attention_stages="auto"`, the bytes that attention may take in training, for each '
+    "image of a batch, as `aa_keras.attention.attention_memory` estimates them; else None.",
+}
+
+_RETURNS = """A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
+`include_preprocessing=True`. Its outputs have the shape (batch, classes), or without top and pooling {output_shape}.
+Its `pyramid_outputs` are the outputs of the stages, {pyramid}."""
+
+_TEMPLATE = """
+Args:
+{arguments}
+
+Returns:
+{returns}
+
+Raises:
+    ValueError: for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
+        of `input_tensor`, and for weights of another network, naming the first difference.
+
+Example:
+
+>>> model = {call}
+>>> images = np.zeros({batch_shape}, "uint8")  # RGB, pixels of 0 to 255
+>>> probabilities = model.predict(images)
+"""

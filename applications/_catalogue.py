@@ -1,0 +1,60 @@
+"""The builders by name."""
+
+import difflib
+import fnmatch
+
+import keras
+
+from . import mnasnet, resnet, wide_resnet
+from .pretrained import PRETRAINED
+
+BUILDERS = {
+    name: value
+    for family in (mnasnet, resnet, wide_resnet)
+    for name, value in vars(family).items()
+    if hasattr(value, "definition")
+}
+
+
+def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:  # noqa: A002  as timm calls it
+    """Returns the names of the builders, sorted.
+
+    Args:
+        filter: what the names have to match, upper or lower case: with `*` and `?` as in a shell, or else a part of the
+            name.
+        pretrained: whether to leave out those without trained weights.
+
+    Example:
+
+    >>> list_models("aa*resnet50")
+    ['AAResNet50']
+    """
+    pattern = filter.lower() if set(filter) & set("*?[") else f"*{filter.lower()}*"
+    with_weights = {entry.builder for entry in PRETRAINED}
+    return [
+        name
+        for name in sorted(BUILDERS)
+        if fnmatch.fnmatchcase(name.lower(), pattern) and (not pretrained or name in with_weights)
+    ]
+
+
+def create_model(name: str, **arguments) -> keras.Model:
+    """Returns the network of a builder that is given by name.
+
+    Args:
+        name: name of a builder, such as "AAResNet50", or of its networks, such as "aa_resnet50".
+        **arguments: those of the builder.
+
+    Raises:
+        ValueError: if there is no such builder; and what the builder raises.
+    """
+    builders = {_bare(builder): builder for builder in BUILDERS}
+    if not isinstance(name, str) or _bare(name) not in builders:
+        similar = difflib.get_close_matches(_bare(str(name)), builders, n=3)
+        hint = f", such as {', '.join(builders[match] for match in similar)}" if similar else ""
+        raise ValueError(f"`name` must be one of those that `list_models()` returns{hint}. Received: name={name!r}")
+    return BUILDERS[builders[_bare(name)]](**arguments)
+
+
+def _bare(name):
+    return name.lower().replace("_", "")

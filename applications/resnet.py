@@ -1,0 +1,214 @@
+"""ResNets for ImageNet (Bello et al., ICCV 2019, section 4.2): plain, attention-augmented, with squeeze-and-excitation.
+
+ResNets are those of He et al., *Deep Residual Learning for Image Recognition* (CVPR 2016), with the stride of a block
+on its 3x3 convolution (as in Goyal et al., 2017; often called v1.5), which the paper's FLOPs say it used. The augmented
+ones have attention in the 3x3 convolution of every block of the last three stages (the first one of ResNet-34's two),
+average-pooled once more in the first of these. Those with squeeze-and-excitation (Hu et al., CVPR 2018) weigh the
+channels of every block before the shortcut is added, by dense layers without biases around a sixteenth of the channels.
+"""
+
+import os
+
+import keras
+from keras import layers
+
+from aa_keras.layers import _arguments
+
+from . import _building as building
+from ._augmentation import NO_ATTENTION, AttentionOptions, Place
+from ._builders import Family, builder, variant
+from .datasets import IMAGENET
+
+preprocess_input = IMAGENET.preprocess_input
+decode_predictions = IMAGENET.decode_predictions
+
+# Blocks in each stage (He et al., 2016, table 1). Those of ResNet-18 and 34 have two 3x3 convolutions, the others' are
+# bottlenecks, with four times as many output channels.
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+WITHOUT_BOTTLENECK = (18, 34)
+# More than any network has.
+MOST_BLOCKS, MOST_WIDTH = 200, 4096
+
+
+@builder(
+    Family(
+        default_shape=IMAGENET.input_shape,
+        stages="1 to 4",
+        output_shape="(batch, ceil(height / 32), ceil(width / 32), 2048), 512 channels for ResNet-18 and 34",
+        pyramid='"P2" to "P5"',
+        arguments={
+            "depth": "integer, 18, 34, 50, 101 or 152: the layers of the network. Up to 34 its blocks have two 3x3 "
+            "convolutions, beyond that they are bottlenecks.",
+            "width": "positive integer, the channels of the stem and of the 3x3 convolutions of the first stage; every "
+            "further stage has twice as many.",
+            "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
+        },
+        example={"depth": 50},
+    )
+)
+def AAResNet(  # noqa: N802
+    depth: int,
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "aa_resnet",
+    include_preprocessing: bool = False,
+    width: int = 64,
+    blocks: tuple[int, int, int, int] | None = None,
+    channel_attention: str | None = None,
+    num_heads: int = 8,
+    key_ratio: float = 0.2,
+    value_ratio: float = 0.1,
+    position_encoding: str | None = "relative",
+    attention_stages: tuple[int, ...] | str = (2, 3, 4),
+    attention_pooling: int = 2,
+    implementation: str = "auto",
+    attention_budget: int | None = None,
+) -> keras.Model:
+    """Builds an attention-augmented ResNet of any depth and width."""
+    if depth not in BLOCKS or not _arguments.is_integer(depth):
+        raise ValueError(f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth!r}")
+    width = _arguments.positive_integer("width", width, most=MOST_WIDTH)
+    blocks = _checked_blocks(BLOCKS[depth] if blocks is None else blocks)
+    attention = AttentionOptions(
+        num_heads=num_heads,
+        key_ratio=key_ratio,
+        value_ratio=value_ratio,
+        position_encoding=position_encoding,
+        stages=attention_stages,
+        pooling=attention_pooling,
+        implementation=implementation,
+        budget=attention_budget,
+    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    places = _places(blocks, width, building.known_size(image, IMAGENET.input_shape))
+    attention = attention.for_network(places)
+    places = attention.sized_as_in(weights, places, image)
+    residual = _basic_residual if depth in WITHOUT_BOTTLENECK else _bottleneck_residual
+
+    x = building.convolution(image, width, 7, 2, name="stem_conv")
+    x = building.batch_normalization(x, name="stem_bn")
+    x = layers.ReLU(name="stem_relu")(x)
+    x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+    for stage, number_of_blocks in enumerate(blocks, start=1):
+        for block in range(1, number_of_blocks + 1):
+            block_name = f"stage{stage}_block{block}"
+            output_name = f"P{stage + 1}" if block == number_of_blocks else f"{block_name}_out"
+            x = _block(x, places.pop(0), residual, attention, channel_attention, block_name, output_name)
+    return building.classification_model(
+        image,
+        x,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
+
+
+def _checked_blocks(blocks):
+    try:
+        if not isinstance(blocks, (tuple, list)) or len(blocks) != 4:
+            raise ValueError
+        return tuple(_arguments.positive_integer("blocks", number, most=MOST_BLOCKS) for number in blocks)
+    except ValueError:
+        raise ValueError(
+            f"`blocks` must be a tuple of four positive integers of at most {MOST_BLOCKS}, or None. "
+            f"Received: blocks={blocks!r}"
+        ) from None
+
+
+def _places(blocks, width, size):
+    """Returns, block by block, the convolution that strides, which is the one that may be augmented."""
+    size = building.strided(building.strided(size, 2), 2)
+    places = []
+    for stage, number_of_blocks in enumerate(blocks, start=1):
+        for block in range(number_of_blocks):
+            strides = 2 if stage > 1 and block == 0 else 1
+            places.append(Place(stage, filters=width * 2 ** (stage - 1), kernel_size=3, strides=strides, size=size))
+            size = building.strided(size, strides)
+    return places
+
+
+def _block(inputs, place, residual, attention, channel_attention, name, output_name):
+    """Applies a block: its residual, weighed channel by channel where asked for, and the shortcut."""
+    x = residual(inputs, place, attention, name)
+    x = building.channel_attention(x, channel_attention, name)
+    shortcut = inputs
+    if inputs.shape[-1] != x.shape[-1] or place.strides > 1:
+        shortcut = building.convolution(inputs, x.shape[-1], 1, place.strides, f"{name}_shortcut_conv")
+        shortcut = building.batch_normalization(shortcut, name=f"{name}_shortcut_bn")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=output_name)(x)
+
+
+def _basic_residual(x, place, attention, name):
+    """Applies two 3x3 convolutions; attention is in the first."""
+    x = attention.convolution(x, place, name=f"{name}_conv1")
+    x = building.batch_normalization(x, name=f"{name}_bn1")
+    x = layers.ReLU(name=f"{name}_relu1")(x)
+    x = building.convolution(x, place.filters, 3, 1, name=f"{name}_conv2")
+    return building.batch_normalization(x, name=f"{name}_bn2")
+
+
+def _bottleneck_residual(x, place, attention, name):
+    """Applies a 3x3 convolution between two 1x1 ones; attention is in the 3x3."""
+    x = building.convolution(x, place.filters, 1, 1, name=f"{name}_conv1")
+    x = building.batch_normalization(x, name=f"{name}_bn1")
+    x = layers.ReLU(name=f"{name}_relu1")(x)
+    x = attention.convolution(x, place, name=f"{name}_conv2")
+    x = building.batch_normalization(x, name=f"{name}_bn2")
+    x = layers.ReLU(name=f"{name}_relu2")(x)
+    x = building.convolution(x, 4 * place.filters, 1, 1, name=f"{name}_conv3")
+    return building.batch_normalization(x, name=f"{name}_bn3")
+
+
+ResNet = variant(
+    AAResNet,
+    "ResNet",
+    "Builds a ResNet of any depth and width.",
+    fixed={**NO_ATTENTION, "channel_attention": None},
+    name="resnet",
+)
+SEResNet = variant(
+    AAResNet,
+    "SEResNet",
+    "Builds a ResNet with squeeze-and-excitation of any depth and width.",
+    fixed={**NO_ATTENTION, "channel_attention": "squeeze_excite"},
+    name="se_resnet",
+)
+
+
+def _named(of, depth, summary, **defaults):
+    """Returns the variant of a builder for one depth, of the usual width: `AAResNet50` of `AAResNet` and 50."""
+    parameters = of.definition.signature.parameters
+    decided = {"depth": depth, "width": 64, "blocks": None, "channel_attention": None}
+    fixed = {name: value for name, value in decided.items() if name in parameters}
+    return variant(of, f"{of.__name__}{depth}", summary, fixed, name=f"{parameters['name'].default}{depth}", **defaults)
+
+
+AAResNet34 = _named(
+    AAResNet,
+    34,
+    "Builds the attention-augmented ResNet-34 of the paper's Table 2.",
+    key_ratio=0.25,
+    value_ratio=0.25,
+)
+AAResNet50 = _named(AAResNet, 50, "Builds the attention-augmented ResNet-50 of the paper's Table 2.")
+AAResNet101 = _named(AAResNet, 101, "Builds the attention-augmented ResNet-101 of the paper's Table 2.")
+AAResNet152 = _named(AAResNet, 152, "Builds the attention-augmented ResNet-152 of the paper's Table 2.")
+
+ResNet34 = _named(ResNet, 34, "Builds the ResNet-34 that the paper's Table 2 compares with.")
+ResNet50 = _named(ResNet, 50, "Builds the ResNet-50 that the paper's Table 2 compares with.")
+ResNet101 = _named(ResNet, 101, "Builds the ResNet-101 that the paper's Table 2 compares with.")
+ResNet152 = _named(ResNet, 152, "Builds the ResNet-152 that the paper's Table 2 compares with.")
+
+SEResNet34 = _named(SEResNet, 34, "Builds the ResNet-34 with squeeze-and-excitation that Table 2 compares with.")
+SEResNet50 = _named(SEResNet, 50, "Builds the ResNet-50 with squeeze-and-excitation that Table 2 compares with.")
+SEResNet101 = _named(SEResNet, 101, "Builds the ResNet-101 with squeeze-and-excitation that Table 2 compares with.")
+SEResNet152 = _named(SEResNet, 152, "Builds the ResNet-152 with squeeze-and-excitation that Table 2 compares with.")

@@ -1,0 +1,113 @@
+"""Builders that are variants of others: what they fix, what they still take, and how they are found by name."""
+
+import inspect
+import re
+
+import pytest
+from builder_helpers import build, without_values
+
+from aa_keras import applications
+from aa_keras.applications import (
+    AAResNet,
+    AAResNet34,
+    AAResNet50,
+    AAWideResNet,
+    ResNet50,
+    SEWideResNet28_10,
+    create_model,
+    list_models,
+    pretrained,
+)
+
+
+def description(builder, *arguments, **keywords):
+    with without_values():
+        return builder(*arguments, **keywords).to_json()
+
+
+def test_a_variant_is_its_builder_with_some_arguments_fixed():
+    small = {"input_shape": (64, 64, 3), "classes": 5}
+    ratios = {"key_ratio": 0.25, "value_ratio": 0.25}
+    assert description(AAResNet34, **small) == description(AAResNet, 34, name="aa_resnet34", **ratios, **small)
+    plain = {"attention_stages": (), "name": "resnet50"}
+    assert description(ResNet50, **small) == description(AAResNet, 50, **plain, **small)
+    squeezed = {"attention_stages": (), "channel_attention": "squeeze_excite", "name": "se_wide_resnet28_10"}
+    small["input_shape"] = (8, 8, 3)
+    assert description(SEWideResNet28_10, **small) == description(AAWideResNet, 28, 10, **squeezed, **small)
+
+
+@pytest.mark.parametrize("name", applications.__all__)
+def test_a_builder_is_known_by_its_name_and_takes_what_its_signature_says(name):
+    builder = getattr(applications, name)
+    assert (builder.__name__, builder.__qualname__) == (name, name)
+    assert builder.__module__.startswith("aa_keras.applications.")
+    parameters = inspect.signature(builder).parameters
+    assert ("attention_stages" in parameters) == name.startswith("AA")
+    assert ("channel_attention" in parameters) == (name in ("AAResNet", "AAWideResNet"))
+    assert ("blocks" in parameters) == (name in ("AAResNet", "ResNet", "SEResNet"))
+    # Nothing is described that it does not take.
+    arguments = inspect.getdoc(builder).split("\nArgs:\n")[1].split("\n\nReturns:")[0]
+    assert re.findall(r"^    (\w+): ", arguments, flags=re.MULTILINE) == list(parameters)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depths'"):
+        build(name, depths=3)
+
+
+def test_what_a_variant_fixes_cannot_be_given():
+    for name, argument in (("AAResNet50", "depth"), ("ResNet", "num_heads"), ("ResNet50", "width")):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{argument}'"):
+            build(name, **{argument: 34})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"depth": 51}, "`depth` must be one of 18, 34, 50, 101, 152. Received: depth=51"),
+        ({"depth": 50.0}, "`depth` must be one of 18.*Received: depth=50.0"),
+        ({"width": 0}, "`width` must be a positive integer.*Received: width=0"),
+        ({"blocks": (1, 1, 1)}, r"`blocks` must be a tuple of four positive integers.*Received: blocks=\(1, 1, 1\)"),
+        ({"blocks": (1, 0, 1, 1)}, r"`blocks` must be a tuple of four .*Received: blocks=\(1, 0, 1, 1\)"),
+        ({"blocks": 3}, "`blocks` must be a tuple of four .*Received: blocks=3"),
+        ({"channel_attention": "se"}, "`channel_attention` must be .*Received: channel_attention='se'"),
+    ],
+)
+def test_arguments_of_resnets_out_of_range(arguments, error):
+    with without_values(), pytest.raises(ValueError, match=f"(?s){error}"):
+        AAResNet(**{"depth": 50, "input_shape": (64, 64, 3), **arguments})
+
+
+def test_a_network_may_have_both_kinds_of_attention():
+    with without_values():
+        model = build("AAResNet", channel_attention="gather_excite", blocks=(1, 1, 1, 1))
+        kinds = [type(layer).__name__ for layer in model.layers]
+    assert (kinds.count("GatherExcite"), kinds.count("AttentionAugmentedConv2D")) == (4, 3)
+
+
+def test_networks_are_listed_by_a_pattern_or_a_part_of_their_names():
+    assert list_models() == sorted(applications.__all__)
+    assert list_models("aa*resnet50") == ["AAResNet50"]
+    assert list_models("mnas") == ["AAMnasNet", "MnasNet"]
+    assert list_models("SE*34") == ["SEResNet34"]
+    assert list_models("nothing like it") == []
+    assert list_models(pretrained=True) == sorted({entry.builder for entry in pretrained.PRETRAINED})
+
+
+def test_networks_are_created_by_name():
+    for name in ("AAWideResNet", "aa_wide_resnet"):
+        with without_values():
+            model = create_model(name, depth=10, width=1, input_shape=(8, 8, 3), classes=7)
+        assert (model.name, model.output_shape) == ("aa_wide_resnet", (None, 7))
+    with without_values():
+        assert create_model("wide_resnet28_10", input_shape=(8, 8, 3)).name == "wide_resnet28_10"
+    for name in ("AAResNet51", 3):
+        with pytest.raises(ValueError, match=rf"`name` must be one of those .*Received: name={name!r}") as raised:
+            create_model(name)
+        assert name == 3 or "such as AAResNet50" in str(raised.value) or "AAResNet" in str(raised.value)
+
+
+def test_the_first_names_of_the_families_stay():
+    from aa_keras.applications import aa_mnasnet, aa_resnet, aa_wide_resnet, mnasnet, resnet, wide_resnet
+
+    for old, new in ((aa_resnet, resnet), (aa_wide_resnet, wide_resnet), (aa_mnasnet, mnasnet)):
+        assert old.preprocess_input == new.preprocess_input
+        assert old.decode_predictions == new.decode_predictions
+    assert aa_resnet.AAResNet50 is AAResNet50

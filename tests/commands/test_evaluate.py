@@ -1,0 +1,256 @@
+"""Evaluating a model from its files: what goes wrong is told in one line that names the flag."""
+
+import json
+import types
+import zipfile
+
+import keras
+import ml_collections
+import numpy as np
+import pytest
+
+from aa_keras import applications, recipes
+from aa_keras.applications import AAWideResNet, paper
+from aa_keras.commands.evaluate import evaluate_run
+from aa_keras.data import Preprocessing, load_dataset
+from aa_keras.errors import UserError
+from aa_keras.evaluation import report
+from aa_keras.export import export_saved_model
+from aa_keras.recipes.fields import as_dictionary
+from aa_keras.tasks import classification
+
+
+def digits_config(**fields):
+    config = recipes.default_config()
+    config.update(name="run", dataset="digits", builder="AAWideResNet", epochs=2, batch_size=120)
+    config.update(learning_rate_per_256=0.2, builder_arguments={"depth": 10, "width": 1})
+    config.update(fields)
+    return config
+
+
+def run_folder(tmp_path, config=None):
+    """The folder of a run that has only begun."""
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    (workdir / "config.json").write_text(json.dumps(as_dictionary(config or digits_config())))
+    return workdir
+
+
+def small_classifier(image_shape=(8, 8, 1), classes=10):
+    pooled = keras.layers.GlobalAveragePooling2D()
+    return keras.Sequential([keras.Input(image_shape), pooled, keras.layers.Dense(classes, activation="softmax")])
+
+
+def fails(error, **arguments):
+    with pytest.raises(UserError, match=error) as raised:
+        evaluate_run(**arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_one_model_must_be_named():
+    for arguments in ({}, {"workdir": "a", "weights": "b"}, {"weights": "a", "saved_model": "b"}, {"config": object()}):
+        fails("exactly one of --workdir, --weights .* and --saved_model", **arguments)
+
+
+def test_weights_need_a_recipe(tmp_path):
+    fails("--config must be given too", weights=tmp_path / "some.weights.h5")
+
+
+def test_weights_that_are_not_there(tmp_path):
+    fails(r"missing\.weights\.h5", config=digits_config(), weights=str(tmp_path / "missing.weights.h5"))
+
+
+def test_weights_of_another_network(tmp_path):
+    AAWideResNet(10, 2, input_shape=(8, 8, 1), classes=10).save_weights(tmp_path / "wide.weights.h5")
+    fails(r"AAWideResNet.*wide\.weights\.h5", config=digits_config(), weights=tmp_path / "wide.weights.h5")
+
+
+def test_a_folder_without_a_run(tmp_path):
+    fails("There is no run in .* it has no config.json", workdir=tmp_path)
+    fails("There is no run in .*missing", workdir=tmp_path / "missing")
+
+
+def test_a_run_that_is_not_finished(tmp_path):
+    fails("is not finished", workdir=run_folder(tmp_path))
+
+
+def test_a_model_that_cannot_be_read(tmp_path):
+    workdir = run_folder(tmp_path)
+    (workdir / "model.keras").write_text("damaged")
+    fails(r"model\.keras", workdir=workdir)
+
+
+@keras.saving.register_keras_serializable("somebodys")
+class SomebodysLayer(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+def test_a_model_of_classes_that_nobody_knows(tmp_path):
+    workdir = run_folder(tmp_path)
+    keras.Sequential([keras.Input((8, 8, 1)), SomebodysLayer()]).save(workdir / "model.keras")
+    with zipfile.ZipFile(workdir / "model.keras") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    whole = contents["config.json"]
+    for config in (whole.replace(b"SomebodysLayer", b"Unknown"), b"null", b"[]", whole[:50]):
+        with zipfile.ZipFile(workdir / "model.keras", "w") as archive:
+            for name, content in {**contents, "config.json": config}.items():
+                archive.writestr(name, content)
+        fails(r"model\.keras cannot be loaded, and train\.py writes it anew", workdir=workdir)
+
+
+@pytest.mark.parametrize(
+    ("activation", "told"),
+    [(None, "must be probabilities.*is its last activation a softmax"), ("sigmoid", "must be probabilities")],
+)
+def test_outputs_that_are_no_probabilities(tmp_path, activation, told):
+    workdir = run_folder(tmp_path)
+    pooled = keras.layers.GlobalAveragePooling2D()
+    dense = keras.layers.Dense(10, activation=activation, kernel_initializer=keras.initializers.RandomNormal(seed=0))
+    keras.Sequential([keras.Input((8, 8, 1)), pooled, dense]).save(workdir / "model.keras")
+    fails(told, workdir=workdir)
+    assert not (workdir / "evaluation.json").exists()
+
+
+def test_outputs_of_another_shape(tmp_path):
+    workdir = run_folder(tmp_path)
+    keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(10, 1)]).save(workdir / "model.keras")
+    fails(r"must have the shape \(images, classes\), and have \(120, 8, 8, 10\)", workdir=workdir)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"epochs": "four"}, r"^config\.epochs must be .*Received: epochs='four'"),
+        ({"builder_arguments": None}, "builder_arguments|not of this version"),
+        ({"builder_arguments": {"depth": 10, "width": 1, "key_ratio": float("nan")}}, "builder_arguments.key_ratio"),
+        ({"decay_epochs": 3}, r"^config\.decay_epochs"),
+        ({"unheard_of": 3}, "not of this version: .*unheard_of"),
+    ],
+)
+def test_a_config_of_another_content(tmp_path, content, told):
+    workdir = run_folder(tmp_path)
+    config = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps({**config, **content}))
+    fails(told, workdir=workdir)
+
+
+@pytest.mark.parametrize("flag", ["workdir", "weights", "saved_model"])
+def test_the_home_is_found_and_what_is_no_path_refused(tmp_path, monkeypatch, flag):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = None if flag == "workdir" else digits_config()
+    fails(rf"{tmp_path}/somewhere", **{flag: "~/somewhere", "config": config})
+    fails(rf"^--{flag} must be a path.*empty", **{flag: "", "config": config})
+
+
+def test_a_config_that_cannot_be_read(tmp_path):
+    workdir = run_folder(tmp_path)
+    (workdir / "config.json").write_text("{")
+    fails(r"config\.json is not a JSON file", workdir=workdir)
+
+
+def test_a_folder_that_is_no_saved_model(tmp_path):
+    fails("--saved_model must be the folder of a SavedModel", config=digits_config(), saved_model=tmp_path)
+    fails("--saved_model must be .*missing", config=digits_config(), saved_model=str(tmp_path / "missing"))
+    # Without a recipe it must lie in the folder of a run.
+    fails("--saved_model must lie in its run directory", saved_model=tmp_path / "saved_model")
+
+
+@pytest.mark.parametrize("classes", [7, 11])
+def test_a_model_of_other_classes(tmp_path, classes):
+    names = [str(number) for number in range(classes)]
+    path = tmp_path / "saved_model"
+    export_saved_model(small_classifier(classes=classes), Preprocessing((0.0,), (1.0,)), names, path)
+    fails(
+        f"The model has {classes} classes, and the data set 'digits' has 10",
+        config=digits_config(),
+        saved_model=path,
+        output=tmp_path / "output",
+    )
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_model_of_other_images(tmp_path):
+    names = [str(number) for number in range(10)]
+    path = tmp_path / "saved_model"
+    export_saved_model(small_classifier((32, 32, 3)), Preprocessing((0.0,) * 3, (1.0,) * 3), names, path)
+    fails("--saved_model", config=digits_config(), saved_model=path, output=tmp_path / "output")
+
+
+def test_a_saved_model_sees_the_raw_images(tmp_path):
+    """Top-1 of a classifier that knows the brightness alone, computed here."""
+    model = small_classifier()
+    kernel = np.linspace(-3, 3, 10)[None]
+    model.set_weights([kernel, np.zeros(10)])
+    path = tmp_path / "saved_model"
+    export_saved_model(model, Preprocessing((80.0,), (10.0,)), list("0123456789"), path)
+    evaluation = evaluate_run(digits_config(), saved_model=path, output=tmp_path / "output")
+    test = load_dataset("digits").test
+    brightness = (test.images.mean(axis=(1, 2)) - 80) / 10
+    assert evaluation.top1 == pytest.approx(np.mean(np.argmax(brightness * kernel, axis=1) == test.labels))
+    assert evaluation.examples == 360
+
+
+def test_data_may_lie_elsewhere_than_the_run_says(tmp_path, monkeypatch):
+    workdir = run_folder(tmp_path, digits_config(data_dir="/gone"))
+    small_classifier().save(workdir / "model.keras")
+    asked = []
+
+    def load(name, data_dir, *_):
+        asked.append(data_dir)
+        raise UserError("enough")
+
+    monkeypatch.setattr(classification, "load_dataset", load)
+    fails("enough", workdir=workdir)
+    fails("enough", workdir=workdir, data_dir="/here")
+    fails("enough", config=ml_collections.ConfigDict(digits_config()), weights="some.weights.h5", data_dir="/there")
+    assert asked == ["/gone", "/here", "/there"]
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments", "dataset", "row"),
+    [
+        (
+            "AAWideResNet28_10",
+            {},
+            "cifar100",
+            "| `AAWideResNet28_10()` | 36,054,100 | 36.2 M | 12.38 | 10.80 | 10.9 | 81.6 / 95.2 | 12.3 / 45.7 |",
+        ),
+        # Not a row of the paper's: the same network for other images, and another network.
+        (
+            "AAWideResNet28_10",
+            {},
+            "mine",
+            "| `AAWideResNet28_10()` | 36,054,100 |  | 12.38 | 10.80 |  |  | 12.3 / 45.7 |",
+        ),
+        (
+            "WideResNet",
+            {"depth": 10, "width": 1},
+            "cifar100",
+            "| `WideResNet(depth=10, width=1)` | 81,140 |  | 0.02 | 0.02 |  |  | 12.3 / 45.7 |",
+        ),
+    ],
+)
+def test_the_row_for_the_tables_of_models(builder, arguments, dataset, row):
+    config = digits_config(builder=builder)
+    config.builder_arguments = ml_collections.ConfigDict(arguments)
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(applications, builder)(**arguments)
+    keras.utils.clear_session()
+    evaluation = types.SimpleNamespace(top1=0.1234, top5=0.4567)
+    data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3), class_names=("a", "b"))
+    assert report.row_of(config, data, model, evaluation) == row
+
+
+@pytest.mark.parametrize("spec", dict.fromkeys(paper.CLASSIFIERS), ids=lambda spec: spec.title)
+def test_each_network_of_the_paper_finds_its_own_row(spec, monkeypatch):
+    """Also where two have as many parameters and FLOPs: those of sines and of no positions."""
+    measured = types.SimpleNamespace(parameters=spec.parameters, flops=1e9 * spec.gflops)
+    monkeypatch.setattr(report, "model_complexity", lambda *_, **__: measured)
+    config = digits_config(builder=spec.builder)
+    # Defaults that are set, and how attention is computed, make no difference.
+    defaults = {"num_heads": 8, "implementation": "dense"} if spec.builder.startswith("AAResNet") else {}
+    config.builder_arguments = ml_collections.ConfigDict({**defaults, **dict(spec.arguments)})
+    data = types.SimpleNamespace(name=spec.dataset.name, image_shape=spec.dataset.input_shape, class_names=("a", "b"))
+    row = report.row_of(config, data, None, types.SimpleNamespace(top1=0.5, top5=0.75))
+    assert row == report.row(spec, "50.0 / 75.0")

@@ -1,0 +1,88 @@
+"""The task of classification: its data, and the network that a config stands for."""
+
+import keras
+import numpy as np
+import pytest
+
+from aa_keras import applications
+from aa_keras.data import ImageDataset, LabelledImages
+from aa_keras.errors import UserError
+from aa_keras.recipes import default_config, fields
+from aa_keras.tasks import TASKS, Classification, task_for
+
+
+def small_config(**values):
+    config = default_config()
+    config.update(name="run", dataset="digits", builder="AAWideResNet", epochs=2, batch_size=32)
+    config.update(learning_rate_per_256=0.2, builder_arguments={"depth": 10, "width": 1})
+    config.update(values)
+    return config
+
+
+def task_of(config, dataset):
+    task = Classification(config)
+    task.dataset = dataset
+    return task
+
+
+def dataset_of(images, name="mine", classes=3):
+    examples = LabelledImages(np.asarray(images, "uint8"), np.zeros(len(images), "int32"))
+    return ImageDataset(name, tuple("abcdefgh"[:classes]), examples, examples, examples)
+
+
+def test_every_task_of_the_recipes_is_there():
+    assert tuple(TASKS) == fields.TASKS
+    assert type(task_for(small_config())) is Classification
+
+
+def test_preprocessing_uses_the_statistics_of_the_training_images():
+    images = np.random.default_rng(0).integers(0, 256, size=(50, 4, 4, 2))
+    images[..., 1] = 7  # nothing to divide by
+    preprocessing = task_of(small_config(horizontal_flip=True, crop_padding=2), dataset_of(images)).preprocessing
+    assert (preprocessing.horizontal_flip, preprocessing.crop_padding) == (True, 2)
+    np.testing.assert_allclose(preprocessing.mean, [images[..., 0].mean(), 7], rtol=1e-12)
+    np.testing.assert_allclose(preprocessing.std, [images[..., 0].std(), 1], rtol=1e-12)
+
+
+def test_preprocessing_uses_the_papers_statistics_for_the_papers_data():
+    images = np.zeros((2, 32, 32, 3))
+    preprocessing = task_of(small_config(), dataset_of(images, name="cifar100")).preprocessing
+    assert preprocessing.mean == (129.3, 124.1, 112.4)
+    assert preprocessing.std == (68.2, 65.4, 70.4)
+    assert (preprocessing.horizontal_flip, preprocessing.crop_padding) == (False, 0)
+
+
+DATASET = dataset_of(np.zeros((2, 12, 8, 1)), classes=4)
+
+
+@pytest.mark.parametrize("method", ["training_model", "inference_model"])
+def test_the_model_is_for_the_images_and_classes_of_the_data(method):
+    arguments = {"depth": 16, "width": 2, "attention_stages": (3,), "name": "mine"}
+    model = getattr(task_of(small_config(builder_arguments=arguments), DATASET), method)()
+    assert (model.input_shape, model.output_shape, model.name) == ((None, 12, 8, 1), (None, 4), "mine")
+    outputs = np.sum(model(np.random.default_rng(0).normal(size=(1, 12, 8, 1))))
+    assert (abs(outputs - 1) < 1e-6) == (method == "inference_model")
+    built = applications.AAWideResNet(**arguments, input_shape=(12, 8, 1), classes=4)
+    assert [(weight.path, weight.shape) for weight in model.weights] == [
+        (weight.path, weight.shape) for weight in built.weights
+    ]
+
+
+def test_precision_is_the_models_alone():
+    model = task_of(small_config(precision="mixed_bfloat16"), DATASET).training_model()
+    assert model.get_layer("stem_conv").compute_dtype == "bfloat16"
+    assert model.get_layer("predictions").compute_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [({"depth": 11, "width": 1}, "AAWideResNet.*`depth` must be .*depth=11"), ({"depth": 10}, "AAWideResNet.*width")],
+)
+def test_arguments_that_the_builder_does_not_take(arguments, error):
+    config = small_config(precision="mixed_bfloat16")
+    config.builder_arguments = arguments
+    with pytest.raises(UserError, match=error) as raised:
+        task_of(config, DATASET).training_model()
+    assert "\n" not in str(raised.value)
+    assert keras.config.dtype_policy().name == "float32"
