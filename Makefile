@@ -36,6 +36,7 @@ test-slow: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"

@@ -23,7 +23,9 @@ class ModelComplexity:
     flops: int
 
 
-def model_complexity(model, input_shape=None, attention_products=True):
+def model_complexity(
+    model: keras.Model, input_shape: tuple[int, int, int] | None = None, attention_products: bool = True
+) -> ModelComplexity:
     """Counts the parameters of a model and the FLOPs of its matrix products, attention's included.
 
     Convolutions and dense layers count as usual. Attention over HW positions counts 2 (HW)^2 (dk + dv) for content

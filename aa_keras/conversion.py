@@ -1,5 +1,8 @@
 """Attention for networks that are there already."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -9,16 +12,16 @@ LARGEST_MAP = 28 * 28
 
 
 def augment(
-    model,
-    select=None,
-    num_heads=8,
-    key_ratio=0.2,
-    value_ratio=0.1,
-    min_key_dim=20,
-    position_encoding="relative",
-    attention_pooling=1,
-    implementation="auto",
-):
+    model: keras.Model,
+    select: Callable[[keras.layers.Conv2D], bool | dict] | None = None,
+    num_heads: int = 8,
+    key_ratio: float = 0.2,
+    value_ratio: float = 0.1,
+    min_key_dim: int = 20,
+    position_encoding: str | None = "relative",
+    attention_pooling: int = 1,
+    implementation: str = "auto",
+) -> keras.Model:
     """Returns a copy of a network in which some convolutions are augmented with attention.
 
     Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
@@ -54,7 +57,7 @@ def augment(
     """
     if not isinstance(model, keras.Sequential) and not hasattr(model, "operations"):
         raise ValueError(f"`model` must be a functional or Sequential Keras model. Received: model={model!r}")
-    options = {
+    options: dict[str, Any] = {
         "num_heads": num_heads,
         "key_ratio": key_ratio,
         "value_ratio": value_ratio,

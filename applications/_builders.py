@@ -5,12 +5,15 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
 
 from aa_keras.layers import _arguments
 
 from . import pretrained
+
+Function = TypeVar("Function", bound=Callable)
 
 POOLINGS = (None, "avg", "max")
 
@@ -46,7 +49,7 @@ class _Definition:
     signature: inspect.Signature
 
 
-def builder(family: Family) -> Callable[[Callable], Callable]:
+def builder(family: Family) -> Callable[[Function], Function]:
     """Makes a builder of a function that has all arguments of a family. Its docstring is a sentence, and is completed.
 
     The builder checks the arguments that all families share before the function sees them, and finds named weights.
@@ -59,7 +62,7 @@ def builder(family: Family) -> Callable[[Callable], Callable]:
     return decorate
 
 
-def variant(of: Callable, function_name: str, summary: str, fixed: dict, **defaults) -> Callable[..., keras.Model]:
+def variant(of: Any, function_name: str, summary: str, fixed: dict, **defaults) -> Callable[..., keras.Model]:
     """Returns a builder like another one, under a name of its own.
 
     Args:

@@ -8,6 +8,8 @@ channels of every block before the shortcut is added, by dense layers without bi
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -184,7 +186,7 @@ SEResNet = variant(
 )
 
 
-def _named(of, depth, summary, **defaults):
+def _named(of: Any, depth, summary, **defaults) -> Callable[..., keras.Model]:
     """Returns the variant of a builder for one depth, of the usual width: `AAResNet50` of `AAResNet` and 50."""
     parameters = of.definition.signature.parameters
     decided = {"depth": depth, "width": 64, "blocks": None, "channel_attention": None}

@@ -8,6 +8,8 @@ the shortcut is added.
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -199,7 +201,7 @@ GEWideResNet = variant(
 )
 
 
-def _named(of, depth, width, summary, **defaults):
+def _named(of: Any, depth, width, summary, **defaults) -> Callable[..., keras.Model]:
     """Returns the variant of a builder for one depth and width: `AAWideResNet28_10` of `AAWideResNet`, 28 and 10."""
     parameters = of.definition.signature.parameters
     size = f"{depth}_{width}"

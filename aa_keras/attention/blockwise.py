@@ -1,5 +1,7 @@
 """Attention with the logits of some queries at a time."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -9,7 +11,7 @@ from aa_keras.attention.dense import dense_attention
 BLOCK_BYTES = 2**23
 
 
-def blockwise_attention(queries, keys, values, relative=()):
+def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = ()) -> Any:
     """Attends with some of the queries at a time, and forms their logits anew in the backward pass.
 
     Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` an image.
@@ -27,9 +29,11 @@ def blockwise_attention(queries, keys, values, relative=()):
     batch, num_heads, positions, _ = queries.shape
     if batch is None and positions is not None:
         # Image by image, so that all shapes in the loops are known: LiteRT converts no others.
-        return ops.map(
-            lambda image: blockwise_attention(*(tensor[None] for tensor in image), relative)[0], (queries, keys, values)
-        )
+        def attend_in_image(image):
+            queries, keys, values = (tensor[None] for tensor in image)
+            return blockwise_attention(queries, keys, values, relative)[0]
+
+        return ops.map(attend_in_image, (queries, keys, values))
     _, num_heads, positions, _ = ops.shape(queries)
     size = _queries_in_a_block(num_heads, positions)
     blocks = -(-positions // size)

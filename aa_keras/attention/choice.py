@@ -1,6 +1,7 @@
 """Attention by any of its implementations, and which of them "auto" takes."""
 
 import dataclasses
+from typing import Any
 
 import keras
 from keras import ops
@@ -30,22 +31,28 @@ class AttentionSpec:
     """
 
     num_heads: int
-    height: object
-    width: object
+    height: Any
+    width: Any
     key_dim: int
     value_dim: int
     relative: bool
     dtype: str
 
     @property
-    def is_known(self):
+    def is_known(self) -> bool:
         """Whether the height and the width are known."""
         return isinstance(self.height, int) and isinstance(self.width, int)
 
 
 def attention_2d(
-    queries, keys, values, relative_height=None, relative_width=None, implementation="auto", return_scores=False
-):
+    queries: Any,
+    keys: Any,
+    values: Any,
+    relative_height: Any = None,
+    relative_width: Any = None,
+    implementation: str = "auto",
+    return_scores: bool = False,
+) -> Any:
     """Self-attention of every position of a map to every other one.
 
     The logit for the query i at (y, x) and the key j at (y', x') is, with q scaled by key_dim ** -0.5,
@@ -76,7 +83,7 @@ def attention_2d(
     _, num_heads, height, width, key_dim = ops.shape(queries)
     value_dim = values.shape[-1]
     queries = at_least_float32(queries) * key_dim**-0.5
-    relative = ()
+    relative: tuple = ()
     if relative_height is not None:
         relative = at_least_float32(relative_height), at_least_float32(relative_width)
     if return_scores:
@@ -104,7 +111,7 @@ def attention_2d(
     return (outputs, scores) if return_scores else outputs
 
 
-def choose_implementation(spec):
+def choose_implementation(spec: AttentionSpec) -> str:
     """Returns what "auto" stands for in the attention of an `AttentionSpec`.
 
     - "fused" where the backend has a kernel on its default device for such an attention: on PyTorch other than in
@@ -131,7 +138,7 @@ def _fused_obstacle(spec):
     return fused.fused_obstacle(spec.dtype, head)
 
 
-def check_implementation(implementation, spec):
+def check_implementation(implementation: str, spec: AttentionSpec) -> None:
     """Raises ValueError where `implementation` is "fused" and the backend has no kernel for such an attention."""
     if implementation != "fused":
         return

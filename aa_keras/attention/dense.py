@@ -1,10 +1,12 @@
 """Attention with all logits of an image at once."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
-def dense_attention(queries, keys, values, position_logits=()):
+def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> tuple[Any, Any]:
     """Holds all (HW, HW) logits of an image at once: the fastest way while they fit into memory.
 
     Logits and softmax are formed in float32 whatever the inputs' precision, since float16 logits overflow before a
@@ -36,7 +38,7 @@ def dense_attention(queries, keys, values, position_logits=()):
     return ops.matmul(ops.cast(probabilities, values.dtype), values), probabilities
 
 
-def at_least_float32(inputs):
+def at_least_float32(inputs: Any) -> Any:
     """Returns a tensor of half precision as float32, and any other as it is."""
     half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
     return ops.cast(inputs, "float32") if half else inputs

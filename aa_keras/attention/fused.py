@@ -1,6 +1,7 @@
 """Attention by a stock kernel of the backend's, and where there is one."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,7 +10,7 @@ from keras import ops
 HEAD_MULTIPLE = 8
 
 
-def fused_attention(queries, keys, values, position_logits=()):
+def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
     """Hands relative attention to a stock kernel, which never holds (HW, HW) numbers.
 
     The logit is one product of longer vectors: [query, its logits for the rows, its logits for the columns] times [key,
@@ -60,7 +61,7 @@ def _heads_last_but_one(tensor):
     return ops.transpose(tensor, (0, 2, 1, 3))
 
 
-def fused_obstacle(dtype, head):
+def fused_obstacle(dtype: str, head: int) -> str | None:
     """Returns why this backend, on its default device, has no fused kernel for an attention, or None if it has one.
 
     - PyTorch's `scaled_dot_product_attention` has one for every device and length of head;

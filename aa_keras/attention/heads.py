@@ -1,16 +1,18 @@
 """Heads, in front of space for attention and back among the channels."""
 
+from typing import Any
+
 from keras import ops
 
 
-def split_heads(inputs, num_heads):
+def split_heads(inputs: Any, num_heads: int) -> Any:
     """Brings heads in front of space: (B, H, W, heads * dim) to (B, heads, H, W, dim)."""
     _, height, width, channels = ops.shape(inputs)
     heads_last = ops.reshape(inputs, (-1, height, width, num_heads, channels // num_heads))
     return ops.transpose(heads_last, (0, 3, 1, 2, 4))
 
 
-def merge_heads(inputs):
+def merge_heads(inputs: Any) -> Any:
     """The inverse of `split_heads`: (B, heads, H, W, dim) to (B, H, W, heads * dim).
 
     The transposition is what keeps every pixel in its place: reshaping the heads away directly would scatter the

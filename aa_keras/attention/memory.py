@@ -3,7 +3,7 @@
 import dataclasses
 
 from aa_keras.attention import blockwise
-from aa_keras.attention.choice import choose_implementation
+from aa_keras.attention.choice import AttentionSpec, choose_implementation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class AttentionMemory:
     transient: int
 
 
-def attention_memory(spec, implementation="auto"):
+def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> AttentionMemory:
     """Estimates the memory of an attention as TensorFlow takes it on CPUs.
 
     Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in float32, and

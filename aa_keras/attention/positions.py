@@ -1,10 +1,12 @@
 """Relative positions: tables of embeddings by offset, and the logits of queries with them."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 
-def relative_embeddings(table, size):
+def relative_embeddings(table: Any, size: Any) -> Any:
     """Lays a table of embeddings by offset out as a matrix of embeddings by (query, key).
 
     A map smaller than the table's uses the table's centre; on a larger one, offsets beyond the furthest learned one
@@ -26,7 +28,7 @@ def relative_embeddings(table, size):
     return ops.matmul(ops.one_hot(offset + furthest, rows, dtype=table.dtype), table)
 
 
-def resized_table(table, size):
+def resized_table(table: np.ndarray, size: int) -> np.ndarray:
     """Resizes a table of embeddings by offset for maps of another size, linearly and with offset zero fixed.
 
     An offset takes the embedding of the same fraction of the map, so that the two ends of the table stay its ends:
@@ -48,7 +50,7 @@ def resized_table(table, size):
     return ((1 - share) * table[below + furthest] + share * table[above + furthest]).astype(table.dtype)
 
 
-def relative_logits(queries, relative_height, relative_width):
+def relative_logits(queries: Any, relative_height: Any, relative_width: Any) -> tuple[Any, Any]:
     """Logits of the relative positions along each axis (section 3.2 of the paper).
 
     Args:

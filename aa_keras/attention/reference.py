@@ -1,9 +1,11 @@
 """The equation, term by term: what every faster form of it is tested against."""
 
+from typing import Any
+
 from keras import ops
 
 
-def reference_attention(queries, keys, values, height_table, width_table):
+def reference_attention(queries: Any, keys: Any, values: Any, height_table: Any, width_table: Any) -> tuple[Any, Any]:
     """Self-attention with relative positions, as equation 4 of the paper writes it.
 
     The logit for the query i at (y_i, x_i) and the key j at (y_j, x_j) is

@@ -3,7 +3,10 @@
 import os
 import pathlib
 
+import ml_collections
+
 from aa_keras.errors import UserError, described
+from aa_keras.evaluation.classification import Evaluation
 from aa_keras.files import local_path, read_json
 from aa_keras.recipes.checks import check_config
 from aa_keras.recipes.fields import default_config
@@ -14,13 +17,13 @@ FlagPath = str | os.PathLike | None
 
 
 def evaluate_run(
-    config=None,
+    config: ml_collections.ConfigDict | None = None,
     workdir: FlagPath = None,
     weights: FlagPath = None,
     saved_model: FlagPath = None,
     output: FlagPath = None,
     data_dir: str | None = None,
-):
+) -> Evaluation:
     """Evaluates a trained model on the test split of its data set, and writes what came out.
 
     The model is that of a finished run (`workdir`), or a recipe's with a file of weights (`config` and `weights`), or
@@ -57,9 +60,10 @@ def evaluate_run(
                 "--saved_model must lie in its run directory, or --config be given too. "
                 f"Received: --saved_model={path}, which has no config.json of train.py beside it"
             )
-    elif config is None:
+    if run is not None:
+        config = _config_of_run(run)
+    if config is None:
         raise UserError("--weights says nothing of the data and the network: --config must be given too")
-    config = _config_of_run(run) if run is not None else config
     if data_dir is not None:
         config.data_dir = data_dir
     check_config(config)

@@ -6,6 +6,8 @@ import operator
 import keras
 import numpy as np
 
+# A whole number for both axes, or one for each: (height, width).
+IntegerPair = int | tuple[int, int]
 # What backends can count.
 LARGEST_INTEGER = 2**31 - 1
 

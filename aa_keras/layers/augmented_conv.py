@@ -1,12 +1,14 @@
 """The attention-augmented convolution."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from aa_keras import attention
 from aa_keras.layers import _arguments
+from aa_keras.layers._arguments import IntegerPair
 from aa_keras.layers._convolutional import ConvolutionalLayer
 from aa_keras.layers._resampling import average_pool, resize_bilinear
 from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
@@ -84,30 +86,30 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=(1, 1),
-        padding="same",
-        data_format=None,
-        dilation_rate=(1, 1),
-        num_heads=8,
-        key_ratio=0.2,
-        value_ratio=0.1,
-        min_key_dim=20,
-        position_encoding="relative",
-        attention_pooling=1,
-        max_size=None,
-        implementation="auto",
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
+        filters: int,
+        kernel_size: IntegerPair,
+        strides: IntegerPair = (1, 1),
+        padding: str = "same",
+        data_format: str | None = None,
+        dilation_rate: IntegerPair = (1, 1),
+        num_heads: int = 8,
+        key_ratio: float = 0.2,
+        value_ratio: float = 0.1,
+        min_key_dim: int = 20,
+        position_encoding: str | None = "relative",
+        attention_pooling: int = 1,
+        max_size: IntegerPair | None = None,
+        implementation: str = "auto",
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(
             data_format=data_format,
@@ -147,12 +149,12 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         self.activation = keras.activations.get(activation)
 
     @property
-    def key_depth(self):
+    def key_depth(self) -> int:
         """The paper's dk: the channels of the keys over all heads."""
         return self.num_heads * max(self.min_key_dim, self._channels_per_head(self.key_ratio))
 
     @property
-    def value_depth(self):
+    def value_depth(self) -> int:
         """The paper's dv: the channels of the values over all heads, which are attention's share of the output."""
         return self.num_heads * max(1, self._channels_per_head(self.value_ratio))
 
@@ -160,17 +162,19 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         # The small addend keeps products such as 0.29 * 100 = 28.999999999999996 from being rounded down.
         return math.floor(ratio * self.filters / self.num_heads + 1e-9)
 
-    def attention_size(self, size):
+    def attention_size(self, size: tuple) -> tuple:
         """Returns the (height, width) at which attention runs for an input of `size` (height, width); None stays."""
         for strides in self._poolings():
             size = _strided(size, strides)
         return size
 
-    def attention_spec(self, size):
+    def attention_spec(self, size: tuple) -> attention.AttentionSpec:
         """Returns the `aa_keras.attention.AttentionSpec` for an input of `size` (height, width); None stays."""
+        height, width = self.attention_size(size)
         return attention.AttentionSpec(
             self.num_heads,
-            *self.attention_size(size),
+            height,
+            width,
             key_dim=self.key_depth // self.num_heads,
             value_dim=self.value_depth // self.num_heads,
             relative=self.position_encoding == "relative",

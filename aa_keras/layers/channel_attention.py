@@ -1,5 +1,7 @@
 """Attention over channels, what the paper compares its attention over positions with."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -39,7 +41,14 @@ class SqueezeExcite(layers.Layer):
     (2, 14, 14, 32)
     """
 
-    def __init__(self, units=None, ratio=16, use_bias=True, kernel_initializer="he_normal", **kwargs):
+    def __init__(
+        self,
+        units: int | None = None,
+        ratio: int = 16,
+        use_bias: bool = True,
+        kernel_initializer: Any = "he_normal",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.units = None if units is None else _arguments.positive_integer("units", units)
         self.ratio = _arguments.positive_integer("ratio", ratio)

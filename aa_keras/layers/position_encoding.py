@@ -1,12 +1,14 @@
 """What tells attention where a pixel lies: relative embeddings, sinusoids, coordinates."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from aa_keras import attention
 from aa_keras.layers import _arguments
+from aa_keras.layers._arguments import IntegerPair
 
 
 @keras.saving.register_keras_serializable("aa_keras")
@@ -45,7 +47,7 @@ class RelativePositionEmbedding2D(keras.layers.Layer):
     ((8, 8, 20), (10, 10, 20))
     """
 
-    def __init__(self, dim, max_size=None, **kwargs):
+    def __init__(self, dim: int, max_size: IntegerPair | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.dim = _arguments.positive_integer("dim", dim)
         self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)

@@ -1,9 +1,12 @@
 """Self-attention over feature maps."""
 
+from typing import Any
+
 import keras
 
 from aa_keras import attention
 from aa_keras.layers import _arguments
+from aa_keras.layers._arguments import IntegerPair
 from aa_keras.layers._convolutional import ConvolutionalLayer
 from aa_keras.layers.position_encoding import (
     CoordinateChannels2D,
@@ -76,22 +79,22 @@ class SelfAttention2D(ConvolutionalLayer):
 
     def __init__(
         self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        position_encoding="relative",
-        max_size=None,
-        implementation="auto",
-        data_format=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        position_encoding: str | None = "relative",
+        max_size: IntegerPair | None = None,
+        implementation: str = "auto",
+        data_format: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(
             data_format=data_format,
@@ -141,11 +144,17 @@ class SelfAttention2D(ConvolutionalLayer):
         self.output_projection = self._pointwise_convolution(self.num_heads * self.value_dim, "output")
         self.output_projection.build((*input_shape[:-1], self.num_heads * self.value_dim))
 
-    def attention_spec(self, size):
+    def attention_spec(self, size: tuple) -> attention.AttentionSpec:
         """Returns the `aa_keras.attention.AttentionSpec` of an input of `size` (height, width), None for unknown."""
-        relative = self.position_encoding == "relative"
+        height, width = size
         return attention.AttentionSpec(
-            self.num_heads, *size, self.key_dim, self.value_dim, relative, dtype=self.compute_dtype
+            self.num_heads,
+            height,
+            width,
+            key_dim=self.key_dim,
+            value_dim=self.value_dim,
+            relative=self.position_encoding == "relative",
+            dtype=self.compute_dtype,
         )
 
     def _pointwise_convolution(self, filters, name):

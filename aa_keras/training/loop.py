@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 import keras
+import ml_collections
 
 from aa_keras.complexity import model_complexity
 from aa_keras.recipes.checks import check_backend, check_config
@@ -27,7 +28,10 @@ from aa_keras.training.run_directory import RunDirectory
 
 
 def train_and_evaluate(
-    config, workdir: str | os.PathLike | None = None, overwrite: bool = False, hosts: Hosts | None = None
+    config: ml_collections.ConfigDict,
+    workdir: str | os.PathLike | None = None,
+    overwrite: bool = False,
+    hosts: Hosts | None = None,
 ) -> dict:
     """Trains a model as a recipe says, evaluates it once on the test split, and writes a run directory.
 

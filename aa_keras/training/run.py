@@ -2,13 +2,17 @@
 
 import dataclasses
 import functools
+from typing import Any
+
+import ml_collections
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_fields
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
+from aa_keras.training.distribution import Distribution
 from aa_keras.training.optimization import compile_model
-from aa_keras.training.run_directory import fingerprint
+from aa_keras.training.run_directory import RunDirectory, fingerprint
 
 
 @dataclasses.dataclass
@@ -24,10 +28,10 @@ class Run:
         state: `TrainingState`, what it has come to so far.
     """
 
-    config: object
-    task: object
-    distribution: object
-    directory: object
+    config: ml_collections.ConfigDict
+    task: Any
+    distribution: Distribution
+    directory: RunDirectory
     overwrite: bool
     state: TrainingState = dataclasses.field(default_factory=TrainingState)
 

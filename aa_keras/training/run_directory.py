@@ -15,7 +15,7 @@ from aa_keras.recipes.fields import FOLDER_DATASETS, SINCE
 try:
     import fcntl
 except ImportError:  # on Windows: no two processes are kept apart there
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 # What a run and its evaluation write. Nothing else in a folder is ever removed.
 FILES = (
