@@ -1,0 +1,1 @@
+"""What predictions are worth: measured, drawn and told."""
