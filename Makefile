@@ -14,29 +14,35 @@ JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: train test test-slow test-torch torch lint clean
+.PHONY: help train test test-slow test-torch torch lint tables clean
 
-train: $(VENV)/installed
+help:  # what there is to make
+	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
+
+train: $(VENV)/installed  # the environment, and a network trained on the digits, into runs/digits
 	$(BIN)/python train.py
 
-test: lint
+test: lint  # the environment, style and types, and the tests on TensorFlow and JAX
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
-test-torch: torch
+test-torch: torch  # the tests that must hold on every backend, on PyTorch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
 
-test-slow: $(VENV)/installed
+test-slow: $(VENV)/installed  # the slow tests
 	$(BIN)/python -m pytest -n 2 -m slow
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(SLOW_BACKEND_TESTS)
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed  # style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+tables: $(VENV)/installed  # the paper's tables in README.md, every network built and counted
+	$(BIN)/python benchmarks/paper_tables.py
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
@@ -44,5 +50,5 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[test]"
 	touch $@
 
-clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info
+clean:  # removes what was made, runs excepted
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -15,7 +15,7 @@ def print_recipes(show: str | None = None):
         UserError: if there is none of this name.
     """
     if show is not None:
-        sys.stdout.write(find_recipe(show).read_text(encoding="utf-8"))
+        sys.stdout.write(find_recipe(show, "--show").read_text(encoding="utf-8"))
         return
     recipes = list_recipes()
     width = max(map(len, recipes))

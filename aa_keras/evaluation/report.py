@@ -52,7 +52,7 @@ def print_extremes(evaluation, class_names, count=3):
 
 
 def row_of(config, dataset, model, evaluation):
-    """Returns a model's row for the README's tables of models, the paper's columns filled where the paper has the model."""
+    """Returns a model's row for the README's tables, the paper's columns filled where the paper has the model."""
     complexity = model_complexity(model, dataset.image_shape)
     arguments = _changed_arguments(config)
     same = (

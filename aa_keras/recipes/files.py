@@ -23,11 +23,12 @@ def list_recipes():
     return described
 
 
-def find_recipe(recipe):
+def find_recipe(recipe, flag="--config"):
     """Returns the path of a recipe that is given by its path, or by the name of one that comes with the library.
 
     Args:
         recipe: path from the current folder, name such as "digits_aa_wide_resnet10_2", or "configs/NAME.py".
+        flag: the flag that says it, for the error.
 
     Raises:
         UserError: if there is none.
@@ -40,8 +41,8 @@ def find_recipe(recipe):
         if known.is_file() and given.stem in list_recipes():
             return known
     raise UserError(
-        f"--config must be the file of a recipe, or the name of one such as {list(list_recipes())}. "
-        f"Received: --config={recipe}"
+        f"{flag} must be the file of a recipe, or the name of one such as {list(list_recipes())}. "
+        f"Received: {flag}={recipe}"
     )
 
 

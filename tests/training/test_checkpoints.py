@@ -181,6 +181,15 @@ def test_one_of_another_run_is_damaged(checkpoints, capsys):
     assert "epoch_0001 is damaged" in capsys.readouterr().out
 
 
+def test_the_first_checkpoints_do_not_tell_their_run(checkpoints):
+    saved_epochs(checkpoints, 1)
+    path = checkpoints.folder_of(1) / "state.json"
+    state = json.loads(path.read_text())
+    del state["run"]
+    path.write_text(json.dumps(state))
+    assert Checkpoints(checkpoints.folder, run="of any seed").restore(compiled_model(), ONE_DEVICE).epochs == 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [

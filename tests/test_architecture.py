@@ -1,0 +1,112 @@
+"""Imports run one way, without circles, and what has to stay light imports little."""
+
+import ast
+import graphlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+# A module may import those of its own room, and of the rooms above it in this list, but of none in its own line.
+ROOMS = [
+    ("errors", "_startup"),
+    ("files", "attention", "data"),
+    ("layers",),
+    ("applications", "complexity", "conversion"),
+    ("recipes",),
+    ("evaluation", "export", "configs", "command_line"),
+    ("tasks",),
+    ("training",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+]
+LINE = {room: line for line, rooms in enumerate(ROOMS) for room in rooms}
+HEAVY = {"keras", "tensorflow", "tensorflow_datasets", "jax", "torch", "matplotlib", "numpy"}
+
+
+def modules():
+    """Every module of the library by its name, with its syntax tree."""
+    files = {path: path.relative_to(ROOT) for path in (ROOT / "aa_keras").rglob("*.py")}
+    files |= {path: "aa_keras" / path.relative_to(ROOT) for path in (ROOT / "applications").rglob("*.py")}
+    found = {}
+    for path, relative in files.items():
+        parts = relative.with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name, nodes):
+    """The modules, of whatever package, that some nodes of a module's tree import."""
+    package = name if any(other.startswith(f"{name}.") for other in MODULES) else name.rpartition(".")[0]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*([package] if node.level else []), *([node.module] if node.module else [])])
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                yield whole if whole in MODULES else base
+
+
+def room_of(name):
+    return name.split(".")[1] if "." in name else "aa_keras"
+
+
+OF_ROOMS = sorted(name for name in MODULES if name != "aa_keras")
+
+
+def test_every_room_has_its_line_and_the_root_few_modules():
+    assert {room_of(name) for name in OF_ROOMS} == set(LINE)
+    assert len(list((ROOT / "aa_keras").glob("*.py"))) <= 9
+
+
+@pytest.mark.parametrize("name", OF_ROOMS)
+def test_no_import_runs_up(name):
+    """Those within functions included."""
+    for imported in imports(name, ast.walk(MODULES[name])):
+        if imported.split(".")[0] == "aa_keras" and imported != "aa_keras":
+            same, lower = room_of(imported) == room_of(name), LINE[room_of(imported)] < LINE[room_of(name)]
+            assert same or lower, f"{name} imports {imported}"
+
+
+def test_there_are_no_circles():
+    graph = {
+        name: {imported for imported in imports(name, ast.walk(tree)) if imported in MODULES and imported != name}
+        for name, tree in MODULES.items()
+    }
+    # Names of a package that its own modules import are those of modules above: the packages' files export alone.
+    assert tuple(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_applications_import_each_other_relatively():
+    for name in OF_ROOMS:
+        if room_of(name) == "applications":
+            absolute = [node for node in ast.walk(MODULES[name]) if isinstance(node, ast.ImportFrom) and not node.level]
+            assert not [node.module for node in absolute if node.module.startswith("aa_keras.applications")]
+
+
+@pytest.mark.parametrize("room", ["recipes", "cli", "command_line", "files", "errors", "_startup", "__main__"])
+def test_what_the_help_needs_imports_nothing_heavy(room):
+    if room == "recipes":  # `checks` is for those who have Keras already
+        names = ["aa_keras.recipes", "aa_keras.recipes.fields", "aa_keras.recipes.files"]
+    else:
+        names = [f"aa_keras.{room}"]
+    for name in names:
+        assert not HEAVY & {imported.split(".")[0] for imported in imports(name, MODULES[name].body)}
+
+
+@pytest.mark.parametrize("command", [["-m", "aa_keras", "train", "--help"], ["train.py", "--help"], ["-m", "aa_keras"]])
+def test_the_help_imports_nothing_heavy(command):
+    program = [sys.executable, "-X", "importtime", *command]
+    completed = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().split(".")[0] for line in completed.stderr.splitlines()}
+    assert "absl" in imported
+    assert not HEAVY & imported
+    assert "Usage: " in completed.stdout

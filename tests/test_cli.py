@@ -1,0 +1,114 @@
+"""The program `aa-keras`: its commands, its help, and mistakes told in one line."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import aa_keras
+from aa_keras import applications, cli
+from aa_keras.recipes import fields, find_recipe, list_recipes
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(*arguments, folder=ROOT, **environment):
+    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    paths = os.pathsep.join([str(environment.pop("packages", "")), str(ROOT)]).lstrip(os.pathsep)
+    return subprocess.run(
+        [sys.executable, "-m", "aa_keras", *arguments],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def printed(*arguments, **others):
+    completed = run(*arguments, **others)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    return completed.stdout
+
+
+def test_without_a_command_there_is_an_overview():
+    overview = printed()
+    assert overview == printed("--help") == printed("help")
+    assert re.findall(r"^  (\w+) ", overview, flags=re.MULTILINE) == list(cli.COMMANDS)
+    assert printed("--version").strip() == aa_keras.__version__
+
+
+def test_the_help_tells_of_flags_recipes_and_fields():
+    page = printed("train", "--help", COLUMNS="100")
+    assert page.startswith("Usage: aa-keras train ")
+    for flag in ("--config=RECIPE", "--config.FIELD=VALUE", "--workdir=", "--overwrite", "--process_id="):
+        assert f"  {flag}" in page
+    for name, summary in list_recipes().items():
+        assert f"  {name} " in page
+        assert summary.split()[0] in page
+    told = re.findall(r"^    (\w+)  ", page, flags=re.MULTILINE)
+    assert set(fields.FIELDS) <= set(told)
+    assert re.search(r"^    momentum +of stochastic gradient descent \(0\.9\)$", page, flags=re.MULTILINE)
+    assert re.search(r"^    epochs +how many to train \(set by the recipe\)$", page, flags=re.MULTILINE)
+    assert "--config" not in printed("models", "--help")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("trian", "aa-keras: there is no command 'trian'. Did you mean \"train\"?"),
+        ("x", "aa-keras: there is no command 'x'. There are train, evaluate, models, recipes."),
+        ("train --epochs=3", "aa-keras train: flags: Unknown command line flag 'epochs'"),
+        ("train --config=digits_of_pi", "Received: --config=digits_of_pi"),
+        ("train --config=../digits_aa_wide_resnet10_2", "Received: --config=../digits_aa_wide_resnet10_2"),
+        ("train --config=__init__", "Received: --config=__init__"),
+        ("models --config=digits", "aa-keras models: flags: Unknown command line flag 'config'"),
+        ("recipes --show=nothing", "aa-keras recipes: --show must be the file of a recipe"),
+        ("recipes image_folder", "aa-keras recipes: every option begins with --. Received: image_folder"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(command, told, tmp_path):
+    completed = run(*command.split(), folder=tmp_path)
+    assert (completed.returncode, completed.stdout) == (1, "")
+    (line,) = completed.stderr.splitlines()
+    assert told in line
+
+
+def test_recipes_are_listed_and_shown():
+    lines = printed("recipes").splitlines()
+    assert [line.split()[0] for line in lines] == list(list_recipes())
+    assert printed("recipes", "--show=image_folder") == find_recipe("image_folder").read_text(encoding="utf-8")
+
+
+def test_networks_are_listed_with_their_numbers_and_weights():
+    header, *rows = printed("models", "--filter=*wide*").splitlines()
+    assert header.split() == ["network", "parameters", "GFLOPs", "images", "weights"]
+    assert rows[0] == "AAWideResNet(depth, width)"
+    assert rows[1].split() == ["AAWideResNet16_4()", "2,735,156", "0.81", "32x32", "cifar100"]
+    assert rows[2].split() == ["AAWideResNet28_10()", "36,054,100", "12.38", "32x32"]
+    assert len(rows) == len([name for name in applications.__all__ if "Wide" in name])
+
+
+@pytest.mark.parametrize(
+    ("package", "command"), [("absl", "train"), ("matplotlib", "evaluate --workdir=nowhere"), ("tensorflow", "train")]
+)
+def test_a_missing_extra_is_named(tmp_path, package, command):
+    (tmp_path / "packages" / package).mkdir(parents=True)
+    (tmp_path / "packages" / package / "__init__.py").write_text(f"raise ModuleNotFoundError(name={package!r})")
+    completed = run(*command.split(), folder=tmp_path, packages=tmp_path / "packages")
+    assert (completed.returncode, completed.stdout) == (1, "")
+    (line,) = completed.stderr.splitlines()
+    assert f"the package {package} is missing" in line
+    assert 'pip install "aa-keras[train]"' in line
+
+
+def test_recipes_are_found_by_path_before_they_are_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inside = find_recipe("image_folder")
+    assert inside == find_recipe("image_folder.py") == find_recipe("configs/image_folder.py")
+    (tmp_path / "image_folder.py").write_text("")
+    assert find_recipe("image_folder.py") == pathlib.Path("image_folder.py")
+    assert find_recipe("image_folder") == inside
