@@ -2,7 +2,7 @@
 
 Command:   aa-keras train --config=cifar100_aa_wide_resnet28_10_modern --config.data_dir=FOLDER
 Hardware:  one GPU, with --config.precision=mixed_bfloat16: of 16 GB on JAX, whose fused attention "auto" takes; of
-           40 GB on TensorFlow with --config.builder_arguments.implementation=blockwise (estimates of `aa_keras.attention.attention_memory`)
+           40 GB on TensorFlow with --config.builder_arguments.implementation=blockwise (estimates)
 Time:      not known
 Accuracy:  not known; the paper's recipe has 81.6 % top-1, 95.2 % top-5
 Status:    not run here
