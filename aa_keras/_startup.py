@@ -17,10 +17,8 @@ def is_program():
 
     It reads its flags before it imports Keras, so that its help and a mistake in a flag are told at once.
     """
-    arguments = sys.orig_argv
-    if "-m" in arguments:
-        module = arguments[arguments.index("-m") + 1 :][:1]
-        return module == ["aa_keras"]
+    if sys.argv[:1] == ["-m"]:  # while Python looks for the module
+        return sys.orig_argv[sys.orig_argv.index("-m") + 1] == "aa_keras"
     script = pathlib.Path(sys.argv[0]) if sys.argv else pathlib.Path()
     if script.stem.removesuffix("-script") == PROGRAM:  # so they end on Windows
         return True

@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import re
 
 import keras
 
@@ -17,7 +18,7 @@ BUILDERS = {
 
 
 def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:  # noqa: A002  as timm calls it
-    """Returns the names of the builders, sorted.
+    """Returns the names of the builders, sorted, ResNet34 before ResNet101.
 
     Args:
         filter: what the names have to match, upper or lower case: with `*` and `?` as in a shell, or else a part of the
@@ -33,7 +34,7 @@ def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:  # no
     with_weights = {entry.builder for entry in PRETRAINED}
     return [
         name
-        for name in sorted(BUILDERS)
+        for name in sorted(BUILDERS, key=_in_order)
         if fnmatch.fnmatchcase(name.lower(), pattern) and (not pretrained or name in with_weights)
     ]
 
@@ -54,6 +55,11 @@ def create_model(name: str, **arguments) -> keras.Model:
         hint = f", such as {', '.join(builders[match] for match in similar)}" if similar else ""
         raise ValueError(f"`name` must be one of those that `list_models()` returns{hint}. Received: name={name!r}")
     return BUILDERS[builders[_bare(name)]](**arguments)
+
+
+def _in_order(name):
+    """Returns a key by which numbers in names are sorted as numbers."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _bare(name):

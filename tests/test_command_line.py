@@ -14,7 +14,6 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-
 # Reads [[program, argument, ...], ...] and runs each in a process of its own; writes [[status, output, errors], ...].
 DRIVER = """
 import json, os, runpy, sys, tempfile

@@ -1,7 +1,9 @@
 """Evaluates a trained model and writes what came out: numbers, and pictures to look at."""
 
+import dataclasses
 import os
 import pathlib
+from collections.abc import Callable
 
 import ml_collections
 
@@ -43,42 +45,65 @@ def evaluate_run(
     Raises:
         UserError: if these do not name one model, or it cannot be read.
     """
-    given = {"--workdir": workdir, "--weights": weights, "--saved_model": saved_model}
-    if sum(path is not None for path in given.values()) != 1:
-        raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
+    candidate = _candidate(config, workdir, weights, saved_model)
     output = None if output is None else local_path("--output", output)
-    flag, path = next((flag, local_path(flag, path)) for flag, path in given.items() if path is not None)
-    run = None  # the directory that the model is of, if it is one's
-    if flag == "--workdir":
-        if config is not None:
-            raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
-        run = path
-    elif flag == "--saved_model" and config is None:
-        run = pathlib.Path(path).resolve().parent
-        if not is_run(run):
-            raise UserError(
-                "--saved_model must lie in its run directory, or --config be given too. "
-                f"Received: --saved_model={path}, which has no config.json of train.py beside it"
-            )
-    if run is not None:
-        config = _config_of_run(run)
-    if config is None:
-        raise UserError("--weights says nothing of the data and the network: --config must be given too")
     if data_dir is not None:
-        config.data_dir = data_dir
-    check_config(config)
-
-    task = task_for(config)
-    if flag == "--saved_model":
-        model, measured = None, task.evaluate_saved_model(path)
-    else:
-        model = task.inference_model(path) if flag == "--weights" else _model_of_run(task, path)
-        measured = task.evaluate(model)
+        candidate.config.data_dir = data_dir
+    check_config(candidate.config)
+    task = task_for(candidate.config)
+    model, measured = candidate.evaluate(task)
     print(f"Test: {task.summary(measured)}")  # before anything that can fail
-    folder = pathlib.Path(output or run or "evaluation")
+    folder = pathlib.Path(output or candidate.run or "evaluation")
     folder.mkdir(parents=True, exist_ok=True)
     task.report(measured, folder, model)
     return measured
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidate:
+    """What is to be evaluated.
+
+    Attributes:
+        config: its recipe.
+        run: the run directory that it is of, or None.
+        evaluate: function of the task that returns the Keras model, or None for a SavedModel, and its evaluation.
+    """
+
+    config: ml_collections.ConfigDict
+    run: FlagPath
+    evaluate: Callable
+
+
+def _candidate(config, workdir, weights, saved_model):
+    """Tells the kinds of model apart, or raises UserError."""
+    if sum(path is not None for path in (workdir, weights, saved_model)) != 1:
+        raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
+
+    def with_its_evaluation(task, model):
+        return model, task.evaluate(model)
+
+    if workdir is not None:
+        workdir = local_path("--workdir", workdir)
+        if config is not None:
+            raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
+        config = _config_of_run(workdir)
+        return _Candidate(config, workdir, lambda task: with_its_evaluation(task, _model_of_run(task, workdir)))
+    if weights is not None:
+        weights = local_path("--weights", weights)
+        if config is None:
+            raise UserError("--weights says nothing of the data and the network: --config must be given too")
+        return _Candidate(config, None, lambda task: with_its_evaluation(task, task.inference_model(weights)))
+    saved_model = local_path("--saved_model", saved_model)
+    run = None
+    if config is None:
+        run = pathlib.Path(saved_model).resolve().parent
+        if not is_run(run):
+            raise UserError(
+                "--saved_model must lie in its run directory, or --config be given too. "
+                f"Received: --saved_model={saved_model}, which has no config.json of train.py beside it"
+            )
+        config = _config_of_run(run)
+    return _Candidate(config, run, lambda task: (None, task.evaluate_saved_model(saved_model)))
 
 
 def _config_of_run(workdir):

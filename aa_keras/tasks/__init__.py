@@ -1,20 +1,11 @@
-"""What a network can be trained for.
-
-A task is an object made from a config, and what differs between one task and another. `aa_keras.training` and
-`aa_keras.commands` ask it, and know nothing else of images, classes or boxes:
-
-- the data: `fingerprint`, `data_differences`, `training_examples`, `training_batches`, `validation_batches`,
-  `reading_errors` and `skipped`;
-- the network: `training_model`, `compile`, `inference_model`, `headline`;
-- what comes of it: `best_metric`, `evaluate`, `evaluate_saved_model`, `result`, `RESULT_FIELDS`, `describe`,
-  `plot_curves`, `report`, `export`.
-"""
+"""What a network can be trained for: `Task` says what a task is, and each other file is one."""
 
 from aa_keras.tasks.classification import Classification
+from aa_keras.tasks.task import Task
 
-TASKS = {"classification": Classification}
+TASKS: dict[str, type[Task]] = {"classification": Classification}
 
 
-def task_for(config):
+def task_for(config) -> Task:
     """Returns the task of a config."""
     return TASKS[config.task](config)

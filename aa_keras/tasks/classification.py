@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -25,25 +26,21 @@ from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation import pictures, report
 from aa_keras.export import saved_model
 from aa_keras.recipes.checks import require
+from aa_keras.tasks.task import Task
 
 MISTAKES = 25
 
 
-class Classification:
-    """Images into classes.
+class Classification(Task):
+    """Images into classes."""
 
-    Args:
-        config: a recipe's config, checked.
-    """
-
-    best_metric = "top1"  # of the validation images: the higher the better
-    examples = "images"  # what a step is so many of, in words
-    # What tells its data from others, and what every result has, with types.
-    DATA_FIELDS = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}  # noqa: RUF012
-    RESULT_FIELDS = {"top1": float, "top5": float, "loss": float, "test_examples": int}  # noqa: RUF012
+    best_metric = "top1"
+    examples = "images"
+    DATA_FIELDS: ClassVar = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
+    RESULT_FIELDS: ClassVar = {"top1": float, "top5": float, "loss": float, "test_examples": int}
 
     def __init__(self, config):
-        self.config = config
+        super().__init__(config)
         self._corrupt_files = CorruptFiles(config.corrupt_files_limit)
 
     # The data.
@@ -54,12 +51,12 @@ class Classification:
         config = self.config
         dataset = load_dataset(
             config.dataset,
-            config.data_dir,
-            config.validation_examples,
-            config.image_size,
-            config.test_split,
-            config.test_fraction,
-            config.shuffle_buffer,
+            data_dir=config.data_dir,
+            validation_examples=config.validation_examples,
+            image_size=config.image_size,
+            test_split=config.test_split,
+            test_fraction=config.test_fraction,
+            shuffle_buffer=config.shuffle_buffer,
         )
         if dataset.name == datasets.IMAGENET.name:  # which calls them by numbers of WordNet
             dataset = dataclasses.replace(dataset, class_names=datasets.IMAGENET.class_names)
@@ -112,13 +109,13 @@ class Classification:
         return training_dataset(
             self.dataset.train,
             self.preprocessing,
-            config.batch_size,
-            steps_per_epoch,
-            config.seed,
-            epochs,
-            self._corrupt_files,
-            Mixing(len(self.dataset.class_names), config.mixup_alpha, config.cutmix_alpha),
-            shard,
+            batch_size=config.batch_size,
+            steps_per_epoch=steps_per_epoch,
+            seed=config.seed,
+            epochs=epochs,
+            corrupt_files=self._corrupt_files,
+            mixing=Mixing(len(self.dataset.class_names), config.mixup_alpha, config.cutmix_alpha),
+            shard=shard,
         )
 
     def validation_batches(self, shard):
@@ -126,9 +123,13 @@ class Classification:
         dataset = self.dataset
         if not len(dataset.validation):
             return None
-        classes = len(dataset.class_names)
         return validation_dataset(
-            dataset.validation, self.preprocessing, self.config.batch_size, classes, self._corrupt_files, shard
+            dataset.validation,
+            self.preprocessing,
+            batch_size=self.config.batch_size,
+            classes=len(dataset.class_names),
+            corrupt_files=self._corrupt_files,
+            shard=shard,
         )
 
     def reading_errors(self):

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-from typing import Any
 
 import ml_collections
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_fields
 from aa_keras.recipes.fields import as_dictionary
+from aa_keras.tasks import Task
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
 from aa_keras.training.distribution import Distribution
 from aa_keras.training.optimization import compile_model
@@ -21,7 +21,7 @@ class Run:
 
     Attributes:
         config: the recipe's config, checked.
-        task: `aa_keras.tasks` has what it does.
+        task: the config's `Task`.
         distribution: `Distribution`, the devices that it runs on.
         directory: `RunDirectory`, where it writes.
         overwrite: whether another run in that directory may go.
@@ -29,7 +29,7 @@ class Run:
     """
 
     config: ml_collections.ConfigDict
-    task: Any
+    task: Task
     distribution: Distribution
     directory: RunDirectory
     overwrite: bool

@@ -196,7 +196,7 @@ def test_data_may_lie_elsewhere_than_the_run_says(tmp_path, monkeypatch):
     small_classifier().save(workdir / "model.keras")
     asked = []
 
-    def load(name, data_dir, *_):
+    def load(name, data_dir, **_):
         asked.append(data_dir)
         raise UserError("enough")
 

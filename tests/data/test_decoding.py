@@ -99,6 +99,7 @@ def test_a_decompression_bomb_is_corrupt(file_format):
         decode_image(odd_images.bomb(file_format))
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # which comes before the error
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "BMP"])
 def test_the_limit_of_pixels_is_pillows(kind, monkeypatch):
     """Also for what TensorFlow would decode, of which there is more than it would be good to make here."""

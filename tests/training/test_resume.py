@@ -69,7 +69,7 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
     assert metrics_of(workdir) == metrics_of(uninterrupted)
 
 
-def test_the_moving_average_is_evaluated_too_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_the_moving_average_is_evaluated_too_and_goes_on(finished, tmp_path, monkeypatch, capsys):
     config = tiny_config(ema_momentum=0.5, export=False)
     expected = train_and_evaluate(config, tmp_path / "uninterrupted")
     assert capsys.readouterr().out.count("Test, averaged weights: top-1") == 1
@@ -92,7 +92,7 @@ def test_the_moving_average_is_evaluated_too_and_goes_on(tmp_path, monkeypatch, 
     (tmp_path / "run" / "result.json").unlink()
     assert train_and_evaluate(config, tmp_path / "run")["averaged"] == expected["averaged"]
     # The last network is that of a run without it.
-    plain = train_and_evaluate(tiny_config(export=False), tmp_path / "plain")
+    plain = finished[1]
     assert (plain["loss"], plain["averaged"]) == (expected["loss"], None)
 
 
@@ -130,8 +130,10 @@ def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
 
     original = getattr(classification, function)
 
-    def failing(*arguments):
-        return original(*arguments).map(lambda images, *rest: (images + tf.strings.to_number("nothing"), *rest))
+    def failing(*arguments, **keywords):
+        return original(*arguments, **keywords).map(
+            lambda images, *rest: (images + tf.strings.to_number("nothing"), *rest)
+        )
 
     before = {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")}
     monkeypatch.setattr(classification, function, failing)

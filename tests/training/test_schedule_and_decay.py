@@ -96,7 +96,8 @@ def test_momentum_is_the_configs():
 
 def an_augmented_network():
     """Convolutions with and without attention, tables, a projection, a dense layer with a bias, batch normalisation."""
-    model = AAWideResNet(10, 1, input_shape=(8, 8, 3), classes=5, attention_stages=(3,), shortcut="projection")
+    arguments = {"classes": 5, "classifier_activation": None, "attention_stages": (3,), "shortcut": "projection"}
+    model = AAWideResNet(10, 1, input_shape=(8, 8, 3), **arguments)
     generator = np.random.default_rng(0)
     model.set_weights([generator.uniform(0.1, 0.3, size=weight.shape) for weight in model.weights])
     return model

@@ -1,0 +1,130 @@
+"""What a task is: all that differs between what networks can be trained for."""
+
+import abc
+from typing import ClassVar
+
+
+class Task(abc.ABC):
+    """A task is made from a config. `aa_keras.training` and `aa_keras.commands` ask it, and know nothing else.
+
+    Args:
+        config: a recipe's config, checked.
+
+    Attributes:
+        config: the config.
+        best_metric: name of the metric of the validation data by which the best network is chosen, the higher the
+            better.
+        examples: what a step is so many of, in a word.
+        DATA_FIELDS: the names of the fields of `fingerprint`, with their types.
+        RESULT_FIELDS: the names of the fields of `result`, with their types.
+        skipped: the training examples that could not be read so far, a dictionary from name to what is wrong with it.
+    """
+
+    best_metric: str
+    examples: str
+    DATA_FIELDS: ClassVar[dict[str, type]]
+    RESULT_FIELDS: ClassVar[dict[str, type]]
+    skipped: dict[str, str]
+
+    def __init__(self, config):
+        self.config = config
+
+    # The data, which is loaded when it is first asked for.
+
+    @property
+    @abc.abstractmethod
+    def training_examples(self):
+        """How many examples there are to train on."""
+
+    @property
+    @abc.abstractmethod
+    def fingerprint(self):
+        """What tells the data from others, or from what lay in the same folder before: a dictionary of JSON."""
+
+    @abc.abstractmethod
+    def data_differences(self, there):
+        """Returns in words, as a list, by what another fingerprint differs from that of the data."""
+
+    @abc.abstractmethod
+    def training_batches(self, epochs, steps_per_epoch, shard):
+        """Returns the batches of a range of epochs, which depend on the seed and the epoch alone.
+
+        Args:
+            epochs: `range` of the epochs.
+            steps_per_epoch: how many batches each of them has.
+            shard: pair of integers: which part of each batch is wanted, from 0, and of how many.
+        """
+
+    @abc.abstractmethod
+    def validation_batches(self, shard):
+        """Returns the batches of one validation, or a shard of each; None where there are no examples for that."""
+
+    @abc.abstractmethod
+    def reading_errors(self):
+        """A context that raises UserError where examples cannot be read, in place of TensorFlow's error."""
+
+    # The network.
+
+    @abc.abstractmethod
+    def training_model(self):
+        """Returns a new network to train."""
+
+    @abc.abstractmethod
+    def compile(self, model, optimizer, jit_compile):
+        """Compiles a network to train, with the loss and the metrics of the task."""
+
+    @abc.abstractmethod
+    def inference_model(self, weights=None):
+        """Returns the network to be saved and evaluated, new or with the weights of a file.
+
+        Its variables are those of the network to train, in the same order.
+        """
+
+    @abc.abstractmethod
+    def load_model(self, path):
+        """Returns the network of a file that a run wrote, or raises UserError."""
+
+    @abc.abstractmethod
+    def headline(self, complexity):
+        """Returns the lines that tell what is about to be trained, on what."""
+
+    # What comes of it.
+
+    @abc.abstractmethod
+    def evaluate(self, model):
+        """Returns what a network of `inference_model` or `load_model` measures on the test split, an object."""
+
+    @abc.abstractmethod
+    def evaluate_saved_model(self, path):
+        """Returns what a SavedModel that `export` wrote measures, likewise."""
+
+    @abc.abstractmethod
+    def summary(self, measured):
+        """Returns what was measured as a phrase."""
+
+    @abc.abstractmethod
+    def result(self, measured):
+        """Returns what a result says of what was measured: the fields of `RESULT_FIELDS`."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def describe(result):
+        """Returns a result as a phrase."""
+
+    @abc.abstractmethod
+    def plot_curves(self, history, path):
+        """Draws the metrics of each epoch."""
+
+    @abc.abstractmethod
+    def report(self, measured, folder, model=None):
+        """Writes what was measured into a folder, numbers and pictures, and prints the rest of it.
+
+        Args:
+            measured: what `evaluate` or `evaluate_saved_model` returned.
+            folder: where to write.
+            model: the Keras model that was evaluated, or None for a SavedModel.
+        """
+
+    @abc.abstractmethod
+    def export(self, model, path):
+        """Writes a network as a SavedModel that takes raw examples."""
