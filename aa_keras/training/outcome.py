@@ -10,6 +10,7 @@ import subprocess
 
 import keras
 
+import aa_keras
 from aa_keras.files import partial_path, write_json
 
 
@@ -74,7 +75,8 @@ def _result(run, complexity, last, of_average):
         "backend": keras.backend.backend(),
         "versions": {
             "python": platform.python_version(),
-            **{name: _version(name) for name in ("aa-keras", "keras", "tensorflow", "jax", "torch", "numpy")},
+            "aa-keras": aa_keras.__version__,
+            **{name: _version(name) for name in ("keras", "tensorflow", "jax", "torch", "numpy")},
         },
         "machine": f"{platform.machine()}, {platform.system()}",
         "git_revision": _git_revision(),
