@@ -122,19 +122,21 @@ def test_an_editable_install(tmp_path):
     assert (found["library"], found["applications"]) == (str(checkout / "aa_keras"), str(checkout / "applications"))
 
 
-def test_pip_install_of_a_checkout_and_of_the_source_distribution(tmp_path, distributions):
-    with tarfile.open(distributions[1]) as archive:
-        archive.extractall(tmp_path / "source", filter="data")
-    (source,) = (tmp_path / "source").iterdir()
-    names = {path.relative_to(source).as_posix() for path in source.rglob("*")}
-    assert {"Makefile", ".ci/run", "requirements.txt", "tests/conftest.py", "applications/resnet.py"} <= names
-    assert not any(name.startswith("aa_keras/applications/") for name in names)
+def test_pip_install_of_a_checkout(tmp_path):
     python = environment_in(tmp_path / "environment")
-    install(python, source)
+    install(python, checkout_in(tmp_path / "checkout"))
     found = found_by(python)
     assert is_whole(found)
     assert found["applications"] == str(pathlib.Path(found["library"]) / "applications")
     assert tmp_path / "environment" in pathlib.Path(found["library"]).parents
+
+
+def test_the_source_distribution_holds_what_a_checkout_does(distributions):
+    """The wheel below is built from it."""
+    with tarfile.open(distributions[1]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"Makefile", ".ci/run", "requirements.txt", "tests/conftest.py", "applications/resnet.py"} <= names
+    assert not any(name.startswith("aa_keras/applications") for name in names)
 
 
 def test_a_wheel_and_its_program(tmp_path, distributions):
