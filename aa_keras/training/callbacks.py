@@ -79,7 +79,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self._check("loss", float(logs["loss"]))
         # The last step's update may have overflowed behind the last loss.
         for variable in self.model.weights:
-            self._check(f"weight {variable.path}", float(keras.ops.sum(variable)))
+            self._check(f"weight {variable.path}", float(keras.ops.convert_to_numpy(keras.ops.sum(variable))))
 
     def _check(self, name, value):
         if not math.isfinite(value):
