@@ -10,9 +10,11 @@ from aa_keras.complexity import model_complexity
 from aa_keras.evaluation import pictures
 from aa_keras.files import write_json
 
+FILES = ("class_accuracy.png", "confusion_matrix.png", "evaluation.json", "mistakes.png")
+
 
 def write(evaluation, dataset, folder, mean, std):
-    """Writes an `Evaluation` as JSON and pictures, and returns the names of the files.
+    """Writes an `Evaluation` as JSON and pictures, the `FILES`.
 
     Args:
         evaluation: the `Evaluation`.
@@ -26,7 +28,6 @@ def write(evaluation, dataset, folder, mean, std):
     pictures.plot_confusion_matrix(evaluation.confusion, names, folder / "confusion_matrix.png")
     pictures.plot_class_accuracy(evaluation.per_class_accuracy, names, folder / "class_accuracy.png")
     pictures.plot_mistakes(evaluation.mistakes, names, mean, std, folder / "mistakes.png")
-    return ("class_accuracy.png", "confusion_matrix.png", "evaluation.json", "mistakes.png")
 
 
 def _as_dictionary(evaluation, dataset):

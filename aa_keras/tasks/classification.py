@@ -38,6 +38,7 @@ class Classification(Task):
     examples = "images"
     DATA_FIELDS: ClassVar = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
     RESULT_FIELDS: ClassVar = {"top1": float, "top5": float, "loss": float, "test_examples": int}
+    FILES = ("labels.txt", *report.FILES)
 
     def __init__(self, config):
         super().__init__(config)
@@ -272,11 +273,11 @@ class Classification(Task):
         """
         # What the network sees is normalised; what the SavedModel takes is not.
         mean, std = (0, 1) if model is None else map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
-        files = report.write(measured, self.dataset, folder, mean, std)
+        report.write(measured, self.dataset, folder, mean, std)
         report.print_extremes(measured, self.dataset.class_names)
         if model is not None:
             print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
-        print(f"{folder}: {', '.join(files)}")
+        print(f"{folder}: {', '.join(report.FILES)}")
 
     def export(self, model, path):
         """Writes a model of probabilities as a SavedModel that takes raw images."""

@@ -17,6 +17,7 @@ class Task(abc.ABC):
         examples: what a step is so many of, in a word.
         DATA_FIELDS: the names of the fields of `fingerprint`, with their types.
         RESULT_FIELDS: the names of the fields of `result`, with their types.
+        FILES: the names of what `report` and, beside its folder, `export` write into a run directory.
         skipped: the training examples that could not be read so far, a dictionary from name to what is wrong with it.
     """
 
@@ -24,6 +25,7 @@ class Task(abc.ABC):
     examples: str
     DATA_FIELDS: ClassVar[dict[str, type]]
     RESULT_FIELDS: ClassVar[dict[str, type]]
+    FILES: ClassVar[tuple[str, ...]]
     skipped: dict[str, str]
 
     def __init__(self, config):

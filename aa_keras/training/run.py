@@ -81,10 +81,11 @@ class Run:
         self.distribution.on_first(self.directory.check_data, self.task, self.overwrite)
 
     def model_to_train(self):
-        """Returns a new network, compiled."""
+        """Returns a new network, compiled; raises UserError where there are too few examples for a step."""
+        steps = self.steps_per_epoch * self.config.epochs
         model = self.task.training_model()
         self.distribution.prepare(model)
-        compile_model(model, self.task, self.steps_per_epoch * self.config.epochs)
+        compile_model(model, self.task, steps)
         return model
 
     def restore(self, model):

@@ -11,6 +11,7 @@ import shutil
 from aa_keras.errors import UserError
 from aa_keras.files import local_path, partial_path, read_fields, read_json, write_json
 from aa_keras.recipes.fields import FOLDER_DATASETS, SINCE
+from aa_keras.tasks import TASKS
 
 try:
     import fcntl
@@ -19,17 +20,8 @@ except ImportError:  # on Windows: no two processes are kept apart there
 
 # What a run and its evaluation write. Nothing else in a folder is ever removed.
 FILES = (
-    "metrics.csv",
-    "curves.png",
-    "model.keras",
-    "best.keras",
-    "averaged.keras",
-    "result.json",
-    "labels.txt",
-    "evaluation.json",
-    "class_accuracy.png",
-    "confusion_matrix.png",
-    "mistakes.png",
+    *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "result.json"),
+    *sorted({name for task in TASKS.values() for name in task.FILES}),
     "data.json",
     "config.json",  # last, since it is what tells that a folder is a run's
 )
@@ -40,13 +32,7 @@ FOLDERS = {
     "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets",
 }
 # Those that are written under another name first, and what is left of that by a kill is of no use.
-PARTIAL = tuple(
-    partial_path(name).name
-    for name in (
-        *("metrics.csv", "model.keras", "best.keras", "averaged.keras", "saved_model"),
-        *("result.json", "evaluation.json", "data.json", "config.json"),
-    )
-)
+PARTIAL = tuple(partial_path(name).name for name in (*FILES, "saved_model") if not name.endswith((".png", ".txt")))
 
 
 class RunDirectory:
