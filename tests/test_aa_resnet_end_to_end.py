@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import runpy
 import subprocess
 import sys
 
@@ -17,9 +16,9 @@ from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing
 from aa_keras.data.decoding import decode_image
 from aa_keras.export import export_saved_model
+from aa_keras.recipes import find_recipe, load_recipe
 from aa_keras.training import train_and_evaluate
 
-ROOT = pathlib.Path(__file__).parents[1]
 CLASSES = tuple(f"class {label}" for label in range(1000))
 
 SERVER = """
@@ -36,7 +35,7 @@ np.savez(folder + "/served.npz", **served)
 
 @pytest.mark.slow
 def test_two_steps_on_imagenet_and_its_evaluation(tmp_path):
-    config = runpy.run_path(str(ROOT / "configs" / "imagenet_aa_resnet50.py"))["get_config"]()
+    config = load_recipe(find_recipe("imagenet_aa_resnet50"))
     config.update(image_size=64, batch_size=4, epochs=1, steps_per_epoch=2, shuffle_buffer=8, decay_epochs=())
     config.data_dir = None
     with tfds.testing.mock_data(num_examples=10):
