@@ -2,6 +2,9 @@
 
 import sys
 
+from aa_keras._startup import program_name
+from aa_keras.errors import missing_extra
+
 
 def main(command=None):
     """Runs a command, by default the one that the first argument names.
@@ -12,7 +15,10 @@ def main(command=None):
     try:
         from aa_keras import cli
     except ModuleNotFoundError as error:
-        sys.exit(f'aa-keras: the package {error.name} is missing: pip install "aa-keras[train]" installs what it needs')
+        told = missing_extra(error)
+        if told is None:
+            raise
+        sys.exit(f"{program_name()}: {told}")
     cli.main(command)
 
 

@@ -138,13 +138,14 @@ def main(command=None):
             hint = f'Did you mean "{similar[0]}"?' if similar else f"There are {', '.join(COMMANDS)}."
             sys.exit(f"{program}: there is no command {command!r}. {hint}")
         program = f"{program} {command}"
+    chosen = COMMANDS[command]
     if {"-h", "--help", "-help", "--helpshort", "--helpfull"} & set(arguments):
-        print(_help(program, COMMANDS[command]))
+        print(_help(program, chosen))
         return
-    for define, flag in COMMANDS[command].flags:
+    for define, flag in chosen.flags:
         define(*flag)
     sys.argv[:] = [program, *arguments]
-    command_line.run(COMMANDS[command].run, COMMANDS[command].default_recipe, COMMANDS[command].takes_recipe)
+    command_line.run(chosen.run, chosen.default_recipe, chosen.takes_recipe)
 
 
 def _overview():

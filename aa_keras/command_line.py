@@ -13,7 +13,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from aa_keras.errors import Terminated, UserError
+from aa_keras.errors import Terminated, UserError, missing_extra
 from aa_keras.recipes import find_recipe, load_recipe
 
 
@@ -142,14 +142,6 @@ def _is_out_of_memory(error):
     """Whether an error says so: Python's, TensorFlow's (known by name, since not imported here) or that of XLA."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "RESOURCE_EXHAUSTED" in str(error)
-
-
-def missing_extra(error):
-    """Words the error of a package that the library does not need but its program does, or returns None."""
-    package = (error.name or "").split(".")[0]
-    if package in ("", "aa_keras"):
-        return None
-    return f'the package {package} is missing: pip install "aa-keras[train]" installs what training needs'
 
 
 def _one_line(message):

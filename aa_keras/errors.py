@@ -19,3 +19,11 @@ class Terminated(Exception):  # noqa: N818  an event rather than an error
 def described(error):
     """Returns an error of another library as a part of a line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
+def missing_extra(error):
+    """Words the error of a package that the library does not need but its program does, or returns None."""
+    package = (error.name or "").split(".")[0]
+    if package in ("", "aa_keras"):
+        return None
+    return f'the package {package} is missing: pip install "aa-keras[train]" installs what training needs'

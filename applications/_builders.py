@@ -85,6 +85,16 @@ def variant(of: Any, function_name: str, summary: str, fixed: dict, **defaults) 
     return _build(definition, function_name, summary)
 
 
+def sized(of: Any, size: str, summary: str, fixed: dict, **defaults) -> Callable[..., keras.Model]:
+    """Returns the variant of a builder for one size, which ends its name: `AAResNet50` of `AAResNet` and "50".
+
+    The other arguments are those of `variant`; `fixed` may have more than the builder takes.
+    """
+    parameters = of.definition.signature.parameters
+    fixed = {name: value for name, value in fixed.items() if name in parameters}
+    return variant(of, f"{of.__name__}{size}", summary, fixed, name=f"{parameters['name'].default}{size}", **defaults)
+
+
 def _build(definition, function_name, summary):
     """Returns the builder of a definition."""
 

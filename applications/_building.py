@@ -26,11 +26,7 @@ def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
 
 def channel_attention(inputs, kind, name):
     """Weighs the channels of a block's output by "squeeze_excite", "gather_excite" or, for None, not at all."""
-    if kind not in CHANNEL_ATTENTION:
-        raise ValueError(
-            "`channel_attention` must be 'squeeze_excite', 'gather_excite' or None. "
-            f"Received: channel_attention={kind!r}"
-        )
+    _arguments.one_of("channel_attention", kind, CHANNEL_ATTENTION)
     if kind == "squeeze_excite":
         return SqueezeExcite(ratio=16, use_bias=False, name=f"{name}_se")(inputs)
     return GatherExcite(name=f"{name}_ge")(inputs) if kind == "gather_excite" else inputs

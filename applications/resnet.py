@@ -18,7 +18,7 @@ from aa_keras.layers import _arguments
 
 from . import _building as building
 from ._augmentation import NO_ATTENTION, AttentionOptions, Place
-from ._builders import Family, builder, variant
+from ._builders import Family, builder, sized, variant
 from .datasets import IMAGENET
 
 preprocess_input = IMAGENET.preprocess_input
@@ -186,12 +186,10 @@ SEResNet = variant(
 )
 
 
-def _named(of: Any, depth, summary, **defaults) -> Callable[..., keras.Model]:
-    """Returns the variant of a builder for one depth, of the usual width: `AAResNet50` of `AAResNet` and 50."""
-    parameters = of.definition.signature.parameters
-    decided = {"depth": depth, "width": 64, "blocks": None, "channel_attention": None}
-    fixed = {name: value for name, value in decided.items() if name in parameters}
-    return variant(of, f"{of.__name__}{depth}", summary, fixed, name=f"{parameters['name'].default}{depth}", **defaults)
+def _named(of: Any, depth: int, summary: str, **defaults) -> Callable[..., keras.Model]:
+    """Returns the variant of a builder for one depth, of the usual width."""
+    usual = {"depth": depth, "width": 64, "blocks": None, "channel_attention": None}
+    return sized(of, str(depth), summary, usual, **defaults)
 
 
 AAResNet34 = _named(

@@ -18,7 +18,7 @@ from aa_keras.layers import _arguments
 
 from . import _building as building
 from ._augmentation import NO_ATTENTION, AttentionOptions, Place
-from ._builders import Family, builder, variant
+from ._builders import Family, builder, sized, variant
 from .datasets import CIFAR100
 
 preprocess_input = CIFAR100.preprocess_input
@@ -201,13 +201,10 @@ GEWideResNet = variant(
 )
 
 
-def _named(of: Any, depth, width, summary, **defaults) -> Callable[..., keras.Model]:
-    """Returns the variant of a builder for one depth and width: `AAWideResNet28_10` of `AAWideResNet`, 28 and 10."""
-    parameters = of.definition.signature.parameters
-    size = f"{depth}_{width}"
+def _named(of: Any, depth: int, width: int, summary: str, **defaults) -> Callable[..., keras.Model]:
+    """Returns the variant of a builder for one depth and width."""
     decided = {"depth": depth, "width": width, "channel_attention": None}
-    fixed = {name: value for name, value in decided.items() if name in parameters}
-    return variant(of, f"{of.__name__}{size}", summary, fixed, name=f"{parameters['name'].default}{size}", **defaults)
+    return sized(of, f"{depth}_{width}", summary, decided, **defaults)
 
 
 AAWideResNet28_10 = _named(

@@ -2,12 +2,13 @@
 
 import inspect
 import itertools
+import math
 
 import keras
 
 from aa_keras import applications
 from aa_keras.errors import UserError
-from aa_keras.recipes.fields import DISTRIBUTIONS, FIELDS, is_plain
+from aa_keras.recipes.fields import DISTRIBUTIONS, FIELDS
 
 # Arguments of builders that a recipe's data set and other fields decide.
 NOT_OF_RECIPES = {
@@ -64,7 +65,7 @@ def _check_builder_arguments(config):
             f"Received: {', '.join(sorted(unknown))}"
         )
     for name, value in arguments.items():
-        if not is_plain(value) and not (isinstance(value, (tuple, list)) and all(map(is_plain, value))):
+        if not _is_plain(value) and not (isinstance(value, (tuple, list)) and all(map(_is_plain, value))):
             raise UserError(
                 f"config.builder_arguments.{name} must be a finite number, a string, True, False, None or a tuple of "
                 f"such. Received: {name}={value!r:.100}"
@@ -74,6 +75,13 @@ def _check_builder_arguments(config):
             "config.builder_arguments.attention_budget must be set, to bytes for each image of a batch, where "
             "attention_stages is 'auto'. Received: attention_budget=None"
         )
+
+
+def _is_plain(value):
+    """Whether a value is a finite number, a string, a boolean or None."""
+    if isinstance(value, (int, float)):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str)
 
 
 def check_backend(config):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import numbers
 import os
 import pathlib
@@ -52,7 +51,7 @@ class Field:
     required: bool = False
 
 
-def is_whole(value):
+def _is_whole(value):
     """Whether a value is a whole number, and no boolean."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
@@ -67,7 +66,7 @@ def _switch():
 
 def _whole(least, most):
     wanted = f"a whole number, at least {least:,} and at most {most:,}"
-    return Rule(int, lambda value: is_whole(value) and least <= value <= most, wanted)
+    return Rule(int, lambda value: _is_whole(value) and least <= value <= most, wanted)
 
 
 def _number(least, most, beyond_least=False, below_most=False):
@@ -96,7 +95,7 @@ def _file_name():
 
 def _epochs():
     """That they are below `config.epochs` is checked with the config."""
-    return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(is_whole, value)), "a tuple")
+    return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(_is_whole, value)), "a tuple")
 
 
 def _arguments():
@@ -181,13 +180,6 @@ def default_config() -> ml_collections.ConfigDict:
     config.lock()  # a mistyped field of a recipe is an error
     config.builder_arguments.unlock()
     return config
-
-
-def is_plain(value):
-    """Whether a value is a finite number, a string, a boolean or None."""
-    if isinstance(value, (int, float)):
-        return math.isfinite(value)
-    return value is None or isinstance(value, str)
 
 
 def as_dictionary(config):

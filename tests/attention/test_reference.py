@@ -4,6 +4,7 @@ import itertools
 
 import keras
 import numpy as np
+import oracle
 import pytest
 from keras import ops
 
@@ -24,25 +25,13 @@ def arguments():
 
 
 def test_the_reference_is_what_loops_over_pixels_give(arguments):
-    queries, keys, values, r_height, r_width = (array.astype("float64") for array in arguments)
-    expected_probabilities = np.zeros((BATCH, HEADS, HEIGHT, WIDTH, HEIGHT, WIDTH))
-    expected = np.zeros(values.shape)
-    pixels = list(itertools.product(range(HEIGHT), range(WIDTH)))
-    for image, head, (y, x) in itertools.product(range(BATCH), range(HEADS), pixels):
-        query = queries[image, head, y, x] / np.sqrt(KEY_DIM)
-        share = expected_probabilities[image, head, y, x]
-        for y_key, x_key in pixels:
-            embedding = r_height[y_key - y + HEIGHT - 1] + r_width[x_key - x + WIDTH - 1]
-            share[y_key, x_key] = np.exp(query @ (keys[image, head, y_key, x_key] + embedding))
-        share /= share.sum()
-        for y_key, x_key in pixels:
-            expected[image, head, y, x] += share[y_key, x_key] * values[image, head, y_key, x_key]
-
-    outputs, probabilities = reference_attention(*map(ops.convert_to_tensor, arguments))
-
-    flat = expected_probabilities.reshape(BATCH, HEADS, HEIGHT * WIDTH, HEIGHT * WIDTH)
-    np.testing.assert_allclose(ops.convert_to_numpy(probabilities), flat, atol=1e-5)
-    np.testing.assert_allclose(ops.convert_to_numpy(outputs), expected, atol=1e-5)
+    queries, keys, values, *tables = (array.astype("float64") for array in arguments)
+    outputs, probabilities = map(ops.convert_to_numpy, reference_attention(*map(ops.convert_to_tensor, arguments)))
+    for image, head in itertools.product(range(BATCH), range(HEADS)):
+        of_head = (tensor[image, head] for tensor in (queries, keys, values))
+        expected, expected_probabilities = oracle.attention(*of_head, *tables)
+        np.testing.assert_allclose(probabilities[image, head], expected_probabilities, atol=1e-5)
+        np.testing.assert_allclose(outputs[image, head], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
