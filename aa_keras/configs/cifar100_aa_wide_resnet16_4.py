@@ -4,7 +4,8 @@ Command:   aa-keras train --config=cifar100_aa_wide_resnet16_4 --config.data_dir
 Hardware:  two CPU cores, about two seconds a step
 Time:      two and a half hours
 Accuracy:  64.79 % top-1, 89.91 % top-5
-Status:    trained here; `AAWideResNet16_4(weights="cifar100")` is what came of it
+Status:    trained here, and for longer on one NVIDIA H200, where three minutes give 75.5 %: 60 epochs, batches of 256,
+           KERAS_BACKEND=jax, --config.precision=mixed_bfloat16; `AAWideResNet16_4(weights="cifar100")` is that network
 """
 
 from aa_keras.recipes import default_config
