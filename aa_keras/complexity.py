@@ -93,6 +93,15 @@ def _layer_flops(layer, args, outputs, attention_products):
         (layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D),
     ):
         return 2 * math.prod(outputs.shape[1:-1]) * math.prod(layer.kernel.shape)
+    if hasattr(layer, "lateral_conv_layers"):  # KerasHub's FeaturePyramid, whose maps and layers are named by level
+        return sum(
+            2 * math.prod(outputs[level].shape[1:-1]) * math.prod(convolution.kernel.shape)
+            for convolutions in (layer.lateral_conv_layers, layer.output_conv_layers)
+            for level, convolution in convolutions.items()
+        )
+    if hasattr(layer, "prediction_layer"):  # KerasHub's PredictionHead
+        kernels = (convolution.kernel for convolution in (*layer.conv_layers, layer.prediction_layer))
+        return 2 * math.prod(outputs.shape[1:-1]) * sum(math.prod(kernel.shape) for kernel in kernels)
     if any(len(variable.shape) > 1 for variable in getattr(layer, "weights", ())):
         raise ValueError(f"There is no rule for the FLOPs of the layer {layer.name!r}, a {type(layer).__name__}")
     return 0

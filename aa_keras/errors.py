@@ -21,9 +21,17 @@ def described(error):
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
+# Packages that other extras than `train` bring, with what they are for.
+_EXTRAS = {"keras_hub": ("detection", "detectors need"), "pycocotools": ("detection", "detectors need")}
+_BACKENDS = ("jax", "torch")
+
+
 def missing_extra(error):
     """Words the error of a package that the library does not need but its program does, or returns None."""
     package = (error.name or "").split(".")[0]
     if package in ("", "aa_keras"):
         return None
-    return f'the package {package} is missing: pip install "aa-keras[train]" installs what training needs'
+    if package in _BACKENDS:
+        return f"the package {package} is missing: pip install {package}, or set KERAS_BACKEND to another backend"
+    extra, needed = _EXTRAS.get(package, ("train", "training needs"))
+    return f'the package {package} is missing: pip install "aa-keras[{extra}]" installs what {needed}'

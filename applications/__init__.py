@@ -20,6 +20,16 @@ from .resnet import (
     SEResNet101,
     SEResNet152,
 )
+from .retinanet import (
+    AARetinaNet,
+    AARetinaNet50,
+    AARetinaNet101,
+    RetinaNet,
+    RetinaNet50,
+    RetinaNet101,
+    SERetinaNet,
+    SERetinaNet50,
+)
 from .wide_resnet import (
     AAWideResNet,
     AAWideResNet16_4,
@@ -34,7 +44,7 @@ from .wide_resnet import (
 )
 
 # Every builder, and nothing else: a config names one of these. Beside them there are the functions `list_models`,
-# `create_model` and `pyramid_outputs`.
+# `create_model` and `pyramid_outputs`. Which builders are for which task: `list_models(task=...)`.
 __all__ = [
     "AAMnasNet",
     "AAResNet",
@@ -42,6 +52,9 @@ __all__ = [
     "AAResNet50",
     "AAResNet101",
     "AAResNet152",
+    "AARetinaNet",
+    "AARetinaNet50",
+    "AARetinaNet101",
     "AAWideResNet",
     "AAWideResNet16_4",
     "AAWideResNet28_10",
@@ -53,11 +66,16 @@ __all__ = [
     "ResNet50",
     "ResNet101",
     "ResNet152",
+    "RetinaNet",
+    "RetinaNet50",
+    "RetinaNet101",
     "SEResNet",
     "SEResNet34",
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "SERetinaNet",
+    "SERetinaNet50",
     "SEWideResNet",
     "SEWideResNet28_10",
     "WideResNet",

@@ -29,6 +29,10 @@ class Family:
         pyramid: the levels of `pyramid_outputs`, in words.
         arguments: the family's own arguments, from name to description.
         example: the arguments of a call, from name to value, of those that a builder requires.
+        task: what its networks are for, the name of one of `aa_keras.tasks`.
+        returns: what a builder returns, in words.
+        raises: when a builder raises ValueError, in words.
+        result: what a network predicts, in a word.
     """
 
     default_shape: tuple[int, int, int]
@@ -37,6 +41,13 @@ class Family:
     pyramid: str
     arguments: dict[str, str]
     example: dict[str, object] = dataclasses.field(default_factory=dict)
+    task: str = "classification"
+    returns: str = """A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
+`include_preprocessing=True`. Its outputs have the shape (batch, classes), or without top and pooling {output_shape}.
+Its `pyramid_outputs` are the outputs of the stages, {pyramid}."""
+    raises: str = """for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
+        of `input_tensor`, and for weights of another network, naming the first difference."""
+    result: str = "probabilities"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +114,13 @@ def _build(definition, function_name, summary):
         bound = definition.signature.bind(*arguments, **keywords)
         bound.apply_defaults()
         given = bound.arguments
-        for name in ("include_top", "include_preprocessing"):
+        for name in {"include_top", "include_preprocessing"} & set(given):
             given[name] = _arguments.boolean(name, given[name])
-        if given["include_top"]:
+        if given.get("include_top", True):  # detectors always have their heads
             given["classes"] = _arguments.positive_integer("classes", given["classes"])
         given["weights"] = pretrained.find(function_name, given["weights"])
-        _check_pooling(given["pooling"], given["include_top"])
+        if "pooling" in given:
+            _check_pooling(given["pooling"], given["include_top"])
         return definition.function(**given, **definition.fixed)
 
     del build.__wrapped__  # else tools would show the arguments of the function
@@ -144,9 +156,11 @@ def _documentation(definition, function_name):
     call = "".join(f"{name}={family.example[name]}, " for name in required)
     text = _TEMPLATE.format(
         arguments=textwrap.indent(arguments, " " * 4),
-        returns=textwrap.indent(textwrap.fill(_RETURNS.format(**words), 112), " " * 4),
+        returns=textwrap.indent(textwrap.fill(family.returns.format(**words), 112), " " * 4),
         call=f"{function_name}({call}include_preprocessing=True)",
         batch_shape=(1, *family.default_shape),
+        result=family.result,
+        raises=family.raises,
         **words,
     )
     return textwrap.indent(text, " " * 4, predicate=str.strip)
@@ -183,10 +197,6 @@ _ARGUMENTS = {
     "image of a batch, as `aa_keras.attention.attention_memory` estimates them; else None.",
 }
 
-_RETURNS = """A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
-`include_preprocessing=True`. Its outputs have the shape (batch, classes), or without top and pooling {output_shape}.
-Its `pyramid_outputs` are the outputs of the stages, {pyramid}."""
-
 _TEMPLATE = """
 Args:
 {arguments}
@@ -195,12 +205,11 @@ Returns:
 {returns}
 
 Raises:
-    ValueError: for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
-        of `input_tensor`, and for weights of another network, naming the first difference.
+    ValueError: {raises}
 
 Example:
 
 >>> model = {call}
 >>> images = np.zeros({batch_shape}, "uint8")  # RGB, pixels of 0 to 255
->>> probabilities = model.predict(images)
+>>> {result} = model.predict(images)
 """

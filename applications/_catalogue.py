@@ -6,36 +6,50 @@ import re
 
 import keras
 
-from . import mnasnet, resnet, wide_resnet
+from aa_keras.layers import _arguments
+
+from . import mnasnet, resnet, retinanet, wide_resnet
 from .pretrained import PRETRAINED
 
 BUILDERS = {
     name: value
-    for family in (mnasnet, resnet, wide_resnet)
+    for family in (mnasnet, resnet, retinanet, wide_resnet)
     for name, value in vars(family).items()
     if hasattr(value, "definition")
 }
 
 
-def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:  # noqa: A002  as timm calls it
+def list_models(
+    filter: str = "*",  # noqa: A002  as timm calls it
+    pretrained: bool = False,
+    task: str | None = None,
+) -> list[str]:
     """Returns the names of the builders, sorted, ResNet34 before ResNet101.
 
     Args:
         filter: what the names have to match, upper or lower case: with `*` and `?` as in a shell, or else a part of the
             name.
         pretrained: whether to leave out those without trained weights.
+        task: "classification" or "detection", to leave out those for the other; None for both.
+
+    Raises:
+        ValueError: for another `task`.
 
     Example:
 
     >>> list_models("aa*resnet50")
     ['AAResNet50']
     """
+    if task is not None:
+        _arguments.one_of("task", task, sorted({builder.definition.family.task for builder in BUILDERS.values()}))
     pattern = filter.lower() if set(filter) & set("*?[") else f"*{filter.lower()}*"
     with_weights = {entry.builder for entry in PRETRAINED}
     return [
         name
         for name in sorted(BUILDERS, key=_in_order)
-        if fnmatch.fnmatchcase(name.lower(), pattern) and (not pretrained or name in with_weights)
+        if fnmatch.fnmatchcase(name.lower(), pattern)
+        and (not pretrained or name in with_weights)
+        and task in (None, BUILDERS[name].definition.family.task)
     ]
 
 

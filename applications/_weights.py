@@ -16,7 +16,8 @@ from ._weight_files import TABLES, layer_configs, stored_weights, values_of
 from .pretrained import PretrainedWeights
 
 _LOGGER = logging.getLogger("aa_keras")
-_CLASSIFIER = "layers/dense/"  # as Keras names it in its files: by the class of the layer
+# As Keras names them in its files, by the class of the layer: a classifier; the last layer of a detector's class head.
+_CLASSIFIER = ("layers/dense/", "layers/prediction_head_1/prediction_layer/")
 
 
 def load_weights(model, weights, include_top):

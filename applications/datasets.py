@@ -31,7 +31,7 @@ class Dataset:
 
     @functools.cached_property
     def identified_classes(self):
-        """A pair (identifier, name) for each class: WordNet's identifiers for ImageNet, else the classes' indices."""
+        """A pair (identifier, name) of each class: WordNet's for ImageNet, COCO's numbers, else the index."""
         file = importlib.resources.files("aa_keras.applications") / "labels" / f"{self.name}.txt"
         lines = file.read_text(encoding="utf-8").splitlines()
         return tuple(tuple(line.split(" ", 1)) if " " in line else (index, line) for index, line in enumerate(lines))
@@ -77,6 +77,7 @@ class Dataset:
 CIFAR100 = Dataset("cifar100", (32, 32, 3), 100, mean=(129.3, 124.1, 112.4), std=(68.2, 65.4, 70.4))
 # With the statistics that are customary for ImageNet.
 IMAGENET = Dataset("imagenet2012", (224, 224, 3), 1000, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+COCO = Dataset("coco", (640, 640, 3), 80, mean=IMAGENET.mean, std=IMAGENET.std)
 
 
 def normalize(images, mean, std, data_format=None):

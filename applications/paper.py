@@ -51,13 +51,27 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class DetectionSpec:
-    """One row of the paper's table of RetinaNets: a backbone, parameters in millions, average precisions in percent."""
+    """One row of the paper's table of RetinaNets and its counterpart here, for COCO at 640x640 pixels.
 
-    backbone: str
-    paper_parameters: float | None
-    paper_ap: float
-    paper_ap50: float
-    paper_ap75: float
+    Attributes:
+        builder: name of the function in `aa_keras.applications` that builds it.
+        parameters: trainable parameters, exactly.
+        gflops: as in `ModelSpec`.
+        gflops_without_products: likewise.
+        paper_parameters: the paper's parameters, in millions.
+        paper_ap: the paper's average precision, in percent.
+        paper_ap50: that at an intersection over union of 0.5.
+        paper_ap75: that at 0.75.
+    """
+
+    builder: str
+    parameters: int
+    gflops: float
+    gflops_without_products: float
+    paper_parameters: float | None = None
+    paper_ap: float | None = None
+    paper_ap50: float | None = None
+    paper_ap75: float | None = None
 
 
 # Table 1: CIFAR-100.
@@ -149,11 +163,11 @@ POSITIONS = tuple(
 
 # RetinaNets on COCO.
 DETECTORS = (
-    DetectionSpec("ResNet50", 33.4, 36.8, 54.5, 39.5),
-    DetectionSpec("SEResNet50", None, 36.5, 54.0, 39.1),
-    DetectionSpec("AAResNet50", 33.1, 38.2, 56.5, 40.7),
-    DetectionSpec("ResNet101", 52.4, 38.5, 56.4, 41.2),
-    DetectionSpec("AAResNet101", 51.7, 39.2, 57.8, 41.9),
+    DetectionSpec("RetinaNet50", 33_839_924, 189.87, 189.87, 33.4, 36.8, 54.5, 39.5),
+    DetectionSpec("SERetinaNet50", 36_354_868, 189.88, 189.88, None, 36.5, 54.0, 39.1),
+    DetectionSpec("AARetinaNet50", 34_116_204, 200.64, 191.34, 33.1, 38.2, 56.5, 40.7),
+    DetectionSpec("RetinaNet101", 52_832_052, 250.48, 250.48, 52.4, 38.5, 56.4, 41.2),
+    DetectionSpec("AARetinaNet101", 53_728_900, 280.45, 255.14, 51.7, 39.2, 57.8, 41.9),
 )
 
 CLASSIFIERS = (*WIDE_RESNETS, *RESNETS, *MNASNETS, *RATIOS, *POSITIONS)

@@ -76,12 +76,13 @@ PRETRAINED = (
 )
 
 
-def find(builder, weights):
+def find(builder, weights, argument="weights"):
     """Returns what a builder's argument `weights` means: the entry of a name, the path of a file, or None.
 
     Args:
         builder: name of the builder.
         weights: its argument.
+        argument: the name of that.
 
     Raises:
         ValueError: if there is no such name, and no such file.
@@ -91,8 +92,8 @@ def find(builder, weights):
             return entry
     if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
         raise ValueError(
-            "`weights` must be None, the path of a file of weights (.weights.h5 or .keras) that exists, or the name of "
-            f"trained ones ({listed()}). Received: weights={weights!r}"
+            f"`{argument}` must be None, the path of a file of weights (.weights.h5 or .keras) that exists, or the "
+            f"name of trained ones ({listed()}). Received: {argument}={weights!r}"
         )
     return weights
 

@@ -12,7 +12,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 # A module may import those of its own room, and of the rooms above it in this list, but of none in its own line.
 ROOMS = [
     ("errors", "_startup"),
-    ("files", "attention", "data"),
+    ("files", "attention"),
+    ("data",),
     ("layers",),
     ("applications", "complexity", "conversion"),
     ("recipes",),

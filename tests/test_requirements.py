@@ -55,6 +55,7 @@ def test_everything_that_is_imported_is_required():
     third_party = imported - set(sys.stdlib_module_names) - {"aa_keras", *OTHER_BACKENDS}
     providers = importlib.metadata.packages_distributions()
     packages = {name for module in third_party for name in names(providers[module])}
-    required = names(PROJECT["optional-dependencies"]["train"]) | names(PROJECT["dependencies"])
+    extras = PROJECT["optional-dependencies"]
+    required = names(extras["train"]) | names(extras["detection"]) | names(PROJECT["dependencies"])
     assert packages - required <= {"h5py", "pillow"}  # of Keras and of matplotlib
     assert {"tensorflow", "matplotlib", "scikit-learn"} <= packages

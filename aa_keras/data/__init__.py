@@ -14,9 +14,18 @@ if keras.backend.backend() != "tensorflow":
     with contextlib.suppress(RuntimeError):  # somebody uses one already
         tf.config.set_visible_devices([], "GPU")
 
+from aa_keras.data.coco import AnnotatedImage, BadBoxes, Categories
 from aa_keras.data.corrupt_files import CorruptFiles
+from aa_keras.data.detection import DetectionDataset
+from aa_keras.data.detection_pipelines import (
+    DetectionPreprocessing,
+    detection_evaluation_dataset,
+    detection_raw_dataset,
+    detection_training_dataset,
+    detection_validation_dataset,
+)
 from aa_keras.data.encoded import EncodedImages
-from aa_keras.data.loading import load_dataset
+from aa_keras.data.loading import load_dataset, load_detection_dataset
 from aa_keras.data.mixing import Mixing
 from aa_keras.data.pipelines import (
     Preprocessing,
@@ -29,15 +38,25 @@ from aa_keras.data.rand_augment import RandAugment
 from aa_keras.data.types import ImageDataset, LabelledImages
 
 __all__ = [
+    "AnnotatedImage",
+    "BadBoxes",
+    "Categories",
     "CorruptFiles",
+    "DetectionDataset",
+    "DetectionPreprocessing",
     "EncodedImages",
     "ImageDataset",
     "LabelledImages",
     "Mixing",
     "Preprocessing",
     "RandAugment",
+    "detection_evaluation_dataset",
+    "detection_raw_dataset",
+    "detection_training_dataset",
+    "detection_validation_dataset",
     "evaluation_dataset",
     "load_dataset",
+    "load_detection_dataset",
     "raw_dataset",
     "training_dataset",
     "validation_dataset",

@@ -1,6 +1,10 @@
 """Data sets by name."""
 
+import pathlib
+
 from aa_keras.data import digits
+from aa_keras.data.coco import BadBoxes
+from aa_keras.data.coco_folder import load_coco_folder
 from aa_keras.data.image_folder import load_image_folder
 from aa_keras.errors import UserError
 
@@ -56,3 +60,36 @@ def load_dataset(
     from aa_keras.data.tfds_images import load_from_tensorflow_datasets  # which imports all of TFDS
 
     return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)
+
+
+def load_detection_dataset(name, data_dir=None, validation_examples=0, test_split=None, bad_boxes=None):
+    """Finds a data set of images with boxes.
+
+    Args:
+        name: "coco_folder" for a folder with annotations in COCO's format (see `load_coco_folder`), "bccd" for such a
+            folder called `bccd` in `data_dir`, or "coco/2017" of TensorFlow Datasets.
+        data_dir: the folder, or the one of TensorFlow Datasets, or one with such a folder named `tfds` in it.
+        validation_examples: how many training images to hold out, unless there is a split for that.
+        test_split: the split to report on; None takes "test", or else "validation".
+        bad_boxes: `BadBoxes`, or None for boxes that have to be right.
+
+    Returns:
+        A `DetectionDataset`.
+
+    Raises:
+        UserError: if there is no such data set, or it says what cannot be.
+    """
+    bad_boxes = bad_boxes or BadBoxes()
+    if name in ("coco_folder", "bccd"):
+        if data_dir is None or not pathlib.Path(data_dir).expanduser().is_dir():
+            raise UserError(
+                f"config.data_dir must be a folder that exists for dataset={name!r}. "
+                f"Received: data_dir={None if data_dir is None else str(data_dir)!r}"
+            )
+        folder = pathlib.Path(data_dir).expanduser()
+        if name == "bccd" and (folder / name).is_dir():
+            folder = folder / name
+        return load_coco_folder(folder, name, validation_examples, test_split, bad_boxes)
+    from aa_keras.data.tfds_detection import load_detections_from_tensorflow_datasets  # which imports all of TFDS
+
+    return load_detections_from_tensorflow_datasets(name, data_dir, validation_examples, test_split, bad_boxes)

@@ -29,6 +29,8 @@ class TfdsImages(EncodedImages):
         groups: how many groups of files to shuffle.
     """
 
+    FEATURES: tuple[str, ...] = ("image", "label", "file_name")
+
     def __init__(self, builder, split, image_size, shuffle_buffer=8192, groups=1):
         self.image_shape = (image_size, image_size, 3)
         self._shuffle_buffer = shuffle_buffer
@@ -43,7 +45,7 @@ class TfdsImages(EncodedImages):
         self._groups = [group.enumerate(start) for group, start in zip(unnumbered, starts, strict=True)]
 
     def _read_split(self, builder, split):
-        wanted = {feature: True for feature in ("image", "label", "file_name") if feature in builder.info.features}
+        wanted = {feature: True for feature in self.FEATURES if feature in builder.info.features}
         return builder.as_dataset(
             split=split,
             decoders=tfds.decode.PartialDecoding(wanted, decoders={"image": tfds.decode.SkipDecoding()}),
@@ -85,7 +87,7 @@ def load_from_tensorflow_datasets(
     name, data_dir=None, validation_examples=0, image_size=None, test_split=None, shuffle_buffer=8192
 ):
     """Loads a data set of TensorFlow Datasets: see `aa_keras.data.load_dataset`."""
-    builder = _builder(name, data_dir)
+    builder = find_builder(name, data_dir)
     features = builder.info.features
     is_labelled = {"image", "label"} <= set(features or ()) and isinstance(features["label"], tfds.features.ClassLabel)
     if not is_labelled or (image_size is None and None in features["image"].shape):
@@ -95,7 +97,7 @@ def load_from_tensorflow_datasets(
             f"Received: dataset={name!r}, whose features are {sorted(features or ())}"
         )
     try:
-        _prepare(builder)
+        prepare(builder)
         test_split, validation_split = choose_splits(_labelled_splits(builder), test_split, f"the data set {name!r}")
         if test_split is None:
             raise UserError(
@@ -111,11 +113,11 @@ def load_from_tensorflow_datasets(
     except UserError:
         raise
     except Exception as error:  # TFDS raises errors of many kinds for a lack of files, network or splits
-        raise _unreadable(name, data_dir, error) from None
+        raise unreadable(name, data_dir, error) from None
     return ImageDataset(builder.name, tuple(features["label"].names), *parts)
 
 
-def _builder(name, data_dir):
+def find_builder(name, data_dir):
     try:
         return tfds.builder(name, data_dir=tensorflow_datasets_folder(data_dir))
     except UserError:
@@ -126,7 +128,7 @@ def _builder(name, data_dir):
             f"Received: dataset={name!r} ({_first_line(error)})"
         ) from None
     except Exception as error:  # its files are damaged
-        raise _unreadable(name, data_dir, error) from None
+        raise unreadable(name, data_dir, error) from None
 
 
 def tensorflow_datasets_folder(data_dir):
@@ -144,7 +146,7 @@ def tensorflow_datasets_folder(data_dir):
     return str(folder / "tfds" if (folder / "tfds").is_dir() else folder)
 
 
-def _prepare(builder):
+def prepare(builder):
     """Downloads and converts a data set, unless that has been done."""
     try:
         builder.as_dataset(split="train")
@@ -204,7 +206,7 @@ def _load_encoded(builder, validation_examples, validation_split, test_split, im
     return train, validation, train if test_split == "train" else TfdsImages(builder, test_split, image_size)
 
 
-def _unreadable(name, data_dir, error):
+def unreadable(name, data_dir, error):
     return UserError(
         f"The data set {name!r} could not be read or downloaded: {_first_line(error)}. Does config.data_dir point at "
         f"TensorFlow Datasets? Received: data_dir={data_dir!r}"

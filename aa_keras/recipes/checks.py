@@ -39,8 +39,8 @@ def check_config(config):
         )
         if name == "decay_epochs":
             require(config, name, lambda epochs: _is_ascending((0, *epochs, config.epochs)), wanted)
-    builders = applications.__all__
-    require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)}")
+    builders = applications.list_models(task=config.task)
+    require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)} for {config.task}")
     _check_builder_arguments(config)
 
 

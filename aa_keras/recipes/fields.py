@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import ml_collections
 
-TASKS = ("classification",)
+TASKS = ("classification", "detection")
+OPTIMIZERS = ("sgd", "adam")
+BAD_BOXES = ("error", "skip")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # And the backend of Keras that each needs: what they do is told in aa_keras/training/distribution.py.
 DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
 # Data sets that are the folder that `data_dir` names.
-FOLDER_DATASETS = ("image_folder",)
-# Fields that recipes got later, with what the runs before were, in which they are missing.
-SINCE = {"task": "classification"}
+FOLDER_DATASETS = ("image_folder", "coco_folder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +93,29 @@ def _file_name():
     return Rule(str, is_valid, "a file name")
 
 
+def _pair(is_valid, wanted):
+    return Rule(
+        tuple,
+        lambda value: isinstance(value, (tuple, list)) and len(value) == 2 and is_valid(*value),
+        f"a pair {wanted}",
+    )
+
+
+def _size():
+    def is_valid(height, width):
+        return all(_is_whole(side) and 1 <= side <= 2**13 for side in (height, width))
+
+    return _pair(is_valid, "(height, width) of whole numbers, at least 1 and at most 8,192")
+
+
+def _scales():
+    def is_valid(least, most):
+        numeric = all(isinstance(value, numbers.Real) and not isinstance(value, bool) for value in (least, most))
+        return numeric and 0.1 <= least <= most <= 10
+
+    return _pair(is_valid, "(least, most) of numbers, at least 0.1 and at most 10")
+
+
 def _epochs():
     """That they are below `config.epochs` is checked with the config."""
     return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(_is_whole, value)), "a tuple")
@@ -107,7 +130,9 @@ GROUPS = {
     "Task and data": {
         "name": Field("name of the recipe, and of the run's folder in runs/", _file_name(), required=True),
         "task": Field("what the network is to learn", _one_of(TASKS), "classification"),
-        "dataset": Field('"digits", "image_folder", or a name in TensorFlow Datasets', _text(), required=True),
+        "dataset": Field(
+            '"digits", "image_folder", "coco_folder", "bccd", or a name in TensorFlow Datasets', _text(), required=True
+        ),
         "data_dir": Field("folder of TensorFlow Datasets, or the image folder; by default AA_KERAS_DATA", _text()),
         "validation_examples": Field("held out of the training images", _whole(0, 10**9), 0),
         "test_split": Field('split to report on; unset: "test" or "validation"', _text()),
@@ -132,6 +157,13 @@ GROUPS = {
             "of CutMix, up to 1; where there are both, a batch goes through one of the two", _number(0, 1), 0.0
         ),
     },
+    "Detection": {
+        "input_size": Field("height and width that images are fitted into", _size(), (640, 640)),
+        "scale_jitter": Field("by how much training images are larger than what fits", _scales(), (1.0, 1.0)),
+        "bad_boxes": Field(
+            '"error", or "skip" to leave out boxes that cannot be, and count them', _one_of(BAD_BOXES), "error"
+        ),
+    },
     "Network": {
         "builder": Field("one of those that `aa-keras models` lists", _text(), required=True),
         "builder_arguments": Field("its arguments, beyond its defaults", _arguments(), {}),
@@ -153,6 +185,8 @@ GROUPS = {
         ),
         "warmup_fraction": Field("share of all steps with a linear warm-up", _number(0, 1, below_most=True), 0.05),
         "decay_epochs": Field("where the learning rate is divided by 10; (): a cosine to zero", _epochs(), ()),
+        "optimizer": Field(f"one of {', '.join(OPTIMIZERS)}", _one_of(OPTIMIZERS), "sgd"),
+        "clip_norm": Field("the norm of all gradients that they are scaled down to; 0: none", _number(0, 1e30), 0.0),
         "momentum": Field("of stochastic gradient descent", _number(0, 1, below_most=True), 0.9),
         "weight_decay": Field("of the kernels of convolutions and dense layers", _number(0, 1), 0.0),
         "label_smoothing": Field("share of a label that all classes get alike", _number(0, 1, below_most=True), 0.0),
@@ -163,6 +197,9 @@ GROUPS = {
     },
 }
 FIELDS = {name: field for group in GROUPS.values() for name, field in group.items()}
+# Fields that recipes got later: in the runs before, which lack them, they had their defaults.
+LATER = ("task", "input_size", "scale_jitter", "bad_boxes", "optimizer", "clip_norm")
+SINCE = {name: json.loads(json.dumps(FIELDS[name].default)) for name in LATER}
 
 
 def default_config() -> ml_collections.ConfigDict:

@@ -1,9 +1,10 @@
 """What a network can be trained for: `Task` says what a task is, and each other file is one."""
 
 from aa_keras.tasks.classification import Classification
+from aa_keras.tasks.detection import Detection
 from aa_keras.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {"classification": Classification}
+TASKS: dict[str, type[Task]] = {"classification": Classification, "detection": Detection}
 
 
 def task_for(config) -> Task:

@@ -75,6 +75,13 @@ class Task(abc.ABC):
     def compile(self, model, optimizer, jit_compile):
         """Compiles a network to train, with the loss and the metrics of the task."""
 
+    def validate(self, model):
+        """Returns further metrics of the validation data, behind an epoch: a dictionary from name to number.
+
+        Those that Keras measures in `fit` are not among them. One process alone calls it.
+        """
+        return {}
+
     @abc.abstractmethod
     def inference_model(self, weights=None):
         """Returns the network to be saved and evaluated, new or with the weights of a file.

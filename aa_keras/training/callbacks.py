@@ -33,6 +33,8 @@ class EpochRecorder(keras.callbacks.Callback):
         self._seconds = time.monotonic() - self._started
 
     def on_epoch_end(self, epoch, logs=None):
+        validated = self.run.distribution.on_first(self.run.task.validate, self.model)
+        logs.update({f"val_{name}": value for name, value in validated.items()})  # for the callbacks behind this one
         logs = {name: float(value) for name, value in logs.items()}
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, "seconds": round(self._seconds, 3), "learning_rate": rate, **logs}

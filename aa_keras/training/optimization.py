@@ -7,8 +7,14 @@ def compile_model(model, task, steps):
     """Compiles a model for a task whose config stands for `steps` steps in all."""
     config = task.config
     add_weight_decay(model, config.weight_decay)
-    averaging = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
-    optimizer = keras.optimizers.SGD(learning_rate_schedule(config, steps), momentum=config.momentum, **averaging)
+    options = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
+    if config.clip_norm:
+        options["global_clipnorm"] = config.clip_norm
+    schedule = learning_rate_schedule(config, steps)
+    if config.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(schedule, **options)
+    else:
+        optimizer = keras.optimizers.SGD(schedule, momentum=config.momentum, **options)
     jit_compile = config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile
     task.compile(model, optimizer, jit_compile)
 

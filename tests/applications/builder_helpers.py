@@ -12,6 +12,8 @@ from aa_keras import applications
 _RESNET = {"input_shape": (64, 64, 3)}
 _SMALL_RESNET = {**_RESNET, "depth": 50, "width": 16, "blocks": (1, 2, 1, 1)}
 _WIDE_RESNET = {"input_shape": (8, 8, 3)}
+_RETINANET = {"input_shape": (128, 128, 3), "classes": 3}
+_SMALL_RETINANET = {**_RETINANET, "depth": 18, "width": 16, "blocks": (1, 1, 1, 1), "head_convolutions": 1}
 _SMALL_WIDE_RESNET = {"depth": 10, "width": 1, "input_shape": (8, 8, 3)}
 ARGUMENTS = {
     "AAMnasNet": {"alpha": 0.75, "input_shape": (64, 64, 3)},
@@ -20,6 +22,9 @@ ARGUMENTS = {
     "AAResNet50": _RESNET,
     "AAResNet101": _RESNET,
     "AAResNet152": _RESNET,
+    "AARetinaNet": _SMALL_RETINANET,
+    "AARetinaNet50": _RETINANET,
+    "AARetinaNet101": _RETINANET,
     "AAWideResNet": _SMALL_WIDE_RESNET,
     "AAWideResNet16_4": _WIDE_RESNET,
     "AAWideResNet28_10": _WIDE_RESNET,
@@ -31,17 +36,25 @@ ARGUMENTS = {
     "ResNet50": _RESNET,
     "ResNet101": _RESNET,
     "ResNet152": _RESNET,
+    "RetinaNet": _SMALL_RETINANET,
+    "RetinaNet50": _RETINANET,
+    "RetinaNet101": _RETINANET,
     "SEResNet": _SMALL_RESNET,
     "SEResNet34": _RESNET,
     "SEResNet50": _RESNET,
     "SEResNet101": _RESNET,
     "SEResNet152": _RESNET,
+    "SERetinaNet": _SMALL_RETINANET,
+    "SERetinaNet50": _RETINANET,
     "SEWideResNet": _SMALL_WIDE_RESNET,
     "SEWideResNet28_10": _WIDE_RESNET,
     "WideResNet": _SMALL_WIDE_RESNET,
     "WideResNet16_4": _WIDE_RESNET,
     "WideResNet28_10": _WIDE_RESNET,
 }
+# Those that a test of classifiers, or of detectors, is for.
+CLASSIFIERS = tuple(applications.list_models(task="classification"))
+DETECTORS = tuple(applications.list_models(task="detection"))
 
 
 def build(name, **arguments):

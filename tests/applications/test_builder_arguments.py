@@ -3,9 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from builder_helpers import build, images, with_random_statistics, without_values
+from builder_helpers import CLASSIFIERS, build, images, with_random_statistics, without_values
 
-from aa_keras import applications
 from aa_keras.applications import AAWideResNet, WideResNet, aa_wide_resnet, datasets
 from aa_keras.layers import AttentionAugmentedConv2D
 
@@ -80,7 +79,7 @@ def test_images_may_have_any_number_of_channels():
     assert network(input_shape=(8, 8, 1))(images(1, 8, 8, 1)).shape == (1, 100)
 
 
-@pytest.mark.parametrize("name", applications.__all__)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_builder_can_normalize_pixels_itself(name):
     dataset = datasets.CIFAR100 if "Wide" in name else datasets.IMAGENET
     with without_values():
@@ -235,7 +234,7 @@ def test_channels_first_is_refused():
         keras.config.set_image_data_format("channels_last")
 
 
-AUGMENTED = [name for name in applications.__all__ if name.startswith("AA")]
+AUGMENTED = [name for name in CLASSIFIERS if name.startswith("AA")]
 
 
 @pytest.mark.parametrize("encoding", ["relative", "sinusoidal", "coordinates", None])

@@ -45,8 +45,8 @@ def test_a_builder_is_known_by_its_name_and_takes_what_its_signature_says(name):
     assert builder.__module__.startswith("aa_keras.applications.")
     parameters = inspect.signature(builder).parameters
     assert ("attention_stages" in parameters) == name.startswith("AA")
-    assert ("channel_attention" in parameters) == (name in ("AAResNet", "AAWideResNet"))
-    assert ("blocks" in parameters) == (name in ("AAResNet", "ResNet", "SEResNet"))
+    assert ("channel_attention" in parameters) == (name in ("AAResNet", "AARetinaNet", "AAWideResNet"))
+    assert ("blocks" in parameters) == (re.sub("^(AA|SE)", "", name) in ("ResNet", "RetinaNet"))
     # Nothing is described that it does not take.
     arguments = inspect.getdoc(builder).split("\nArgs:\n")[1].split("\n\nReturns:")[0]
     assert re.findall(r"^    (\w+): ", arguments, flags=re.MULTILINE) == list(parameters)
@@ -87,6 +87,10 @@ def test_a_network_may_have_both_kinds_of_attention():
 def test_networks_are_listed_by_a_pattern_or_a_part_of_their_names():
     assert sorted(list_models()) == sorted(applications.__all__)
     assert list_models("seresnet") == ["SEResNet", "SEResNet34", "SEResNet50", "SEResNet101", "SEResNet152"]
+    assert list_models("retina", task="classification") == []
+    assert list_models("se", task="detection") == ["SERetinaNet", "SERetinaNet50"]
+    with pytest.raises(ValueError, match=r"`task` must be one of .*Received: task='segmentation'"):
+        list_models(task="segmentation")
     assert list_models("aa*resnet50") == ["AAResNet50"]
     assert list_models("mnas") == ["AAMnasNet", "MnasNet"]
     assert list_models("SE*34") == ["SEResNet34"]

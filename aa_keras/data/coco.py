@@ -1,0 +1,248 @@
+"""Annotations of objects in COCO's JSON format, every one of them checked."""
+
+import dataclasses
+import math
+import numbers
+import os
+
+import numpy as np
+
+from aa_keras.errors import UserError
+from aa_keras.files import read_json
+
+# By how many pixels a box may reach beyond its image: annotation tools round.
+TOLERANCE = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedImage:
+    """An image and the objects in it.
+
+    Attributes:
+        id: the image's number in its annotation file.
+        name: path of the image, or what to call it.
+        height: of the image, in pixels.
+        width: likewise.
+        boxes: float32 array (objects, 4), the pixels top, left, bottom and right of each.
+        labels: int32 array (objects,), indices of classes.
+        areas: float32 array (objects,), pixels, of the object itself where the file tells it.
+        is_crowd: boolean array (objects,), whether a box holds many objects that were not told apart.
+    """
+
+    id: int
+    name: str
+    height: int
+    width: int
+    boxes: np.ndarray
+    labels: np.ndarray
+    areas: np.ndarray
+    is_crowd: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Categories:
+    """The classes of a detector.
+
+    Attributes:
+        names: of the classes, in the order of their labels.
+        ids: the number of each in annotation files and results.
+    """
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...]
+
+
+class BadBoxes:
+    """What becomes of boxes that cannot be used: by default an error, or else they are left out and counted.
+
+    Args:
+        skip: whether to leave them out.
+
+    Attributes:
+        skipped: dictionary from what was left out to what is wrong with it.
+    """
+
+    def __init__(self, skip=False):
+        self.skip = skip
+        self.skipped = {}
+
+    def found(self, where, reason):
+        """Notes a box, or raises UserError.
+
+        Args:
+            where: what to call it.
+            reason: what is wrong with it.
+        """
+        if not self.skip:
+            raise UserError(f"{where}: {reason}. Repair it, or leave such out by --config.bad_boxes=skip")
+        self.skipped[where] = reason
+
+
+def read_coco(path, path_of, bad_boxes):
+    """Reads a file of annotations.
+
+    Args:
+        path: the JSON file.
+        path_of: function of an image's `file_name` that returns its path, or None where there is no such file.
+        bad_boxes: `BadBoxes`.
+
+    Returns:
+        The `Categories`, and a list of each `AnnotatedImage`, those without objects included, in the file's order.
+
+    Raises:
+        UserError: if it is no such file, or says what cannot be.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must be an object with images, annotations and categories, as COCO's files are")
+    lists = {name: _list_of_objects(path, content, name) for name in ("images", "annotations", "categories")}
+    categories = _categories(path, lists["categories"])
+    images = _images(path, lists["images"])
+    objects = {number: [] for number in images}
+    seen = set()
+    for index, annotation in enumerate(lists["annotations"]):
+        where = f"{path}: annotation {annotation.get('id', f'number {index + 1}')}"
+        image = images.get(_hashable(annotation.get("image_id")))
+        if image is not None:
+            where += f" of {image['file_name']}"
+        try:
+            objects[image["id"] if image else None].append(_object(annotation, image, categories, seen))
+        except (_AnnotationError, KeyError) as error:
+            reason = str(error) if image else f"there is no image with its image_id, {annotation.get('image_id')!r}"
+            bad_boxes.found(where, reason)
+    annotated = []
+    for number, image in images.items():
+        name = path_of(image["file_name"])
+        if name is None:
+            bad_boxes.found(f"{path}: image {number}", f"there is no file {image['file_name']}")
+        else:
+            annotated.append(annotated_image(number, name, image["height"], image["width"], objects[number]))
+    if not annotated:
+        raise UserError(f"{path} has no images")
+    return categories, annotated
+
+
+class _AnnotationError(Exception):
+    """What is wrong with an annotation."""
+
+
+def annotated_image(number, name, height, width, objects):
+    """Returns an `AnnotatedImage` of a list of tuples (box, label, area, is_crowd)."""
+    boxes, labels, areas, is_crowd = zip(*objects, strict=True) if objects else ((), (), (), ())
+    return AnnotatedImage(
+        number,
+        name,
+        height,
+        width,
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(labels, np.int32),
+        np.array(areas, np.float32),
+        np.array(is_crowd, bool),
+    )
+
+
+def box_problem(box, height, width):
+    """Returns what is wrong with a box (top, left, bottom, right) of pixels, or None where nothing is."""
+    if not all(map(math.isfinite, box)):
+        return f"its box has numbers that are infinite or NaN, {_told(box)}"
+    top, left, bottom, right = box
+    if bottom <= top or right <= left:
+        return f"its box has no area: top, left, bottom and right are {_told(box)}"
+    outside = max(-top, -left, bottom - height, right - width) > TOLERANCE
+    if outside or min(bottom, height) <= max(top, 0) or min(right, width) <= max(left, 0):
+        return (
+            f"its box reaches out of the image of {width}x{height} pixels: top, left, bottom and right are {_told(box)}"
+        )
+    return None
+
+
+def _told(box):
+    return ", ".join(f"{number:g}" for number in box)
+
+
+def _list_of_objects(path, content, name):
+    values = content.get(name)
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        found = "is missing" if name not in content else f"is {values!r:.60}"
+        raise UserError(f"{path} must have a list of objects called {name}, as COCO's files do: it {found}")
+    return values
+
+
+def _categories(path, values):
+    numbers_and_names = [(value.get("id"), value.get("name")) for value in values]
+    for number, name in numbers_and_names:
+        if not _is_whole(number) or not isinstance(name, str) or len(name.splitlines()) != 1:
+            raise UserError(
+                f"{path}: a category must have a whole number as its id and a line as its name. Received: "
+                f"id={number!r}, name={name!r}"
+            )
+    for column, what in ((0, "id"), (1, "name")):
+        twice = _first_twice(pair[column] for pair in numbers_and_names)
+        if twice is not None:
+            raise UserError(f"{path}: two categories have the {what} {twice!r}")
+    if not numbers_and_names:
+        raise UserError(f"{path} has no categories")
+    numbers_and_names.sort()
+    return Categories(tuple(name for _, name in numbers_and_names), tuple(number for number, _ in numbers_and_names))
+
+
+def _images(path, values):
+    for index, image in enumerate(values):
+        where = f"{path}: image {image.get('id', f'number {index + 1}')}"
+        if not _is_whole(image.get("id")):
+            raise UserError(f"{where} must have a whole number as its id. Received: id={image.get('id')!r}")
+        name = image.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise UserError(f"{where} must have a file_name. Received: file_name={name!r}")
+        if os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
+            raise UserError(f"{where} must have a file_name below its folder. Received: file_name={name!r}")
+        for side in ("height", "width"):
+            if not _is_whole(image.get(side)) or image[side] < 1:
+                raise UserError(f"{where} must have a {side} in pixels. Received: {side}={image.get(side)!r}")
+    for what in ("id", "file_name"):
+        twice = _first_twice(image[what] for image in values)
+        if twice is not None:
+            raise UserError(f"{path}: two images have the {what} {twice!r}")
+    return {image["id"]: image for image in values}
+
+
+def _object(annotation, image, categories, seen):
+    """Returns (box, label, area, is_crowd) of an annotation, or raises `_AnnotationError`."""
+    if image is None:
+        raise KeyError
+    number = _hashable(annotation.get("id"))
+    if number is None or number in seen:
+        raise _AnnotationError("it has no id" if number is None else "another one has its id")
+    seen.add(number)
+    if annotation.get("category_id") not in categories.ids:
+        raise _AnnotationError(f"there is no category with its category_id, {annotation.get('category_id')!r}")
+    bbox = annotation.get("bbox")
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+        raise _AnnotationError(f"its bbox must be four numbers, left, top, width and height, and is {bbox!r:.60}")
+    left, top, width, height = map(float, bbox)
+    box = (top, left, top + height, left + width)
+    problem = box_problem(box, image["height"], image["width"])
+    if problem is not None:
+        raise _AnnotationError(problem)
+    limits = (image["height"], image["width"]) * 2
+    box = tuple(min(max(value, 0.0), limit) for value, limit in zip(box, limits, strict=True))
+    area = annotation.get("area")
+    area = float(area) if _is_number(area) and area > 0 else width * height
+    return box, categories.ids.index(annotation["category_id"]), area, annotation.get("iscrowd") in (1, True)
+
+
+def _is_whole(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _hashable(value):
+    return value if isinstance(value, (int, float, str)) else None
+
+
+def _first_twice(values):
+    seen = set()
+    return next((value for value in values if value in seen or seen.add(value)), None)

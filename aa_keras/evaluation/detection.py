@@ -1,0 +1,196 @@
+"""How well detectors do: COCO's average precision, by pycocotools."""
+
+import contextlib
+import dataclasses
+import io
+import sys
+
+import keras
+import numpy as np
+
+from aa_keras.errors import UserError
+
+# What COCOeval.stats holds, in its order.
+STATISTICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100")
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionEvaluation:
+    """How a detector did. Precisions are from 0 to 1, and NaN where there are no objects of the kind.
+
+    Attributes:
+        images: how many images there were.
+        ap: average precision, the mean over intersections over union from 0.5 to 0.95.
+        ap50: the same at 0.5.
+        ap75: at 0.75.
+        ap_small: of objects of up to 32x32 pixels.
+        ap_medium: of those of up to 96x96 pixels.
+        ap_large: of those beyond.
+        ar1: average recall with one detection for each image.
+        ar10: with ten.
+        ar100: with a hundred.
+        class_ap: array (classes,), the average precision of each.
+        class_ap50: likewise at 0.5.
+        precision: array (classes, 101) at an intersection over union of 0.5, for recalls from 0 to 1.
+        results: the detections in COCO's results format, a list of dictionaries.
+    """
+
+    images: int
+    ap: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    ar1: float
+    ar10: float
+    ar100: float
+    class_ap: np.ndarray
+    class_ap50: np.ndarray
+    precision: np.ndarray
+    results: list[dict]
+
+
+def detect(predict, batches, batch_size, annotated, categories):
+    """Returns the detections in images that were fitted into what a detector takes, in COCO's results format.
+
+    Args:
+        predict: function of an array of `batch_size` images that returns what a `RetinaNet` predicts.
+        batches: iterable of pairs of images and of what their boxes were multiplied by. The last batch may be smaller:
+            it is padded for `predict`, which so sees one shape.
+        batch_size: images in a full batch.
+        annotated: sequence of each `AnnotatedImage`, in the same order.
+        categories: `Categories`.
+    """
+    results, done = [], 0
+    progress = keras.utils.Progbar(-(-len(annotated) // batch_size), unit_name="batch", verbose=_verbosity())
+    for images, scales in batches:
+        images, scales = np.asarray(images), np.asarray(scales)
+        padded = np.pad(images, ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)))
+        predictions = {name: np.asarray(values) for name, values in predict(padded).items()}
+        for index, scale in enumerate(scales):
+            results += _results(annotated[done + index], categories, predictions, index, scale)
+        done += len(images)
+        progress.add(1)
+    return results
+
+
+def detect_in_raw(predict, batches, annotated, categories):
+    """Returns the detections in raw images, each a batch, likewise; `predict` is of a SavedModel."""
+    results = []
+    progress = keras.utils.Progbar(len(annotated), unit_name="image", verbose=_verbosity())
+    for image, raw in zip(annotated, batches, strict=True):
+        predictions = {name: np.asarray(values) for name, values in predict(raw).items()}
+        results += _results(image, categories, predictions, 0, 1.0)
+        progress.add(1)
+    return results
+
+
+def _verbosity():
+    return 1 if sys.stdout.isatty() else 0
+
+
+def _results(image, categories, predictions, index, scale):
+    number = predictions["num_detections"][index]
+    boxes, scores, labels = (predictions[name][index][:number] for name in ("boxes", "confidence", "labels"))
+    return coco_results(image, categories, boxes / scale, scores, labels)
+
+
+def coco_results(image, categories, boxes, scores, labels):
+    """Returns the detections of an image in COCO's results format.
+
+    Args:
+        image: its `AnnotatedImage`.
+        categories: `Categories`.
+        boxes: array (detections, 4), top, left, bottom and right in the image's own pixels; they are clipped to it.
+        scores: array (detections,).
+        labels: integer array (detections,).
+    """
+    limits = np.array([image.height, image.width] * 2, np.float64)
+    top, left, bottom, right = np.clip(np.asarray(boxes, np.float64).reshape(-1, 4), 0, limits).T
+    return [
+        {
+            "image_id": image.id,
+            "category_id": categories.ids[int(label)],
+            "bbox": [round(float(number), 4) for number in bbox],
+            "score": round(float(score), 6),
+        }
+        for label, score, *bbox in zip(labels, scores, left, top, right - left, bottom - top, strict=True)
+    ]
+
+
+def ground_truth(annotated, categories):
+    """Returns annotations as pycocotools takes them, a dictionary."""
+    annotations = []
+    for image in annotated:
+        for box, label, area, is_crowd in zip(image.boxes, image.labels, image.areas, image.is_crowd, strict=True):
+            top, left, bottom, right = map(float, box)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,  # 0 would count as no match
+                    "image_id": image.id,
+                    "category_id": categories.ids[label],
+                    "bbox": [left, top, right - left, bottom - top],
+                    "area": float(area),
+                    "iscrowd": int(is_crowd),
+                }
+            )
+    return {
+        "info": {},
+        "images": [{"id": image.id, "height": image.height, "width": image.width} for image in annotated],
+        "annotations": annotations,
+        "categories": [
+            {"id": number, "name": name} for number, name in zip(categories.ids, categories.names, strict=True)
+        ],
+    }
+
+
+def measure(annotated, categories, results):
+    """Returns the `DetectionEvaluation` of detections.
+
+    Args:
+        annotated: sequence of each `AnnotatedImage`.
+        categories: `Categories`.
+        results: list of what `coco_results` returns; may be empty.
+
+    Raises:
+        UserError: if a detection is no number.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    if not all(np.isfinite([*result["bbox"], result["score"]]).all() for result in results):
+        raise UserError("The detector's boxes are not all numbers: its weights, or its batch statistics, overflowed")
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line a step
+        truth = COCO()
+        truth.dataset = ground_truth(annotated, categories)
+        truth.createIndex()
+        if results:
+            found = truth.loadRes(results)
+        else:  # which it has no room for
+            found = COCO()
+            found.dataset = {**truth.dataset, "annotations": []}
+            found.createIndex()
+        evaluation = COCOeval(truth, found, "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    # (intersections over union, recalls, classes, areas, numbers of detections); -1 where there are no objects.
+    precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[..., 0, -1]
+    statistics = [None if value < 0 else value for value in evaluation.stats[: len(STATISTICS)]]
+    return DetectionEvaluation(
+        len(annotated),
+        *(float("nan") if value is None else float(value) for value in statistics),
+        class_ap=precision.mean(axis=(0, 1)),
+        class_ap50=precision[0].mean(axis=0),
+        precision=precision[0].T,
+        results=results,
+    )
+
+
+def summary(evaluation):
+    """Returns an evaluation as a phrase."""
+    return (
+        f"AP {evaluation.ap:.2%}, AP50 {evaluation.ap50:.2%}, AP75 {evaluation.ap75:.2%} "
+        f"({evaluation.images:,} images, {len(evaluation.results):,} detections)"
+    )

@@ -1,0 +1,205 @@
+"""The report of a detector's evaluation: numbers, detections, pictures, and a row beside the paper's."""
+
+import json
+
+import matplotlib.patches
+import numpy as np
+from matplotlib.figure import Figure
+
+from aa_keras.applications import paper
+from aa_keras.complexity import model_complexity
+from aa_keras.evaluation.detection import STATISTICS
+from aa_keras.files import write_json, write_whole
+
+FILES = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")
+
+PICTURES = 12
+# Detections that score less are not drawn.
+DRAWN_SCORE = 0.5
+
+
+def numbers(evaluation, categories):
+    """Returns the numbers of a `DetectionEvaluation` as a dictionary of JSON; None where there are no objects."""
+    return {
+        **{name: _json(getattr(evaluation, name)) for name in STATISTICS},
+        "class_ap": {name: _json(value) for name, value in zip(categories.names, evaluation.class_ap, strict=True)},
+        "class_ap50": {name: _json(value) for name, value in zip(categories.names, evaluation.class_ap50, strict=True)},
+    }
+
+
+def _json(number):
+    return None if np.isnan(number) else float(number)
+
+
+def write(evaluation, dataset, categories, images, folder):
+    """Writes a `DetectionEvaluation` as JSON and pictures, the `FILES`.
+
+    Args:
+        evaluation: the `DetectionEvaluation`.
+        dataset: the `DetectionDataset` whose test images it is of.
+        categories: its `Categories`.
+        images: iterable of the test images, uint8 arrays, in their order.
+        folder: path of an existing folder.
+    """
+    about = {"dataset": dataset.name, "images": evaluation.images, "detections": len(evaluation.results)}
+    write_json(folder / "evaluation.json", {**about, **numbers(evaluation, categories)})
+    write_whole(folder / "detections.json", json.dumps(evaluation.results) + "\n")
+    plot_precision_recall(evaluation, categories.names, folder / "precision_recall.png")
+    plot_detections(evaluation, dataset.test.annotated, categories, images, folder / "detections.png")
+
+
+def print_classes(evaluation, categories, most=10):
+    """Prints how well small and large objects, and the classes, are found: all of these, or the worst and the best."""
+    of_sizes = (f"{name} {_percent(getattr(evaluation, f'ap_{name}'))}" for name in ("small", "medium", "large"))
+    print(f"AP of objects: {', '.join(of_sizes)}; AR with 100 detections {_percent(evaluation.ar100)}")
+    order = [index for index in np.argsort(-evaluation.class_ap) if not np.isnan(evaluation.class_ap[index])]
+    for title, indices in (
+        [("Classes", order)] if len(order) <= most else [("Best classes", order[:3]), ("Worst classes", order[-3:])]
+    ):
+        classes = (
+            f"{categories.names[index]} AP {_percent(evaluation.class_ap[index])}, "
+            f"AP50 {_percent(evaluation.class_ap50[index])}"
+            for index in indices
+        )
+        print(f"{title}: {'; '.join(classes)}")
+
+
+def _percent(number):
+    return "none" if np.isnan(number) else f"{number:.1%}"
+
+
+def plot_curves(history, path):
+    """Draws loss, average precision and learning rate against the epoch.
+
+    Args:
+        history: list with a dictionary for each epoch, as in a run's `metrics.csv`.
+        path: PNG file to write.
+    """
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    lines = {
+        "Loss": {"training": "loss", "validation": "val_loss"},
+        "Average precision in validation": {"AP": "val_ap", "AP50": "val_ap50", "AP75": "val_ap75"},
+        "Learning rate": {"": "learning_rate"},
+    }
+    for axes, (title, quantities) in zip(figure.subplots(1, len(lines)), lines.items(), strict=True):
+        for label, quantity in quantities.items():
+            if quantity in history[0]:
+                axes.plot(
+                    epochs, [row[quantity] for row in history], label=label, marker="." if len(epochs) < 50 else ""
+                )
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        if title == "Loss":
+            axes.set_yscale("log")
+        if len(axes.lines) > 1:
+            axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def plot_precision_recall(evaluation, class_names, path, most=10):
+    """Draws precision against recall at an intersection over union of 0.5, the mean and that of the classes.
+
+    Args:
+        evaluation: the `DetectionEvaluation`.
+        class_names: names of the classes.
+        path: PNG file to write.
+        most: how many classes may have a line of their own; of more, the best and the worst have.
+    """
+    figure = Figure(figsize=(7, 5.5), layout="constrained")
+    axes = figure.subplots()
+    recalls = np.linspace(0, 1, evaluation.precision.shape[1])
+    order = [index for index in np.argsort(-evaluation.class_ap50) if not np.isnan(evaluation.class_ap50[index])]
+    shown = order if len(order) <= most else [*order[: most // 2], *order[-most // 2 :]]
+    for index in shown:
+        label = f"{class_names[index]} ({evaluation.class_ap50[index]:.1%})"
+        axes.plot(recalls, evaluation.precision[index], linewidth=1.2, label=label)
+    if order:
+        mean = np.mean(evaluation.precision[order], axis=0)
+        axes.plot(recalls, mean, color="black", linewidth=2.2, label=f"mean ({evaluation.ap50:.1%})")
+        axes.legend(title="class (AP50)", fontsize=8)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    axes.set_title("Precision and recall, intersection over union of at least 0.5")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def plot_detections(evaluation, annotated, categories, images, path, columns=3):
+    """Draws the first images twice: with the detections beside the truth.
+
+    Args:
+        evaluation: the `DetectionEvaluation`.
+        annotated: sequence of each `AnnotatedImage`.
+        categories: `Categories`.
+        images: iterable of the images themselves.
+        path: PNG file to write.
+        columns: images in a row.
+    """
+    shown = annotated[:PICTURES]
+    of_image = {image.id: [] for image in shown}
+    for result in evaluation.results:
+        if result["image_id"] in of_image and result["score"] >= DRAWN_SCORE:
+            of_image[result["image_id"]].append(result)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(6.4 * columns, 2.7 * rows + 0.8), layout="constrained")
+    figure.suptitle(f"Truth on the left, detections of a score of at least {DRAWN_SCORE} on the right")
+    grid = figure.subplots(rows, 2 * columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for index, (image, pixels) in enumerate(zip(shown, images, strict=False)):
+        pair = grid[2 * index : 2 * index + 2]
+        for axes in pair:
+            axes.imshow(np.asarray(pixels))
+        for box, label, is_crowd in zip(image.boxes, image.labels, image.is_crowd, strict=True):
+            name = categories.names[label] + (" (crowd)" if is_crowd else "")
+            _draw(pair[0], box, label, name, is_crowd)
+        for result in of_image[image.id]:
+            left, top, width, height = result["bbox"]
+            label = categories.ids.index(result["category_id"])
+            text = f"{categories.names[label]} {result['score']:.2f}"
+            _draw(pair[1], (top, left, top + height, left + width), label, text)
+        pair[0].set_title(image.name.rsplit("/", 1)[-1], fontsize=7, parse_math=False)
+        pair[1].set_title(f"{len(of_image[image.id])} detections, {len(image.labels)} objects", fontsize=7)
+    figure.savefig(path, dpi=110)
+
+
+def _draw(axes, box, label, text, is_crowd=False):
+    top, left, bottom, right = box
+    color = f"C{label % 10}"
+    style = "--" if is_crowd else "-"
+    axes.add_patch(
+        matplotlib.patches.Rectangle(
+            (left, top), right - left, bottom - top, fill=False, color=color, linewidth=1.2, linestyle=style
+        )
+    )
+    axes.text(left, top, text, fontsize=5, color="white", va="bottom", parse_math=False, clip_on=True).set_bbox(
+        {"facecolor": color, "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
+    )
+
+
+def row_of(config, dataset, model, evaluation):
+    """Returns a detector's row for the README's table, the paper's columns filled where the paper has the detector."""
+    complexity = model_complexity(model)
+    spec = paper.DetectionSpec(
+        config.builder,
+        complexity.parameters,
+        complexity.flops / 1e9,
+        model_complexity(model, attention_products=False).flops / 1e9,
+    )
+    for known in paper.DETECTORS:
+        same = (known.builder, known.parameters, known.gflops) == (spec.builder, spec.parameters, round(spec.gflops, 2))
+        if same and dataset.name == "coco":
+            spec = known
+    return row(spec, " / ".join(f"{100 * value:.1f}" for value in (evaluation.ap, evaluation.ap50, evaluation.ap75)))
+
+
+def row(spec, here=""):
+    """Returns the row of a `DetectionSpec`; `here` are the average precisions measured here."""
+    values = (spec.paper_ap, spec.paper_ap50, spec.paper_ap75)
+    precisions = " / ".join(f"{value}" for value in values if value is not None)
+    paper_parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
+    return (
+        f"| `{spec.builder}()` | {spec.parameters:,} | {paper_parameters} | {spec.gflops:.2f} | "
+        f"{spec.gflops_without_products:.2f} | {precisions} | {here} |"
+    )

@@ -1,0 +1,266 @@
+"""The detection of objects: boxes and their classes."""
+
+import functools
+import importlib.util
+from typing import ClassVar
+
+import keras
+import numpy as np
+
+from aa_keras import applications
+from aa_keras.applications import datasets
+from aa_keras.data import (
+    BadBoxes,
+    Categories,
+    CorruptFiles,
+    DetectionPreprocessing,
+    detection_evaluation_dataset,
+    detection_raw_dataset,
+    detection_training_dataset,
+    detection_validation_dataset,
+    load_detection_dataset,
+)
+from aa_keras.errors import UserError, described, missing_extra
+from aa_keras.evaluation import detection as evaluation
+from aa_keras.evaluation import detection_report as report
+from aa_keras.export import detector
+from aa_keras.tasks.task import Task
+
+
+class Detection(Task):
+    """Objects in images."""
+
+    best_metric = "ap"
+    examples = "images"
+    DATA_FIELDS: ClassVar = {
+        "categories": list,
+        "training_images": int,
+        "validation_images": int,
+        "test_images": int,
+    }
+    RESULT_FIELDS: ClassVar = {"ap": float, "ap50": float, "ap75": float, "test_examples": int}
+    FILES = ("labels.txt", *report.FILES)
+
+    def __init__(self, config):
+        super().__init__(config)
+        for package in ("keras_hub", "pycocotools"):  # before anything is done
+            if importlib.util.find_spec(package) is None:
+                raise UserError(missing_extra(ModuleNotFoundError(name=package)))
+        self._corrupt_files = CorruptFiles(config.corrupt_files_limit)
+
+    # The data.
+
+    @functools.cached_property
+    def dataset(self):
+        """The `DetectionDataset` that the config names; loaded when it is first asked for."""
+        config = self.config
+        bad_boxes = BadBoxes(skip=config.bad_boxes == "skip")
+        return load_detection_dataset(
+            config.dataset, config.data_dir, config.validation_examples, config.test_split, bad_boxes
+        )
+
+    @functools.cached_property
+    def categories(self):
+        """The `Categories` of the data set, with COCO's own numbers, which TensorFlow Datasets drop."""
+        if self.dataset.name != datasets.COCO.name:
+            return self.dataset.categories
+        numbers, names = zip(*datasets.COCO.identified_classes, strict=True)
+        return Categories(names, tuple(map(int, numbers)))
+
+    @functools.cached_property
+    def preprocessing(self):
+        """The `DetectionPreprocessing` of the data set's images, with ImageNet's statistics."""
+        config = self.config
+        return DetectionPreprocessing(
+            datasets.IMAGENET.mean,
+            datasets.IMAGENET.std,
+            tuple(config.input_size),
+            tuple(config.scale_jitter),
+            config.horizontal_flip,
+        )
+
+    @property
+    def training_examples(self):
+        """How many images there are to train on."""
+        return len(self.dataset.train)
+
+    @functools.cached_property
+    def fingerprint(self):
+        """What tells the data from others, or from the same folder with other images in it: a dictionary of JSON."""
+        dataset = self.dataset
+        validation = dataset.validation or ()
+        categories = zip(self.categories.ids, self.categories.names, strict=True)
+        return {
+            "categories": [f"{number} {name}" for number, name in categories],
+            "training_images": len(dataset.train),
+            "validation_images": len(validation),
+            "test_images": len(dataset.test),
+        }
+
+    def data_differences(self, there):
+        """Returns in words by what another fingerprint differs from that of the data."""
+        return [
+            f"{field.replace('_', ' ')} were {there.get(field)!r:.200} and are {value!r:.200}"
+            for field, value in self.fingerprint.items()
+            if there.get(field) != value
+        ]
+
+    def training_batches(self, epochs, steps_per_epoch, shard):
+        """Returns the batches of a range of epochs, or a shard of each."""
+        config = self.config
+        return detection_training_dataset(
+            self.dataset.train,
+            self.preprocessing,
+            batch_size=config.batch_size,
+            steps_per_epoch=steps_per_epoch,
+            seed=config.seed,
+            epochs=epochs,
+            corrupt_files=self._corrupt_files,
+            shard=shard,
+        )
+
+    def validation_batches(self, shard):
+        """Returns the batches of an epoch's validation, or a shard of each; None where there are no images for that."""
+        if self.dataset.validation is None:
+            return None
+        return detection_validation_dataset(
+            self.dataset.validation, self.preprocessing, self.config.batch_size, self._corrupt_files, shard
+        )
+
+    def reading_errors(self):
+        """A context that raises UserError where images cannot be read, in place of TensorFlow's error."""
+        return self._corrupt_files.as_user_errors()
+
+    @property
+    def skipped(self):
+        """The corrupt training images that were skipped so far: a dictionary from name to what is wrong with it."""
+        return self._corrupt_files.skipped
+
+    # The network.
+
+    def training_model(self):
+        """Returns a new detector."""
+        return self._model()
+
+    def inference_model(self, weights=None):
+        """Returns the same, new or with the weights of a file."""
+        return self._model(weights, backbone_weights=None)
+
+    def _model(self, weights=None, **changes):
+        config = self.config
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config.precision)
+        try:
+            return getattr(applications, config.builder)(
+                **{**config.builder_arguments.to_dict(), **changes},
+                weights=weights,
+                input_shape=(*config.input_size, 3),
+                classes=len(self.categories.names),
+            )
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{config.builder} of the config: {error}") from None
+        finally:
+            keras.config.set_dtype_policy(policy)
+
+    def compile(self, model, optimizer, jit_compile):
+        """Compiles a detector with the losses of the RetinaNet paper."""
+        model.compile(optimizer, jit_compile=jit_compile)
+
+    def validate(self, model):
+        """Returns the average precisions of the validation images."""
+        if self.dataset.validation is None:
+            return {}
+        self._validator.set_weights(model.get_weights())
+        measured = self._measured_on(self.dataset.validation, self._validator)
+        values = {"ap": measured.ap, "ap50": measured.ap50, "ap75": measured.ap75}
+        return {name: 0.0 if np.isnan(value) else value for name, value in values.items()}
+
+    @functools.cached_property
+    def _validator(self):
+        return self.inference_model()  # a copy, since the one that is trained may lie on several hosts
+
+    def headline(self, complexity):
+        """Returns the lines that tell what is about to be trained, on what."""
+        config, dataset = self.config, self.dataset
+        height, width = config.input_size
+        return (
+            f"{config.name}: {len(dataset.train):,} training, {len(dataset.validation or ()):,} validation and "
+            f"{len(dataset.test):,} test images, fitted into {height}x{width}, {len(self.categories.names)} classes\n"
+            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs an image, "
+            f"on the {keras.backend.backend()} backend"
+        )
+
+    # What comes of it.
+
+    def load_model(self, path):
+        """Returns the detector of a file that a run wrote, or raises UserError."""
+        try:
+            model = keras.models.load_model(path, compile=False)
+            shape, classes = tuple(model.input_shape[1:3]), model.num_classes
+        except Exception as error:  # Keras raises errors of many kinds for what a file may hold
+            raise UserError(
+                f"{path} cannot be loaded, and train.py writes it anew once result.json is removed: {described(error)}"
+            ) from None
+        if (shape, classes) != (tuple(self.config.input_size), len(self.categories.names)):
+            raise UserError(
+                f"{path} is for images of {shape} and {classes} classes, and the config for "
+                f"{self.config.input_size} and {len(self.categories.names)}"
+            )
+        return model
+
+    def evaluate(self, model):
+        """Returns the `DetectionEvaluation` of a detector on the test images."""
+        return self._measured_on(self.dataset.test, model)
+
+    def _measured_on(self, examples, model):
+        batch_size = self.config.batch_size
+        batches = detection_evaluation_dataset(examples, self.preprocessing, batch_size, self._corrupt_files)
+        with self.reading_errors():
+            results = evaluation.detect(
+                model.predict_on_batch, batches, batch_size, examples.annotated, self.categories
+            )
+        return evaluation.measure(examples.annotated, self.categories, results)
+
+    def evaluate_saved_model(self, path):
+        """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
+        predict = detector.load_saved_detector(path)
+        examples = self.dataset.test
+        batches = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # each of its own size
+        with self.reading_errors():
+            results = evaluation.detect_in_raw(predict, batches, examples.annotated, self.categories)
+        return evaluation.measure(examples.annotated, self.categories, results)
+
+    def summary(self, measured):
+        """Returns a `DetectionEvaluation` as a phrase."""
+        return evaluation.summary(measured)
+
+    def result(self, measured):
+        """Returns what a result says of a `DetectionEvaluation`: the fields of `RESULT_FIELDS`, and all others."""
+        return {**report.numbers(measured, self.categories), "test_examples": measured.images}
+
+    @staticmethod
+    def describe(result):
+        """Returns a result as a phrase."""
+        averaged = result.get("averaged")
+        averaged = f", averaged weights AP {averaged['ap']:.2%}" if averaged else ""
+        return (
+            f"AP {result['ap']:.2%}, AP50 {result['ap50']:.2%}, AP75 {result['ap75']:.2%} "
+            f"({result['test_examples']:,} test images){averaged}"
+        )
+
+    def plot_curves(self, history, path):
+        """Draws the metrics of each epoch."""
+        report.plot_curves(history, path)
+
+    def report(self, measured, folder, model=None):
+        """Writes what a `DetectionEvaluation` says into a folder, numbers and pictures, and prints the rest of it."""
+        pictures = detection_raw_dataset(self.dataset.test, self._corrupt_files)
+        report.write(measured, self.dataset, self.categories, pictures, folder)
+        report.print_classes(measured, self.categories)
+        if model is not None:
+            print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
+        print(f"{folder}: {', '.join(report.FILES)}")
+
+    def export(self, model, path):
+        """Writes a detector as a SavedModel that takes raw images of any size."""
+        detector.export_saved_detector(model, self.preprocessing, self.categories.names, path)

@@ -1,0 +1,245 @@
+"""RetinaNets on the zoo's ResNets, made of KerasHub's parts.
+
+KerasHub is imported here, and this module by `retinanet` alone, when a detector is built or loaded.
+"""
+
+import contextlib
+import math
+
+import keras
+import keras_hub
+from keras import ops
+
+from . import resnet
+from ._detection_decoder import ClassWiseNonMaxSuppression
+
+# Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), sections 3 to 5: what a class scores everywhere before
+# training, the standard deviation of the heads' kernels, and the weights of the focal loss.
+PRIOR_PROBABILITY = 0.01
+HEAD_STDDEV = 0.01
+ALPHA, GAMMA = 0.25, 2.0
+# Where the smooth L1 loss turns from squared to absolute differences, in Detectron and its successors.
+SMOOTH_L1_BETA = 1 / 9
+# exp() of a larger number would make a box of more than 62 times its anchor's side.
+MOST_LOG_SCALE = math.log(1000 / 16)
+
+NUM_SCALES = 3
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+FORMAT = "yxyx"
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class PyramidEncoder(keras_hub.models.FeaturePyramidBackbone):
+    """A ResNet of the zoo without its classifier, as the backbone of KerasHub's detectors.
+
+    Args:
+        builder: name of its builder in `aa_keras.applications.resnet`, such as "AAResNet".
+        image_shape: (height, width, channels) of the images.
+        arguments: dictionary, the builder's other arguments.
+        dtype: dtype policy of its layers, or None for the global one.
+        **kwargs: those of `keras.Model`, such as `name`.
+    """
+
+    def __init__(self, builder, image_shape, arguments, dtype=None, **kwargs):
+        with _dtype_policy(dtype or keras.config.dtype_policy()):
+            network = getattr(resnet, builder)(include_top=False, input_shape=tuple(image_shape), **arguments)
+        super().__init__(inputs=network.inputs, outputs=network.outputs, dtype=dtype, **kwargs)
+        self.pyramid_outputs = network.pyramid_outputs
+        self.builder = builder
+        self.image_shape = tuple(image_shape)
+        self.arguments = dict(arguments)
+
+    def get_config(self):
+        ours = {"builder": self.builder, "image_shape": self.image_shape, "arguments": self.arguments}
+        return {**super().get_config(), **ours}
+
+
+@keras.saving.register_keras_serializable("aa_keras", name="RetinaNet")
+class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
+    """KerasHub's RetinaNet with the heads, the losses and the decoding of the RetinaNet paper.
+
+    What differs from KerasHub 0.32: the prior probability is in the class head's bias instead of the box head's; the
+    convolutions of the heads and of the feature pyramid start with kernels of their own instead of equal ones, those of
+    the heads with a standard deviation of 0.01; heads and losses are in float32 whatever the backbone's precision;
+    images without boxes have a loss; each class has a non-maximum suppression of its own.
+
+    Args:
+        backbone: `keras_hub.models.RetinaNetBackbone`.
+        num_classes: integer, number of classes.
+        head_convolutions: integer, convolutions in each head before its last one.
+        anchor_size: float, side of the smallest anchor of each level, over the level's stride.
+        prediction_decoder: `ClassWiseNonMaxSuppression`, or None for the usual one.
+        **kwargs: those of `keras.Model`, such as `name`.
+
+    Call arguments:
+        images: tensor of shape (batch, height, width, channels).
+
+    Returns:
+        A dictionary of "bbox_regression", a float32 tensor of shape (batch, anchors, 4): center x and y, width and
+        height in relation to the anchors; and "cls_logits", of shape (batch, anchors, num_classes). `predict` decodes
+        them, as `ClassWiseNonMaxSuppression` says.
+    """
+
+    def __init__(self, backbone, num_classes, head_convolutions=4, anchor_size=4.0, prediction_decoder=None, **kwargs):
+        anchors = keras_hub.layers.AnchorGenerator(
+            FORMAT, backbone.min_level, backbone.max_level, NUM_SCALES, list(ASPECT_RATIOS), anchor_size
+        )
+        with _dtype_policy("float32"):  # of the layers behind the heads as well
+            super().__init__(
+                backbone,
+                num_classes,
+                bounding_box_format=FORMAT,
+                anchor_generator=anchors,
+                pre_logits_num_conv_layers=head_convolutions,
+                prediction_decoder=prediction_decoder or ClassWiseNonMaxSuppression(),
+                dtype="float32",
+                compile=False,
+                **kwargs,
+            )
+        self.head_convolutions = head_convolutions
+        self.anchor_size = anchor_size
+        self._initialize()
+
+    def _initialize(self):
+        """Draws the kernels that KerasHub draws alike, and corrects the biases."""
+        for layer in self.backbone.feature_pyramid._flatten_layers():
+            if isinstance(layer, keras.layers.Conv2D):
+                layer.kernel.assign(keras.initializers.VarianceScaling()(layer.kernel.shape))
+        for head in (self.box_head, self.classification_head):
+            for layer in (*head.conv_layers, head.prediction_layer):
+                layer.kernel.assign(keras.initializers.RandomNormal(stddev=HEAD_STDDEV)(layer.kernel.shape))
+        for head, bias in ((self.box_head, 0.0), (self.classification_head, -math.log(1 / PRIOR_PROBABILITY - 1))):
+            head.prediction_layer.bias.assign(ops.full(head.prediction_layer.bias.shape, bias))
+
+    def compile(self, optimizer="auto", box_loss="auto", classification_loss="auto", **kwargs):
+        """Configures the detector for training, by default with the losses of the RetinaNet paper.
+
+        Args:
+            optimizer: optimizer, or "auto" for KerasHub's.
+            box_loss: loss of boxes in relation to anchors, of shape (batch, anchors, 4); "auto" for `SmoothL1Loss`.
+            classification_loss: loss of logits; "auto" for `FocalLoss`. Either has to add up instead of averaging:
+                what it sees is weighted by one over the number of positive anchors.
+            **kwargs: those of `keras.Model.compile`, without `metrics`.
+        """
+        box_loss = SmoothL1Loss() if box_loss == "auto" else box_loss
+        classification_loss = FocalLoss() if classification_loss == "auto" else classification_loss
+        super().compile(optimizer, box_loss, classification_loss, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
+        """Returns the losses over all anchors, divided by the number of those that match a box, but at least by one.
+
+        Args:
+            x: images, tensor of shape (batch, height, width, channels).
+            y: dictionary of "boxes", float32 tensor (batch, boxes, 4) of pixels, and "labels" (batch, boxes); what
+                fills up an image's boxes is -1.
+            y_pred: what the model returned.
+            sample_weight: tensor (batch,), or None.
+            **kwargs: those of `keras.Model.compute_loss`.
+        """
+        boxes, labels = self.label_encoder(images=x, gt_boxes=y["boxes"], gt_classes=y["labels"])
+        is_positive = ops.cast(labels > -1, "float32")
+        is_counted = ops.cast(ops.not_equal(labels, self.label_encoder.ignore_class), "float32")
+        if sample_weight is not None:
+            image_weights = ops.cast(ops.reshape(sample_weight, (-1, 1)), "float32")
+            is_positive, is_counted = is_positive * image_weights, is_counted * image_weights
+        positives = ops.maximum(_over_replicas(ops.sum(is_positive)), 1.0)
+        classes = ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
+        return keras.Model.compute_loss(
+            self,
+            x=x,
+            y={"bbox_regression": boxes, "cls_logits": classes},
+            y_pred=y_pred,
+            sample_weight={"bbox_regression": is_positive / positives, "cls_logits": is_counted / positives},
+            **kwargs,
+        )
+
+    def decode_predictions(self, predictions, data):
+        """Returns the boxes of what the model returned for images: see `ClassWiseNonMaxSuppression`."""
+        deltas = predictions["bbox_regression"]
+        sizes = ops.minimum(deltas[..., 2:], MOST_LOG_SCALE)
+        bounded = {**predictions, "bbox_regression": ops.concatenate([deltas[..., :2], sizes], axis=-1)}
+        images = data[0] if isinstance(data, (tuple, list)) else data  # `predict_on_batch` gives a tuple of one
+        return super().decode_predictions(bounded, images)
+
+    def get_config(self):
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "num_classes": self.num_classes,
+            "head_convolutions": self.head_convolutions,
+            "anchor_size": self.anchor_size,
+            "prediction_decoder": keras.saving.serialize_keras_object(self.prediction_decoder),
+            "name": self.name,
+        }
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class FocalLoss(keras.losses.Loss):
+    """The focal loss of logits, added up over classes (Lin et al., equation 5)."""
+
+    def __init__(self, name="focal_loss", reduction="sum", **kwargs):
+        super().__init__(name, reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        mean = keras.losses.binary_focal_crossentropy(
+            y_true, y_pred, apply_class_balancing=True, alpha=ALPHA, gamma=GAMMA, from_logits=True
+        )
+        return mean * y_pred.shape[-1]
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class SmoothL1Loss(keras.losses.Loss):
+    """The smooth L1 loss of boxes, added up over their four numbers (Girshick, Fast R-CNN, equation 3)."""
+
+    def __init__(self, name="smooth_l1_loss", reduction="sum", **kwargs):
+        super().__init__(name, reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        mean = keras.losses.huber(y_true, y_pred, delta=SMOOTH_L1_BETA)
+        return mean * y_pred.shape[-1] / SMOOTH_L1_BETA
+
+
+def detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name):
+    """Returns a RetinaNet on a `PyramidEncoder`.
+
+    Args:
+        encoder: the `PyramidEncoder`.
+        classes: number of classes.
+        min_level: the finest level of the pyramid, of a stride of 2 ** min_level pixels.
+        max_level: the coarsest one.
+        head_convolutions: see `RetinaNet`.
+        anchor_size: likewise.
+        name: of the model.
+    """
+    backbone = keras_hub.models.RetinaNetBackbone(
+        encoder,
+        min_level,
+        max_level,
+        use_p5=False,
+        image_shape=encoder.image_shape,
+        dtype=keras.config.dtype_policy(),
+        name="backbone",
+    )
+    return RetinaNet(backbone, classes, head_convolutions, anchor_size, name=name)
+
+
+@contextlib.contextmanager
+def _dtype_policy(policy):
+    """Makes a dtype policy the global one in the `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _over_replicas(value):
+    """Returns the sum of a value over the replicas of TensorFlow's MirroredStrategy, where there are some."""
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)

@@ -1,0 +1,206 @@
+"""RetinaNets for COCO (Bello et al., ICCV 2019, section 4.3): detectors on plain and on attention-augmented ResNets.
+
+RetinaNets are those of Lin et al., *Focal Loss for Dense Object Detection* (ICCV 2017), made of KerasHub's feature
+pyramid, heads and anchors, which come with the extra `detection`. It is imported when a detector is built or loaded.
+"""
+
+import os
+
+import keras
+
+from aa_keras.errors import missing_extra
+from aa_keras.layers import _arguments
+
+from . import _building as building
+from ._augmentation import NO_ATTENTION
+from ._builders import Family, builder, sized, variant
+from .datasets import IMAGENET
+from .pretrained import find
+from .resnet import BLOCKS
+
+preprocess_input = IMAGENET.preprocess_input
+
+DEFAULT_SHAPE = (640, 640, 3)
+COCO_CLASSES = 80
+MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
+
+
+@builder(
+    Family(
+        task="detection",
+        default_shape=DEFAULT_SHAPE,
+        stages="1 to 4",
+        output_shape="",
+        pyramid='"P3" to "P7"',
+        arguments={
+            "depth": "integer, 18, 34, 50, 101 or 152: the layers of the ResNet.",
+            "weights": "None for random weights, the name of trained ones that "
+            "`aa_keras.applications.pretrained` lists for the builder, or the path of a file of weights "
+            "(`.weights.h5` or `.keras`) of the same detector. Tables of relative positions for another image size are "
+            "resized, and a log line says so; named weights for other classes than `classes` leave the last layer of "
+            "the class head new, and a log line says so.",
+            "backbone_weights": "None, or the path of a file of weights of the ResNet alone, with a classifier, which "
+            "is left out, or without.",
+            "input_shape": "(height, width, channels) of the images, whose sides are multiples of 2 ** max_level; None "
+            "takes {default_shape}. Tables of relative positions are made for this size.",
+            "width": "positive integer, the channels of the ResNet's stem; the pyramid has 256 whatever it is.",
+            "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
+            "min_level": "integer from 3 to 5, the finest level of the pyramid, of a stride of 2 ** min_level pixels.",
+            "max_level": "integer from 5 to 7, the coarsest one.",
+            "head_convolutions": "integer, the convolutions of each head before its last one.",
+            "anchor_size": "positive number, the side of the smallest anchors of each level over the level's stride.",
+        },
+        example={"depth": 50},
+        returns="""A `keras_hub.models.RetinaNetObjectDetector` of images that went through `preprocess_input`, or of
+pixels of 0 to 255 with `include_preprocessing=True`. `predict` returns the detections as a dictionary: "boxes", the
+pixels top, left, bottom and right, of shape (batch, 100, 4), "confidence" and "labels" (batch, 100), best first, and
+"num_detections" (batch,); what is beyond that number is -1. A call returns what `fit` trains: "bbox_regression" and
+"cls_logits", for each anchor.""",
+        raises="""for an argument out of its range, for an `input_shape` whose sides are no multiples of
+        2 ** max_level, and for weights of another network, naming the first difference.
+    ImportError: without KerasHub, which the extra `detection` installs.""",
+        result="detections",
+    )
+)
+def AARetinaNet(  # noqa: N802
+    depth: int,
+    weights: str | os.PathLike | None = None,
+    backbone_weights: str | os.PathLike | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int = COCO_CLASSES,
+    name: str = "aa_retinanet",
+    include_preprocessing: bool = False,
+    width: int = 64,
+    blocks: tuple[int, int, int, int] | None = None,
+    min_level: int = 3,
+    max_level: int = 7,
+    head_convolutions: int = 4,
+    anchor_size: float = 4.0,
+    channel_attention: str | None = None,
+    num_heads: int = 8,
+    key_ratio: float = 0.2,
+    value_ratio: float = 0.1,
+    position_encoding: str | None = "relative",
+    attention_stages: tuple[int, ...] | str = (2, 3, 4),
+    attention_pooling: int = 2,
+    implementation: str = "auto",
+    attention_budget: int | None = None,
+) -> keras.Model:
+    """Builds a RetinaNet on an attention-augmented ResNet of any depth and width."""
+    for argument, value, least, most in (("min_level", min_level, 3, 5), ("max_level", max_level, 5, 7)):
+        if not _arguments.is_integer(value) or not least <= value <= most:
+            raise ValueError(f"`{argument}` must be an integer from {least} to {most}. Received: {argument}={value!r}")
+    head_convolutions = _arguments.positive_integer("head_convolutions", head_convolutions, most=MOST_HEAD_CONVOLUTIONS)
+    anchor_size = _arguments.ratio("anchor_size", anchor_size, most=MOST_ANCHOR_SIZE)
+    shape = _checked_shape(input_shape or DEFAULT_SHAPE, max_level)
+    backbone_weights = find("", backbone_weights, "backbone_weights")
+    detection = _import_detector()
+    arguments = {
+        "depth": depth,
+        "include_preprocessing": include_preprocessing,
+        "width": width,
+        "blocks": blocks,
+        "channel_attention": channel_attention,
+        "num_heads": num_heads,
+        "key_ratio": key_ratio,
+        "value_ratio": value_ratio,
+        "position_encoding": position_encoding,
+        "attention_stages": attention_stages,
+        "attention_pooling": attention_pooling,
+        "implementation": implementation,
+        "attention_budget": attention_budget,
+    }
+    encoder = detection.PyramidEncoder(
+        "AAResNet", shape, arguments, dtype=keras.config.dtype_policy(), name=f"{name}_encoder"
+    )
+    if backbone_weights is not None:
+        building.load_weights(encoder, backbone_weights, include_top=False)
+    model = detection.detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name)
+    if weights is not None:
+        building.load_weights(model, weights, include_top=True)
+    return model
+
+
+def _checked_shape(input_shape, max_level):
+    stride = 2**max_level
+    is_shape = isinstance(input_shape, (tuple, list)) and len(input_shape) == 3
+    if not is_shape or not all(_arguments.is_integer(size) and size > 0 for size in input_shape):
+        raise ValueError(
+            "`input_shape` must be a tuple (height, width, channels) of positive integers. "
+            f"Received: input_shape={input_shape!r}"
+        )
+    if input_shape[0] % stride or input_shape[1] % stride:
+        raise ValueError(
+            f"`input_shape` must have sides that are multiples of {stride}, the stride of the pyramid's level "
+            f"{max_level}, else the anchors would not fit the maps. "
+            f"Received: input_shape={tuple(input_shape)}, max_level={max_level}"
+        )
+    return tuple(input_shape)
+
+
+def _import_detector():
+    """Returns the module of the detectors, or raises ImportError in a line that says what to install."""
+    try:
+        from . import _detector
+    except ImportError as error:
+        told = missing_extra(error)
+        if told is None:
+            raise
+        raise ImportError(told, name=error.name) from None
+    return _detector
+
+
+@keras.saving.register_keras_serializable("aa_keras", name="RetinaNet")
+class _SavedRetinaNet:
+    """What Keras finds in place of the class of a detector in a file as long as KerasHub has not been imported."""
+
+    @classmethod
+    def from_config(cls, config):
+        return _import_detector().RetinaNet.from_config(config)
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+RetinaNet = variant(
+    AARetinaNet,
+    "RetinaNet",
+    "Builds a RetinaNet on a ResNet of any depth and width.",
+    fixed={**NO_ATTENTION, "channel_attention": None},
+    name="retinanet",
+)
+SERetinaNet = variant(
+    AARetinaNet,
+    "SERetinaNet",
+    "Builds a RetinaNet on a ResNet with squeeze-and-excitation of any depth and width.",
+    fixed={**NO_ATTENTION, "channel_attention": "squeeze_excite"},
+    name="se_retinanet",
+)
+
+
+def _named(of, depth, summary):
+    """Returns the variant of a builder for one depth, of the usual width."""
+    assert depth in BLOCKS
+    usual = {
+        "depth": depth,
+        "width": 64,
+        "blocks": None,
+        "channel_attention": None,
+        **{"min_level": 3, "max_level": 7, "head_convolutions": 4, "anchor_size": 4.0},
+    }
+    return sized(of, str(depth), summary, usual)
+
+
+AARetinaNet50 = _named(
+    AARetinaNet, 50, "Builds the RetinaNet on an attention-augmented ResNet-50 of the paper's COCO results."
+)
+AARetinaNet101 = _named(
+    AARetinaNet, 101, "Builds the RetinaNet on an attention-augmented ResNet-101 of the paper's COCO results."
+)
+RetinaNet50 = _named(RetinaNet, 50, "Builds the RetinaNet on a ResNet-50 that the paper compares with.")
+RetinaNet101 = _named(RetinaNet, 101, "Builds the RetinaNet on a ResNet-101 that the paper compares with.")
+SERetinaNet50 = _named(
+    SERetinaNet,
+    50,
+    "Builds the RetinaNet on a ResNet-50 with squeeze-and-excitation that the paper compares with on COCO.",
+)

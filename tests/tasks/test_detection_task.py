@@ -1,0 +1,198 @@
+"""Detectors are trained, resumed, evaluated and exported by the same code as classifiers."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from detection_helpers import detection_config, squares
+from PIL import Image
+
+from aa_keras.commands.evaluate import evaluate_run
+from aa_keras.errors import UserError
+from aa_keras.tasks import detection, task_for
+from aa_keras.training import callbacks, train_and_evaluate
+
+pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
+pytest.importorskip("pycocotools", reason="the extra `detection` is not installed")
+
+EXPORTS = keras.backend.backend() == "tensorflow"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return squares(tmp_path_factory.mktemp("squares"))
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    """The folder of a finished run, and what it returned. Nobody changes either."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    return workdir, train_and_evaluate(detection_config(folder, export=EXPORTS), workdir)
+
+
+def rows_of(workdir):
+    with (workdir / "metrics.csv").open() as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
+    workdir, result = finished
+    names = {"best.keras", "checkpoints", "config.json", "curves.png", "data.json", "metrics.csv", "model.keras"}
+    names |= {"result.json", "tensorboard"} | ({"saved_model", "labels.txt"} if EXPORTS else set())
+    assert {path.name for path in workdir.iterdir()} == names
+    assert json.loads((workdir / "result.json").read_text()) == result
+    assert set(result["class_ap50"]) == {"red", "blue"}
+    assert result["test_examples"] == 5
+    assert result["epochs"] == 2
+    rows = rows_of(workdir)
+    assert {"loss", "val_loss", "val_ap", "val_ap50", "val_ap75", "learning_rate"} <= set(rows[0])
+    assert result["best_validation_ap"] == max(float(row["val_ap"]) for row in rows)
+    assert json.loads((workdir / "data.json").read_text()) == {
+        "categories": ["3 blue", "7 red"],
+        "training_images": 12,
+        "validation_images": 5,
+        "test_images": 5,
+    }
+
+
+def test_an_interrupted_run_ends_as_it_would_have(finished, folder, tmp_path, monkeypatch, capsys):
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(path, history):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "write_metrics", interrupt)
+        with pytest.raises(Interrupted):
+            train_and_evaluate(detection_config(folder), tmp_path / "run")
+    keras.utils.set_random_seed(99)  # what another process would start with
+    result = train_and_evaluate(detection_config(folder), tmp_path / "run")
+    assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
+    workdir, expected = finished
+    assert rows_of(tmp_path / "run") == rows_of(workdir)
+    for key in ("ap", "ap50", "ar100", "best_validation_ap", "class_ap"):
+        assert result[key] == expected[key]
+    ours, theirs = (keras.models.load_model(of / "model.keras").get_weights() for of in (tmp_path / "run", workdir))
+    for first, second in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_it_is_evaluated_to_the_same(finished, folder, tmp_path, capsys):
+    workdir, result = finished
+    measured = evaluate_run(workdir=workdir, output=tmp_path / "run")
+    assert measured.ap == result["ap"]
+    config = detection_config(folder)
+    assert evaluate_run(config=config, weights=workdir / "model.keras", output=tmp_path / "w").ap == result["ap"]
+    assert "Row: | `AARetinaNet()` |" in capsys.readouterr().out
+    detections = json.loads((tmp_path / "run" / "detections.json").read_text())
+    assert {detection["category_id"] for detection in detections} <= {3, 7}
+    config = detection_config(folder, test_split="validation")
+    validated = evaluate_run(config=config, weights=workdir / "model.keras", output=tmp_path / "v")
+    assert validated.ap == pytest.approx(float(rows_of(workdir)[-1]["val_ap"]), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_it_learns(folder, tmp_path):
+    """Squares of two colours are found, by a detector that took a hundred steps."""
+    config = detection_config(folder, epochs=30, scale_jitter=(1.0, 1.0), horizontal_flip=False)
+    config.builder_arguments.width = 16
+    config.builder_arguments.anchor_size = 2.5
+    result = train_and_evaluate(config, tmp_path / "run")
+    assert result["best_validation_ap"] > 0.3
+    assert result["ap50"] > 0.6
+
+
+SERVED = """
+import sys
+sys.modules.update(dict.fromkeys(("aa_keras", "keras", "keras_hub")))  # to import these fails
+import numpy as np
+import tensorflow as tf
+signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+with np.load(sys.argv[2]) as images:
+    found = {name: signature(images=tf.constant(images[name][None])) for name in images}
+np.savez(sys.argv[3], **{f"{name} {key}": value for name in found for key, value in found[name].items()})
+"""
+
+
+@pytest.mark.skipif(not EXPORTS, reason="exported from TensorFlow alone")
+def test_the_saved_model_finds_the_same_with_tensorflow_alone(finished, folder, tmp_path):
+    workdir, result = finished
+    task = task_for(detection_config(folder))
+    annotated = task.dataset.test.annotated
+    images = {str(image.id): np.asarray(Image.open(image.name)) for image in annotated}
+    assert len({image.shape for image in images.values()}) > 2
+    np.savez(tmp_path / "images.npz", **images)
+    arguments = [str(workdir / "saved_model"), str(tmp_path / "images.npz"), str(tmp_path / "found.npz")]
+    subprocess.run([sys.executable, "-c", SERVED, *arguments], check=True)
+    model = keras.models.load_model(workdir / "model.keras")
+    with np.load(tmp_path / "found.npz") as found:
+        for name, image in images.items():
+            fitted, scale = task.preprocessing.for_evaluation(image)
+            expected = {key: value[0] for key, value in model.predict(fitted[None], verbose=0).items()}
+            number = expected["num_detections"]
+            assert found[f"{name} num_detections"][0] == number > 0
+            boxes = np.clip(expected["boxes"][:number] / scale, 0, np.tile(image.shape[:2], 2))
+            np.testing.assert_allclose(found[f"{name} boxes"][0, :number], boxes, atol=0.01)
+            np.testing.assert_allclose(found[f"{name} confidence"][0], expected["confidence"], atol=1e-5)
+            np.testing.assert_array_equal(found[f"{name} labels"][0], expected["labels"])
+            np.testing.assert_array_equal(found[f"{name} boxes"][0, number:], -1)
+    measured = evaluate_run(saved_model=workdir / "saved_model", output=tmp_path / "served")
+    assert measured.ap == pytest.approx(result["ap"], abs=1e-3)
+    assert (workdir / "labels.txt").read_text() == "blue\nred\n"
+
+
+def test_other_data_in_the_folder_is_seen(finished, tmp_path):
+    workdir, _ = finished
+    other = squares(tmp_path / "other", train=13)
+    task = task_for(detection_config(other))
+    there = json.loads((workdir / "data.json").read_text())
+    assert task.data_differences(there) == ["training images were 12 and are 13"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"builder": "AAResNet50", "builder_arguments": {}}, "config.builder must be one of AARetinaNet, .*detection"),
+        ({"input_size": (60, 96)}, "AARetinaNet of the config: `input_shape` must have sides that are multiples of 32"),
+        ({"input_size": (64,)}, r"config.input_size must be a pair \(height, width\)"),
+        ({"scale_jitter": (1.2, 0.8)}, r"config.scale_jitter must be a pair \(least, most\)"),
+        ({"bad_boxes": "ignore"}, "config.bad_boxes must be one of error, skip"),
+        ({"optimizer": "lamb"}, "config.optimizer must be one of sgd, adam"),
+        ({"clip_norm": -1.0}, "config.clip_norm must be a number, at least 0"),
+        ({"data_dir": None}, "config.data_dir must be a folder that exists for dataset='coco_folder'"),
+        ({"batch_size": 13}, "must be at most 12, the training images"),
+    ],
+)
+def test_mistakes_in_a_config_are_told(folder, tmp_path, fields, error):
+    with pytest.raises(UserError, match=error):
+        train_and_evaluate(detection_config(folder, **fields), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_are_no_detectors_of_the_config(finished, folder, tmp_path):
+    workdir, _ = finished
+    task = task_for(detection_config(folder, input_size=(96, 96)))
+    with pytest.raises(UserError, match=r"is for images of \(64, 96\) and 2 classes, and the config for \(96, 96\)"):
+        task.load_model(workdir / "model.keras")
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
+    with pytest.raises(UserError, match=r"other\.keras cannot be loaded"):
+        task.load_model(tmp_path / "other.keras")
+    for path in (tmp_path, workdir):
+        with pytest.raises(UserError, match="--saved_model must be the folder of a SavedModel"):
+            task.evaluate_saved_model(path)
+
+
+@pytest.mark.parametrize("package", ["keras_hub", "pycocotools"])
+def test_a_missing_extra_is_told_before_anything_is_done(folder, tmp_path, package, monkeypatch):
+    find_spec = detection.importlib.util.find_spec
+    monkeypatch.setattr(
+        detection.importlib.util, "find_spec", lambda name: None if name == package else find_spec(name)
+    )
+    with pytest.raises(UserError, match=rf'^the package {package} is missing: pip install "aa-keras\[detection\]"'):
+        train_and_evaluate(detection_config(folder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
