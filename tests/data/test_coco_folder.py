@@ -62,7 +62,7 @@ def test_boxes_come_with_their_images_in_any_order(tmp_path):
             np.testing.assert_array_equal(objects["labels"], annotated.labels)
     assert dataset.most_boxes == max(len(image.labels) for image in dataset.annotated)
     parts = [[int(record[0]) for record in dataset.records(np.array([1, 2], np.int64), (part, 2))] for part in (0, 1)]
-    assert sorted(sum(parts, [])) == list(range(12))
+    assert sorted([*parts[0], *parts[1]]) == list(range(12))
 
 
 def test_an_image_of_another_size_than_its_annotations_is_corrupt(tmp_path):
@@ -80,7 +80,7 @@ def test_an_image_of_another_size_than_its_annotations_is_corrupt(tmp_path):
 
 
 def test_folders_that_cannot_be_used(tmp_path):
-    with pytest.raises(UserError, match="config.data_dir must be a folder that exists for dataset='bccd'"):
+    with pytest.raises(UserError, match=r"config\.data_dir must be a folder that exists for dataset='bccd'"):
         load_detection_dataset("bccd", tmp_path / "nowhere")
     with pytest.raises(UserError, match="must have annotations in COCO's format"):
         load_detection_dataset("coco_folder", tmp_path)
@@ -90,7 +90,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     test = write_split(tmp_path, "test", 3)
     with pytest.raises(UserError, match=r"config.test_split must be unset or one of test, train"):
         load_coco_folder(tmp_path, test_split="validation")
-    with pytest.raises(UserError, match="config.validation_examples must be from 0 to 2"):
+    with pytest.raises(UserError, match=r"config\.validation_examples must be from 0 to 2"):
         load_coco_folder(tmp_path, validation_examples=3)
     rewrite(test, lambda content: content["categories"][0].update(name="green"))
     with pytest.raises(

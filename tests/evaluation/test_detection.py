@@ -161,7 +161,7 @@ def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path, capsys
         next(iter(dataset.test.annotated)).name.split("/test2017/")[0] + "/annotations/instances_test2017.json"
     )
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(annotations)
+        truth = COCO(folder / "annotations" / "instances_test2017.json")
         by_hand = COCOeval(truth, truth.loadRes(str(tmp_path / "detections.json")), "bbox")
         by_hand.evaluate()
         by_hand.accumulate()
