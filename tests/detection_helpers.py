@@ -76,7 +76,14 @@ def detection_config(folder, **fields):
     config = recipes.default_config()
     config.update(name="squares", task="detection", dataset="coco_folder", data_dir=str(folder), builder="AARetinaNet")
     config.update(epochs=2, batch_size=4, optimizer="adam", learning_rate_per_256=1e-3 * 256 / 4, clip_norm=10.0)
-    arguments = {"depth": 18, "width": 8, "blocks": (1, 1, 1, 1), "max_level": 5, "head_convolutions": 1}
+    arguments = {
+        "depth": 18,
+        "width": 16,
+        "blocks": (1, 1, 1, 1),
+        "max_level": 5,
+        "head_convolutions": 1,
+        "anchor_size": 2.5,
+    }
     config.update(input_size=(64, 96), horizontal_flip=True, scale_jitter=(0.8, 1.2), builder_arguments=arguments)
     with config.ignore_type():
         config.update(fields)

@@ -24,7 +24,7 @@ EXPORTS = keras.backend.backend() == "tensorflow"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return squares(tmp_path_factory.mktemp("squares"))
+    return squares(tmp_path_factory.mktemp("squares"), train=48)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
     assert result["best_validation_ap"] == max(float(row["val_ap"]) for row in rows)
     assert json.loads((workdir / "data.json").read_text()) == {
         "categories": ["3 blue", "7 red"],
-        "training_images": 12,
+        "training_images": 48,
         "validation_images": 5,
         "test_images": 5,
     }
@@ -99,9 +99,7 @@ def test_it_is_evaluated_to_the_same(finished, folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_it_learns(folder, tmp_path):
     """Squares of two colours are found, by a detector that took a hundred steps."""
-    config = detection_config(folder, epochs=30, scale_jitter=(1.0, 1.0), horizontal_flip=False)
-    config.builder_arguments.width = 16
-    config.builder_arguments.anchor_size = 2.5
+    config = detection_config(folder, epochs=8, scale_jitter=(1.0, 1.0), horizontal_flip=False)
     result = train_and_evaluate(config, tmp_path / "run")
     assert result["best_validation_ap"] > 0.3
     assert result["ap50"] > 0.6
@@ -151,10 +149,10 @@ def test_the_saved_model_finds_the_same_with_tensorflow_alone(finished, folder, 
 
 def test_other_data_in_the_folder_is_seen(finished, tmp_path):
     workdir, _ = finished
-    other = squares(tmp_path / "other", train=13)
+    other = squares(tmp_path / "other", train=49)
     task = task_for(detection_config(other))
     there = json.loads((workdir / "data.json").read_text())
-    assert task.data_differences(there) == ["training images were 12 and are 13"]
+    assert task.data_differences(there) == ["training images were 48 and are 49"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ def test_other_data_in_the_folder_is_seen(finished, tmp_path):
         ({"optimizer": "lamb"}, "config.optimizer must be one of sgd, adam"),
         ({"clip_norm": -1.0}, "config.clip_norm must be a number, at least 0"),
         ({"data_dir": None}, "config.data_dir must be a folder that exists for dataset='coco_folder'"),
-        ({"batch_size": 13}, "must be at most 12, the training images"),
+        ({"batch_size": 49}, "must be at most 48, the training images"),
     ],
 )
 def test_mistakes_in_a_config_are_told(folder, tmp_path, fields, error):
