@@ -1,8 +1,9 @@
 """The networks of the paper, each with its numbers: what the README's tables, `evaluate.py` and the tests read."""
 
 import dataclasses
+from typing import ClassVar
 
-from .datasets import CIFAR100, IMAGENET, Dataset
+from .datasets import CIFAR100, COCO, IMAGENET, Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,8 @@ class DetectionSpec:
     """One row of the paper's table of RetinaNets and its counterpart here, for COCO at 640x640 pixels.
 
     Attributes:
+        dataset: the `Dataset` of all rows.
+        arguments: none beyond the builders' defaults.
         builder: name of the function in `aa_keras.applications` that builds it.
         parameters: trainable parameters, exactly.
         gflops: as in `ModelSpec`.
@@ -63,6 +66,9 @@ class DetectionSpec:
         paper_ap50: that at an intersection over union of 0.5.
         paper_ap75: that at 0.75.
     """
+
+    dataset: ClassVar[Dataset] = COCO
+    arguments: ClassVar[tuple[tuple[str, object], ...]] = ()
 
     builder: str
     parameters: int

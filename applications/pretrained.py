@@ -23,8 +23,7 @@ class PretrainedWeights:
         name: what its `weights=` calls it.
         file: name of the file: a whole Keras model, its weights in float16.
         sha256: checksum of the file.
-        top1: accuracy on the test images, in percent.
-        top5: the share of them whose class is among the five most probable, in percent.
+        scores: pairs of name and percentage, what `evaluate.py` measured on the test images.
         recipe: the name of the recipe that it was trained by.
         licence: of the weights.
         url: where to fetch the file; None if it lies in the package.
@@ -34,8 +33,7 @@ class PretrainedWeights:
     name: str
     file: str
     sha256: str
-    top1: float
-    top5: float
+    scores: tuple[tuple[str, float], ...]
     recipe: str
     licence: str
     url: str | None = None
@@ -68,8 +66,7 @@ PRETRAINED = (
         name="cifar100",
         file="aa_wide_resnet16_4_cifar100.keras",
         sha256="a59a61c89a464fc7b1c573287b00e938a3f13dcfa5af143f858f0674192cf58c",
-        top1=75.57,
-        top5=93.56,
+        scores=(("top1", 75.57), ("top5", 93.56)),
         recipe="cifar100_aa_wide_resnet16_4",
         licence="Apache-2.0",
     ),

@@ -60,7 +60,7 @@ def measure(spec):
     from aa_keras.complexity import model_complexity
 
     with keras.StatelessScope(initialize_variables=False):  # no numbers need to be drawn
-        model = getattr(applications, spec.builder)(**dict(getattr(spec, "arguments", ())))
+        model = getattr(applications, spec.builder)(**dict(spec.arguments))
         complexity = model_complexity(model)
         without_products = model_complexity(model, attention_products=False)
     keras.utils.clear_session()

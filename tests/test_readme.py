@@ -4,7 +4,7 @@ import pathlib
 import re
 import runpy
 
-from aa_keras.applications.paper import CLASSIFIERS
+from aa_keras.applications.paper import CLASSIFIERS, DETECTORS
 from aa_keras.recipes import list_recipes
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -16,7 +16,9 @@ def test_the_tables_of_the_paper_are_those_of_the_specs():
     between = README.split("<!-- paper tables -->\n")[1].split("<!-- end of paper tables -->")[0]
     markdown = runpy.run_path(str(ROOT / "benchmarks" / "paper_tables.py"))["markdown"]
     assert between == f"\n{markdown()}\n"
-    assert set(re.findall(r"^\| `(\w+)\(", between, flags=re.MULTILINE)) == {spec.builder for spec in CLASSIFIERS}
+    assert set(re.findall(r"^\| `(\w+)\(", between, flags=re.MULTILINE)) == {
+        spec.builder for spec in (*CLASSIFIERS, *DETECTORS)
+    }
 
 
 def test_the_ablations_are_those_of_the_runs():

@@ -9,6 +9,7 @@ import ml_collections
 
 from aa_keras.errors import UserError, described
 from aa_keras.evaluation.classification import Evaluation
+from aa_keras.evaluation.detection import DetectionEvaluation
 from aa_keras.files import local_path, read_json
 from aa_keras.recipes.checks import check_config
 from aa_keras.recipes.fields import default_config
@@ -25,7 +26,7 @@ def evaluate_run(
     saved_model: FlagPath = None,
     output: FlagPath = None,
     data_dir: str | None = None,
-) -> Evaluation:
+) -> Evaluation | DetectionEvaluation:
     """Evaluates a trained model on the test split of its data set, and writes what came out.
 
     The model is that of a finished run (`workdir`), or a recipe's with a file of weights (`config` and `weights`), or
@@ -40,7 +41,8 @@ def evaluate_run(
         data_dir: where the data lies, instead of where the config says.
 
     Returns:
-        An `aa_keras.evaluation.classification.Evaluation`.
+        An `Evaluation` of `aa_keras.evaluation.classification`, or a `DetectionEvaluation` of `...detection`, as the task
+        of the config is.
 
     Raises:
         UserError: if these do not name one model, or it cannot be read.

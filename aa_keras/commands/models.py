@@ -49,7 +49,7 @@ def _row(name):
 
 def _numbers(name, builder):
     """Returns parameters, GFLOPs and the shape of the images: those of the paper's row, or else counted."""
-    for spec in paper.CLASSIFIERS:
+    for spec in (*paper.CLASSIFIERS, *paper.DETECTORS):
         if spec.builder == name and not spec.arguments:
             return spec.parameters, spec.gflops, spec.dataset.input_shape
     with keras.StatelessScope(initialize_variables=False):  # no numbers need to be drawn

@@ -1,11 +1,12 @@
 """Trains the tiny recipe on several devices: `python distributed_run.py WORKDIR DISTRIBUTION [FIELD=JSON ...]`.
 
 Two devices are made of the one CPU where a process has to have several. With HOSTS="ADDRESS NUMBER ID" in the
-environment it is one of several processes.
+environment it is one of several processes; with SQUARES="FOLDER" it trains a detector on the drawn squares in there.
 """
 
 import json
 import os
+import pathlib
 import sys
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -18,6 +19,8 @@ if distribution == "mirrored":
     cpus = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from detection_helpers import detection_config  # noqa: E402
 from training_helpers import tiny_config  # noqa: E402
 
 from aa_keras import command_line  # noqa: E402
@@ -27,6 +30,9 @@ from aa_keras.training import Hosts, train_and_evaluate  # noqa: E402
 def main(_):
     # A rate so little that rounding does not grow into a difference.
     config = tiny_config(learning_rate_per_256=0.05, ema_momentum=0.9, export=False, distribution=distribution)
+    if "SQUARES" in os.environ:
+        config = detection_config(os.environ["SQUARES"], distribution=distribution, optimizer="sgd")
+        config.learning_rate_per_256 = 0.5
     for field in fields:
         name, value = field.split("=", 1)
         config[name] = json.loads(value)
