@@ -6,8 +6,12 @@ BIN = $(VENV)/bin
 # What must hold on every backend of Keras.
 BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
   tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py
+# Of detectors, on JAX alone.
+JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
+  tests/applications/test_retinanet.py::test_training_through_fit_alone
 # And what is slow there, beside the tests that start programs on JAX themselves.
-SLOW_BACKEND_TESTS = tests/training --deselect tests/training/test_distribution.py
+SLOW_BACKEND_TESTS = tests/training tests/tasks/test_detection_task.py tests/applications/test_retinanet.py \
+  --deselect tests/training/test_distribution.py --deselect tests/training/test_detection_distribution.py
 # XLA's optimizations are not what is tested, and compiling with them takes twice as long.
 JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # What pip is to install for test-torch. Linux's default wheel brings CUDA along;
@@ -24,7 +28,7 @@ train: $(VENV)/installed  # the environment, and a network trained on the digits
 
 test: lint  # the environment, style and types, and the tests on TensorFlow and JAX
 	$(BIN)/python -m pytest -n 2 -m "not slow"
-	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
+	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(JAX_TESTS)
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)

@@ -1,4 +1,4 @@
-"""RetinaNets for COCO (Bello et al., ICCV 2019, section 4.3): detectors on plain and on attention-augmented ResNets.
+"""RetinaNets for COCO (Bello et al., ICCV 2019, section 4.4): detectors on plain and on attention-augmented ResNets.
 
 RetinaNets are those of Lin et al., *Focal Loss for Dense Object Detection* (ICCV 2017), made of KerasHub's feature
 pyramid, heads and anchors, which come with the extra `detection`. It is imported when a detector is built or loaded.

@@ -41,8 +41,7 @@ def evaluate_run(
         data_dir: where the data lies, instead of where the config says.
 
     Returns:
-        An `Evaluation` of `aa_keras.evaluation.classification`, or a `DetectionEvaluation` of `...detection`, as the task
-        of the config is.
+        What was measured: an `aa_keras.evaluation.classification.Evaluation`, or that of another task.
 
     Raises:
         UserError: if these do not name one model, or it cannot be read.

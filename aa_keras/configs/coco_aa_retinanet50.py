@@ -1,4 +1,4 @@
-"""The RetinaNet on an attention-augmented ResNet-50, on COCO from scratch (the paper's section 4.3).
+"""The RetinaNet on an attention-augmented ResNet-50, on COCO from scratch (the paper's section 4.4).
 
 Command:   aa-keras train --config=coco_aa_retinanet50 --config.data_dir=FOLDER
 Hardware:  accelerators for a batch of 64 images of 640x640
@@ -29,5 +29,4 @@ def get_config():
     config.learning_rate_per_256 = 0.32  # 0.08 for these batches
     config.decay_epochs = (120, 140)
     config.weight_decay = 1e-4
-    config.clip_norm = 10.0
     return config

@@ -1,5 +1,6 @@
 """Annotations of objects in COCO's JSON format, every one of them checked."""
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -60,11 +61,13 @@ class BadBoxes:
 
     Attributes:
         skipped: dictionary from what was left out to what is wrong with it.
+        error: the `UserError` that was raised, or None.
     """
 
     def __init__(self, skip=False):
         self.skip = skip
         self.skipped = {}
+        self.error = None
 
     def found(self, where, reason):
         """Notes a box, or raises UserError.
@@ -74,8 +77,19 @@ class BadBoxes:
             reason: what is wrong with it.
         """
         if not self.skip:
-            raise UserError(f"{where}: {reason}. Repair it, or leave such out by --config.bad_boxes=skip")
+            self.error = UserError(f"{where}: {reason}. Repair it, or leave such out by --config.bad_boxes=skip")
+            raise self.error
         self.skipped[where] = reason
+
+    @contextlib.contextmanager
+    def as_user_errors(self):
+        """Raises, in place of what a library made of it in the `with` block, the `UserError` that caused it."""
+        try:
+            yield
+        except Exception:
+            if self.error is None:
+                raise
+            raise self.error from None
 
 
 def read_coco(path, path_of, bad_boxes):

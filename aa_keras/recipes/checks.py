@@ -109,3 +109,9 @@ def check_backend(config):
         lambda jit_compile: not jit_compile or config.distribution != "mirrored",
         "False where distribution='mirrored', which Keras cannot compile",
     )
+    require(
+        config,
+        "clip_norm",
+        lambda norm: not norm or config.distribution != "mirrored",
+        "0 where distribution='mirrored', since Keras would clip the gradients of each device by themselves",
+    )

@@ -1,5 +1,6 @@
 """The detection of objects: boxes and their classes."""
 
+import contextlib
 import functools
 import importlib.util
 from typing import ClassVar
@@ -127,9 +128,11 @@ class Detection(Task):
             self.dataset.validation, self.preprocessing, self.config.batch_size, self._corrupt_files, shard
         )
 
+    @contextlib.contextmanager
     def reading_errors(self):
-        """A context that raises UserError where images cannot be read, in place of TensorFlow's error."""
-        return self._corrupt_files.as_user_errors()
+        """A context that raises UserError where images or boxes cannot be used, in place of TensorFlow's error."""
+        with self.dataset.bad_boxes.as_user_errors(), self._corrupt_files.as_user_errors():
+            yield
 
     @property
     def skipped(self):
@@ -236,7 +239,11 @@ class Detection(Task):
 
     def result(self, measured):
         """Returns what a result says of a `DetectionEvaluation`: the fields of `RESULT_FIELDS`, and all others."""
-        return {**report.numbers(measured, self.categories), "test_examples": measured.images}
+        return {
+            **report.numbers(measured, self.categories),
+            "test_examples": measured.images,
+            "skipped_boxes": len(self.dataset.bad_boxes.skipped),
+        }
 
     @staticmethod
     def describe(result):

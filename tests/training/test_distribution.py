@@ -288,6 +288,7 @@ def test_there_are_four_of_them():
     ("fields", "message"),
     [
         ({"distribution": "mirrored", "jit_compile": True}, "config.jit_compile must be False where"),
+        ({"distribution": "mirrored", "clip_norm": 10.0}, "config.clip_norm must be 0 where"),
         ({"distribution": "data_parallel"}, "needs KERAS_BACKEND=jax"),
         ({"distribution": "multihost"}, "needs KERAS_BACKEND=jax"),
     ],
