@@ -117,13 +117,13 @@ def read_coco(path, path_of, bad_boxes):
     for index, annotation in enumerate(lists["annotations"]):
         where = f"{path}: annotation {annotation.get('id', f'number {index + 1}')}"
         image = images.get(_hashable(annotation.get("image_id")))
-        if image is not None:
-            where += f" of {image['file_name']}"
+        if image is None:
+            bad_boxes.found(where, f"there is no image with its image_id, {annotation.get('image_id')!r:.60}")
+            continue
         try:
-            objects[image["id"] if image else None].append(_object(annotation, image, categories, seen))
-        except (_AnnotationError, KeyError) as error:
-            reason = str(error) if image else f"there is no image with its image_id, {annotation.get('image_id')!r}"
-            bad_boxes.found(where, reason)
+            objects[image["id"]].append(_object(annotation, image, categories, seen))
+        except _AnnotationError as error:
+            bad_boxes.found(f"{where} of {image['file_name']}", str(error))
     annotated = []
     for number, image in images.items():
         name = path_of(image["file_name"])
@@ -134,10 +134,6 @@ def read_coco(path, path_of, bad_boxes):
     if not annotated:
         raise UserError(f"{path} has no images")
     return categories, annotated
-
-
-class _AnnotationError(Exception):
-    """What is wrong with an annotation."""
 
 
 def annotated_image(number, name, height, width, objects):
@@ -220,10 +216,12 @@ def _images(path, values):
     return {image["id"]: image for image in values}
 
 
+class _AnnotationError(Exception):
+    """What is wrong with an annotation."""
+
+
 def _object(annotation, image, categories, seen):
     """Returns (box, label, area, is_crowd) of an annotation, or raises `_AnnotationError`."""
-    if image is None:
-        raise KeyError
     number = _hashable(annotation.get("id"))
     if number is None or number in seen:
         raise _AnnotationError("it has no id" if number is None else "another one has its id")
