@@ -113,6 +113,8 @@ def table_sizes(path):
 def layer_configs(path):
     """Returns the configurations of the layers of a whole model by name, or {} for bare weights.
 
+    Of a detector they are the arguments of its backbone, named "backbone".
+
     Raises:
         ValueError: if the archive has no such configurations.
     """
@@ -121,6 +123,8 @@ def layer_configs(path):
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
+        if "backbone" in config["config"]:  # of a detector, whose backbone tells its builder's arguments
+            return {"backbone": config["config"]["backbone"]["config"]["image_encoder"]["config"]["arguments"]}
         layers = config["config"].get("layers", [])
         return {layer["config"]["name"]: layer["config"] for layer in layers}
     except (KeyError, TypeError, ValueError, AttributeError, OSError, zipfile.BadZipFile) as error:

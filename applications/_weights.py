@@ -58,7 +58,7 @@ def load_weights(model, weights, include_top):
             "%s: the classifier of %s, for %d classes, is new and has to be trained",
             path,
             model.name,
-            model.output_shape[-1],
+            model.num_classes if hasattr(model, "backbone") else model.output_shape[-1],
         )
 
 
@@ -145,13 +145,15 @@ def _to_snake_case(name):
 def _check_attention(model, path):
     """Raises ValueError where the file holds a whole model whose augmented convolutions attend in another way."""
     configs = layer_configs(path)
-    for layer in model.layers:
-        if isinstance(layer, AttentionAugmentedConv2D) and layer.name in configs:
-            ours, theirs = layer.get_config(), configs[layer.name]
-            for argument in ("num_heads", "position_encoding", "attention_pooling"):
-                if argument in theirs and theirs[argument] != ours[argument]:
-                    raise _difference(
-                        path,
-                        f"{argument} of the layer {layer.name!r} is {theirs[argument]!r} in the file, "
-                        f"{ours[argument]!r} in the model",
-                    )
+    own = {layer.name: layer.get_config() for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)}
+    if hasattr(model, "backbone"):
+        own["backbone"] = model.backbone.image_encoder.arguments
+    for name in own.keys() & configs.keys():
+        ours, theirs = own[name], configs[name]
+        for argument in ("num_heads", "position_encoding", "attention_pooling"):
+            if argument in theirs and theirs[argument] != ours[argument]:
+                raise _difference(
+                    path,
+                    f"{argument} of the layer {name!r} is {theirs[argument]!r} in the file, "
+                    f"{ours[argument]!r} in the model",
+                )

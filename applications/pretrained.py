@@ -62,6 +62,15 @@ class PretrainedWeights:
 
 PRETRAINED = (
     PretrainedWeights(
+        builder="AARetinaNet",
+        name="bccd",
+        file="aa_retinanet_bccd.keras",
+        sha256="7902608e20731e9279b364e785f425dbafaf63a366d008e340b98a3562695b31",
+        scores=(("ap", 49.09), ("ap50", 83.05), ("ap75", 57.43)),
+        recipe="bccd_aa_retinanet",
+        licence="Apache-2.0",
+    ),
+    PretrainedWeights(
         builder="AAWideResNet16_4",
         name="cifar100",
         file="aa_wide_resnet16_4_cifar100.keras",

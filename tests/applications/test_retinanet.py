@@ -9,7 +9,7 @@ import pytest
 from builder_helpers import DETECTORS, build, images, with_random_statistics, without_values
 
 from aa_keras import applications
-from aa_keras.applications import AAResNet, AARetinaNet, paper
+from aa_keras.applications import AAResNet, AARetinaNet, datasets, paper
 from aa_keras.complexity import model_complexity
 from aa_keras.layers import AttentionAugmentedConv2D
 
@@ -276,6 +276,9 @@ def test_weights_of_another_size_and_of_a_backbone(model, tmp_path, caplog):
     ):
         small(classes=5, weights=tmp_path / "model.keras")
 
+    with pytest.raises(ValueError, match="attention_pooling of the layer 'backbone' is 2 in the file, 1 in the model"):
+        small(attention_pooling=1, weights=tmp_path / "model.keras")
+
     classifier = AAResNet(18, width=8, blocks=(1, 1, 1, 1), input_shape=(64, 96, 3), classes=4)
     with_random_statistics(classifier).save(tmp_path / "classifier.keras")
     on_it = small(backbone_weights=tmp_path / "classifier.keras")
@@ -285,6 +288,39 @@ def test_weights_of_another_size_and_of_a_backbone(model, tmp_path, caplog):
     assert "classifier.keras" not in str(on_it.get_config())
     with pytest.raises(ValueError, match="`weights` must be of the same architecture"):
         small(width=16, backbone_weights=tmp_path / "classifier.keras")
+
+
+def trained(**arguments):
+    """The detector of blood cells, as its model card builds it."""
+    thin = {"width": 32, "anchor_size": 2.5, "input_shape": (192, 256, 3)}
+    return small(**{**thin, "weights": "bccd", "include_preprocessing": True, **arguments})
+
+
+def test_trained_weights_find_a_cell(caplog):
+    """A drawn white cell, purple in a pale round, on a grey slide."""
+    y, x = np.mgrid[:192, :256]
+    pixels = np.full((192, 256, 3), (205, 200, 195), "uint8")
+    distance = np.hypot(y - 96, x - 128)
+    pixels[distance < 36] = (215, 175, 215)
+    pixels[distance < 27] = (110, 70, 160)
+    found = trained().predict(pixels[None], verbose=0)
+    top, left, bottom, right = found["boxes"][0, 0]
+    assert datasets.BCCD.class_names[found["labels"][0, 0]] == "WBC"
+    assert found["confidence"][0, 0] > 0.3
+    assert abs(top + bottom - 192) + abs(left + right - 256) < 30
+    assert 40 < bottom - top < 90
+    assert "new" not in caplog.text
+
+
+def test_trained_weights_for_other_classes(caplog):
+    model, other = trained(), trained(classes=5)
+    assert "the classifier of aa_retinanet, for 5 classes, is new" in caplog.text
+    for ours, theirs in zip(other.weights, model.weights, strict=True):
+        if ours.shape == theirs.shape:
+            np.testing.assert_array_equal(ours, theirs)
+    assert other.classification_head.prediction_layer.kernel.shape[-1] == 45
+    with pytest.raises(ValueError, match=r"`weights` must be of the same architecture.*aa_retinanet_bccd\.keras"):
+        trained(width=16)
 
 
 def test_pixels_may_be_normalised_inside():
