@@ -5,6 +5,7 @@ import dataclasses
 import math
 import numbers
 import os
+import sys
 
 import numpy as np
 
@@ -239,7 +240,7 @@ def _object(annotation, image, categories, seen):
     limits = (image["height"], image["width"]) * 2
     box = tuple(min(max(value, 0.0), limit) for value, limit in zip(box, limits, strict=True))
     area = annotation.get("area")
-    area = float(area) if _is_number(area) and area > 0 else width * height
+    area = float(area) if _is_number(area) and 0 < area < math.inf else width * height
     return box, categories.ids.index(annotation["category_id"]), area, annotation.get("iscrowd") in (1, True)
 
 
@@ -248,7 +249,8 @@ def _is_whole(value):
 
 
 def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and not (isinstance(value, int) and abs(value) > sys.float_info.max)
 
 
 def _hashable(value):

@@ -92,6 +92,7 @@ BAD_BOXES = {
     "no width": ({"bbox": [10, 20, 0, 15]}, "has no area: .* 20, 10, 35, 10"),
     "upside down": ({"bbox": [10, 20, 5, -4]}, "has no area"),
     "no number": ({"bbox": [10, 20, float("nan"), 15]}, "infinite or NaN"),
+    "a number beyond all": ({"bbox": [10, 20, 10**400, 15]}, "must be four numbers"),
     "three numbers": ({"bbox": [10, 20, 30]}, r"must be four numbers, .*and is \[10, 20, 30\]"),
     "text": ({"bbox": ["10", 20, 30, 40]}, "must be four numbers"),
     "no box": ({"bbox": None}, "must be four numbers, .* and is None"),
