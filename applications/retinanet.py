@@ -41,8 +41,8 @@ MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
             "the class head new, and a log line says so.",
             "backbone_weights": "None, or the path of a file of weights of the ResNet alone, with a classifier, which "
             "is left out, or without.",
-            "input_shape": "(height, width, channels) of the images, whose sides are multiples of 2 ** max_level; None "
-            "takes {default_shape}. Tables of relative positions are made for this size.",
+            "input_shape": "(height, width, channels) of the images, whose sides are multiples of 2 ** max_level, "
+            "of 128 by default; None takes {default_shape}. Tables of relative positions are made for this size.",
             "width": "positive integer, the channels of the ResNet's stem; the pyramid has 256 whatever it is.",
             "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
             "min_level": "integer from 3 to 5, the finest level of the pyramid, of a stride of 2 ** min_level pixels.",
