@@ -8,6 +8,7 @@ import os
 
 import keras
 
+from aa_keras._startup import quiet_import
 from aa_keras.errors import missing_extra
 from aa_keras.layers import _arguments
 
@@ -141,7 +142,8 @@ def _checked_shape(input_shape, max_level):
 def _import_detector():
     """Returns the module of the detectors, or raises ImportError in a line that says what to install."""
     try:
-        from . import _detector
+        with quiet_import():  # of TensorFlow, which KerasHub imports whatever the backend
+            from . import _detector
     except ImportError as error:
         told = missing_extra(error)
         if told is None:

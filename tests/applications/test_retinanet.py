@@ -9,14 +9,16 @@ import pytest
 from builder_helpers import DETECTORS, build, images, with_random_statistics, without_values
 
 from aa_keras import applications
+from aa_keras._startup import quiet_import
 from aa_keras.applications import AAResNet, AARetinaNet, datasets, paper
 from aa_keras.complexity import model_complexity
 from aa_keras.layers import AttentionAugmentedConv2D
 
-keras_hub = pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
+with quiet_import():
+    pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
 
-from aa_keras.applications import _detection_decoder as decoder  # noqa: E402
-from aa_keras.applications import _detector as detector  # noqa: E402
+from aa_keras.applications import _detection_decoder as decoder
+from aa_keras.applications import _detector as detector
 
 SMALL = {"depth": 18, "width": 8, "blocks": (1, 1, 1, 1), "max_level": 5, "head_convolutions": 1}
 
