@@ -103,6 +103,31 @@ def an_augmented_network():
     return model
 
 
+def update_by(gradients, **fields):
+    """What the first step of an optimizer changes kernel and bias by, at a learning rate of 0.05."""
+    model = dense_model()
+    compile_model(model, task_with(warmup_fraction=0.0, **fields), 10**6)
+    before = model.get_weights()
+    gradients = [keras.ops.convert_to_tensor(np.float32(gradient)) for gradient in gradients]
+    model.optimizer.apply(gradients, model.trainable_variables)
+    return [new - old for old, new in zip(before, model.get_weights(), strict=True)]
+
+
+def test_gradients_are_scaled_down_together_to_the_norm():
+    gradients = np.full((3, 6), 2.0), np.full((6,), -1.0)
+    norm = math.sqrt(18 * 4 + 6)
+    for clip_norm, factor in ((0.0, 1.0), (100.0, 1.0), (3.0, 3.0 / norm)):
+        kernel, bias = update_by(gradients, clip_norm=clip_norm)
+        np.testing.assert_allclose(kernel, -0.05 * 2.0 * factor, rtol=1e-4)
+        np.testing.assert_allclose(bias, 0.05 * factor, rtol=1e-4)
+
+
+def test_adam_steps_by_the_rate_whatever_the_gradient():
+    kernel, bias = update_by((np.full((3, 6), 7.0), np.full((6,), -0.01)), optimizer="adam")
+    np.testing.assert_allclose(kernel, -0.05, rtol=1e-3)
+    np.testing.assert_allclose(bias, 0.05, rtol=1e-3)
+
+
 def test_decay_is_half_the_rate_times_the_squares_of_kernels_and_of_nothing_else():
     model = an_augmented_network()
     assert model.losses == []
