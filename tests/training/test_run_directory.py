@@ -5,6 +5,7 @@ import pathlib
 
 import ml_collections
 import pytest
+from training_helpers import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_json
@@ -114,6 +115,54 @@ def test_the_first_runs_did_not_tell_their_task(run):
     with pytest.raises(UserError, match="task is 'not set' there and 'detection' here"):
         run.check(changed(task="detection"), overwrite=False)
     assert fingerprint(changed(task="detection")) != fingerprint(CONFIG)
+
+
+# The fields of the first runs, which are read as they are: a new field belongs into `LATER`.
+FIRST_FIELDS = [
+    "batch_size",
+    "builder",
+    "builder_arguments",
+    "corrupt_files_limit",
+    "crop_padding",
+    "cutmix_alpha",
+    "data_dir",
+    "dataset",
+    "decay_epochs",
+    "distribution",
+    "ema_momentum",
+    "epochs",
+    "export",
+    "horizontal_flip",
+    "image_size",
+    "jit_compile",
+    "label_smoothing",
+    "learning_rate_per_256",
+    "mixup_alpha",
+    "momentum",
+    "name",
+    "precision",
+    "rand_augment_magnitude",
+    "rand_augment_operations",
+    "seed",
+    "shuffle_buffer",
+    "steps_per_epoch",
+    "test_fraction",
+    "test_split",
+    "validation_examples",
+    "warmup_fraction",
+    "weight_decay",
+]
+
+
+def test_runs_from_before_a_field_go_on(tmp_path):
+    now = as_dictionary(tiny_config())
+    first = {name: now[name] for name in FIRST_FIELDS}
+    RunDirectory(tmp_path).start(first, overwrite=False, data=DATA)
+    RunDirectory(tmp_path).check(now, overwrite=False)
+    assert fingerprint(first) == fingerprint(now)
+    for name, other in {"optimizer": "adam", "clip_norm": 1.0, "input_size": (64, 64)}.items():
+        with pytest.raises(UserError, match=f"{name} is .* there and .* here"):
+            RunDirectory(tmp_path).check(as_dictionary(tiny_config(**{name: other})), overwrite=False)
 
 
 def test_an_image_folder_is_another_data_set_elsewhere(run):
