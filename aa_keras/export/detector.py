@@ -1,13 +1,6 @@
 """SavedModels of detectors, for serving with TensorFlow alone."""
 
-import os
-import pathlib
-import shutil
-
-import keras
-
-from aa_keras.errors import UserError, described
-from aa_keras.files import partial_path
+from aa_keras.export.saved_model import load_signature, write_saved_model
 
 OUTPUTS = ("boxes", "confidence", "labels", "num_detections")
 
@@ -39,17 +32,7 @@ def export_saved_detector(model, preprocessing, class_names, path):
         is_box = detections["labels"][..., None] >= 0
         return {**detections, "boxes": tf.where(is_box, boxes, -1.0)}
 
-    path = pathlib.Path(path)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    signature = [tf.TensorSpec((None, None, None, model.input_shape[-1]), tf.uint8, name="images")]
-    archive.add_endpoint("serve", serve, input_signature=signature)
-    partial = partial_path(path)
-    shutil.rmtree(partial, ignore_errors=True)
-    archive.write_out(str(partial), verbose=False)
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(partial, path)
-    path.with_name("labels.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+    write_saved_model(model, serve, (None, None, model.input_shape[-1]), class_names, path)
 
 
 def load_saved_detector(path):
@@ -61,18 +44,4 @@ def load_saved_detector(path):
     Raises:
         UserError: if it is no SavedModel, or one of another input or output.
     """
-    import tensorflow as tf
-
-    if not (pathlib.Path(path) / "saved_model.pb").is_file():
-        raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
-    try:
-        signature = tf.saved_model.load(path).signatures["serving_default"]
-        images = signature.structured_input_signature[1]["images"]
-        if images.dtype != tf.uint8 or not set(OUTPUTS) <= set(signature.structured_outputs):
-            raise KeyError(f"images of {images.dtype.name} to {', '.join(signature.structured_outputs)}")
-    except Exception as error:  # of TensorFlow's or of protocol buffers, for what a file may hold
-        raise UserError(
-            "--saved_model must be one that train.py wrote of a detector, with `images` as its input and "
-            f"{', '.join(OUTPUTS)} as its outputs. Received: --saved_model={path}: {described(error)}"
-        ) from None
-    return lambda images: signature(images=tf.constant(images))
+    return load_signature(path, (None, None, 3), OUTPUTS, "of a detector")

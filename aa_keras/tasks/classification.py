@@ -156,20 +156,17 @@ class Classification(Task):
         config = self.config
         builder = getattr(applications, config.builder)
         arguments = config.builder_arguments.to_dict()
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(config.precision)
         try:
-            return builder(
-                **arguments,
-                weights=weights,
-                input_shape=self.dataset.image_shape,
-                classes=len(self.dataset.class_names),
-                classifier_activation=classifier_activation,
-            )
+            with self.precision():
+                return builder(
+                    **arguments,
+                    weights=weights,
+                    input_shape=self.dataset.image_shape,
+                    classes=len(self.dataset.class_names),
+                    classifier_activation=classifier_activation,
+                )
         except (TypeError, ValueError) as error:
             raise UserError(f"{config.builder} of the config: {error}") from None
-        finally:
-            keras.config.set_dtype_policy(policy)
 
     def compile(self, model, optimizer, jit_compile):
         """Compiles a model of logits, for labels that are probabilities."""

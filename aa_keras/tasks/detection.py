@@ -151,19 +151,16 @@ class Detection(Task):
 
     def _model(self, weights=None, **changes):
         config = self.config
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(config.precision)
         try:
-            return getattr(applications, config.builder)(
-                **{**config.builder_arguments.to_dict(), **changes},
-                weights=weights,
-                input_shape=(*config.input_size, 3),
-                classes=len(self.categories.names),
-            )
+            with self.precision():
+                return getattr(applications, config.builder)(
+                    **{**config.builder_arguments.to_dict(), **changes},
+                    weights=weights,
+                    input_shape=(*config.input_size, 3),
+                    classes=len(self.categories.names),
+                )
         except (TypeError, ValueError) as error:
             raise UserError(f"{config.builder} of the config: {error}") from None
-        finally:
-            keras.config.set_dtype_policy(policy)
 
     def compile(self, model, optimizer, jit_compile):
         """Compiles a detector with the losses of the RetinaNet paper."""

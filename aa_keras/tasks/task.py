@@ -1,7 +1,10 @@
 """What a task is: all that differs between what networks can be trained for."""
 
 import abc
+import contextlib
 from typing import ClassVar
+
+import keras
 
 
 class Task(abc.ABC):
@@ -66,6 +69,16 @@ class Task(abc.ABC):
         """A context that raises UserError where examples cannot be read, in place of TensorFlow's error."""
 
     # The network.
+
+    @contextlib.contextmanager
+    def precision(self):
+        """A context in which layers that are made have the precision of the config."""
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.config.precision)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(policy)
 
     @abc.abstractmethod
     def training_model(self):
