@@ -73,8 +73,8 @@ class DetectionPreprocessing:
             is_flipped = tf.random.stateless_uniform((), flip_seed) < 0.5
             top, left, bottom, right = tf.unstack(boxes, axis=1)
             mirrored = tf.stack((top, self.image_size[1] - right, bottom, self.image_size[1] - left), axis=1)
-            image = tf.where(is_flipped, image[:, ::-1], image)
-            boxes = tf.where(is_flipped, mirrored, boxes)
+            # Not `tf.where`, which takes ten times as long as `tf.reverse`.
+            image, boxes = tf.cond(is_flipped, lambda: (tf.reverse(image, (1,)), mirrored), lambda: (image, boxes))
         sides = boxes[:, 2:] - boxes[:, :2]
         is_seen = tf.reduce_min(sides, axis=1) >= 1.0  # pixel
         return image, boxes[is_seen], labels[is_seen]
