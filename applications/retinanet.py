@@ -93,7 +93,7 @@ def AARetinaNet(  # noqa: N802
             raise ValueError(f"`{argument}` must be an integer from {least} to {most}. Received: {argument}={value!r}")
     head_convolutions = _arguments.positive_integer("head_convolutions", head_convolutions, most=MOST_HEAD_CONVOLUTIONS)
     anchor_size = _arguments.ratio("anchor_size", anchor_size, most=MOST_ANCHOR_SIZE)
-    shape = _checked_shape(input_shape or DEFAULT_SHAPE, max_level)
+    shape = _checked_shape(DEFAULT_SHAPE if input_shape is None else input_shape, max_level)
     backbone_weights = find("", backbone_weights, "backbone_weights")
     detection = _import_detector()
     arguments = {
@@ -188,7 +188,10 @@ def _named(of, depth, summary):
         "width": 64,
         "blocks": None,
         "channel_attention": None,
-        **{"min_level": 3, "max_level": 7, "head_convolutions": 4, "anchor_size": 4.0},
+        "min_level": 3,
+        "max_level": 7,
+        "head_convolutions": 4,
+        "anchor_size": 4.0,
     }
     return sized(of, str(depth), summary, usual)
 

@@ -93,7 +93,7 @@ def test_input_shapes_have_to_fit_the_pyramid():
     for shape, level in (((640, 600, 3), 7), ((192, 256, 3), 7), ((64, 100, 3), 5)):
         with pytest.raises(ValueError, match=f"multiples of {2**level}.*Received: input_shape=.*max_level={level}"):
             small(input_shape=shape, max_level=level)
-    for shape in ((None, None, 3), (64, 96), 64, (64, 96, True)):
+    for shape in ((None, None, 3), (64, 96), 64, (), (64, 96, True)):
         with pytest.raises(ValueError, match=r"`input_shape` must be a tuple \(height, width, channels\) of positive"):
             small(input_shape=shape)
     wrong = {
