@@ -118,40 +118,13 @@ def test_the_first_runs_did_not_tell_their_task(run):
 
 
 # The fields of the first runs, which are read as they are: a new field belongs into `LATER`.
-FIRST_FIELDS = [
-    "batch_size",
-    "builder",
-    "builder_arguments",
-    "corrupt_files_limit",
-    "crop_padding",
-    "cutmix_alpha",
-    "data_dir",
-    "dataset",
-    "decay_epochs",
-    "distribution",
-    "ema_momentum",
-    "epochs",
-    "export",
-    "horizontal_flip",
-    "image_size",
-    "jit_compile",
-    "label_smoothing",
-    "learning_rate_per_256",
-    "mixup_alpha",
-    "momentum",
-    "name",
-    "precision",
-    "rand_augment_magnitude",
-    "rand_augment_operations",
-    "seed",
-    "shuffle_buffer",
-    "steps_per_epoch",
-    "test_fraction",
-    "test_split",
-    "validation_examples",
-    "warmup_fraction",
-    "weight_decay",
-]
+FIRST_FIELDS = (
+    *("batch_size", "builder", "builder_arguments", "corrupt_files_limit", "crop_padding", "cutmix_alpha", "data_dir"),
+    *("dataset", "decay_epochs", "distribution", "ema_momentum", "epochs", "export", "horizontal_flip", "image_size"),
+    *("jit_compile", "label_smoothing", "learning_rate_per_256", "mixup_alpha", "momentum", "name", "precision"),
+    *("rand_augment_magnitude", "rand_augment_operations", "seed", "shuffle_buffer", "steps_per_epoch"),
+    *("test_fraction", "test_split", "validation_examples", "warmup_fraction", "weight_decay"),
+)
 
 
 def test_runs_from_before_a_field_go_on(tmp_path):
