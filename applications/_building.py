@@ -1,5 +1,6 @@
 """What every model family is built of: an input, normalised convolutions, channel attention, a classifier, weights."""
 
+import contextlib
 import re
 
 import keras
@@ -10,6 +11,17 @@ from aa_keras.layers import GatherExcite, SqueezeExcite, _arguments
 from ._weights import load_weights
 
 CHANNEL_ATTENTION = (None, "squeeze_excite", "gather_excite")
+
+
+@contextlib.contextmanager
+def dtype_policy(policy):
+    """Makes a dtype policy the global one, which new layers get, in the `with` block."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def convolution(inputs, filters, kernel_size, strides, name):

@@ -3,7 +3,6 @@
 KerasHub is imported here, and this module by `retinanet` alone, when a detector is built or loaded.
 """
 
-import contextlib
 import math
 
 import keras
@@ -11,6 +10,7 @@ import keras_hub
 from keras import ops
 
 from . import resnet
+from ._building import dtype_policy
 from ._detection_decoder import ClassWiseNonMaxSuppression
 
 # Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), sections 3 to 5: what a class scores everywhere before
@@ -41,7 +41,7 @@ class PyramidEncoder(keras_hub.models.FeaturePyramidBackbone):
     """
 
     def __init__(self, builder, image_shape, arguments, dtype=None, **kwargs):
-        with _dtype_policy(dtype or keras.config.dtype_policy()):
+        with dtype_policy(dtype or keras.config.dtype_policy()):
             network = getattr(resnet, builder)(include_top=False, input_shape=tuple(image_shape), **arguments)
         super().__init__(inputs=network.inputs, outputs=network.outputs, dtype=dtype, **kwargs)
         self.pyramid_outputs = network.pyramid_outputs
@@ -84,7 +84,7 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         anchors = keras_hub.layers.AnchorGenerator(
             FORMAT, backbone.min_level, backbone.max_level, NUM_SCALES, list(ASPECT_RATIOS), anchor_size
         )
-        with _dtype_policy("float32"):  # of the layers behind the heads as well
+        with dtype_policy("float32"):  # of the layers behind the heads as well
             super().__init__(
                 backbone,
                 num_classes,
@@ -220,17 +220,6 @@ def detector(encoder, classes, min_level, max_level, head_convolutions, anchor_s
         name="backbone",
     )
     return RetinaNet(backbone, classes, head_convolutions, anchor_size, name=name)
-
-
-@contextlib.contextmanager
-def _dtype_policy(policy):
-    """Makes a dtype policy the global one in the `with` block."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _over_replicas(value):

@@ -17,7 +17,6 @@ from ._augmentation import NO_ATTENTION
 from ._builders import Family, builder, sized, variant
 from .datasets import IMAGENET
 from .pretrained import find
-from .resnet import BLOCKS
 
 preprocess_input = IMAGENET.preprocess_input
 
@@ -182,7 +181,6 @@ SERetinaNet = variant(
 
 def _named(of, depth, summary):
     """Returns the variant of a builder for one depth, of the usual width."""
-    assert depth in BLOCKS
     usual = {
         "depth": depth,
         "width": 64,

@@ -29,15 +29,12 @@ class FileDetections(DetectionImages):
     def __init__(self, annotated):
         self._annotated = tuple(annotated)
         self._paths = tf.constant([os.fsencode(image.name) for image in annotated], tf.string)
-        self._starts = np.cumsum([0, *(len(image.labels) for image in annotated)])
-        parts = {"boxes": (0, 4), "labels": (0,), "is_crowd": (0,)}
-        dtypes = {"boxes": np.float32, "labels": np.int32, "is_crowd": bool}
+        # Those of all images, one behind the other, and where each image's begin.
         self._objects = {
-            name: tf.constant(
-                np.concatenate([np.zeros(shape, dtypes[name]), *(getattr(image, name) for image in annotated)])
-            )
-            for name, shape in parts.items()
+            name: tf.constant(np.concatenate([getattr(image, name) for image in annotated]))
+            for name in ("boxes", "labels", "is_crowd")
         }
+        self._starts = tf.constant(np.cumsum([0, *(len(image.labels) for image in annotated)]), tf.int64)
 
     def __len__(self):
         return len(self._annotated)
@@ -51,10 +48,8 @@ class FileDetections(DetectionImages):
         return max([1, *(len(image.labels) for image in self._annotated)])
 
     def records(self, order_key=None, shard=(0, 1)):
-        starts = tf.constant(self._starts, tf.int64)
-
         def record(index):
-            part = slice(starts[index], starts[index + 1])
+            part = slice(self._starts[index], self._starts[index + 1])
             return (
                 index,
                 self._paths[index],

@@ -41,9 +41,8 @@ class DetectionPreprocessing:
         Returns:
             The images, and a float32 tensor of shape (4,): a box times it is the box in what is returned.
         """
-        size = tf.shape(images)[-3:-1]
-        resized, scale = self._resized(images, size, 1.0)
-        return self._padded(resized), tf.tile(scale, (2,))
+        resized, scale = self._resized(images)
+        return self._padded(resized), scale
 
     def for_training(self, image, boxes, labels, seed):
         """Returns a normalised float32 image, its boxes and labels, augmented as `seed` has it.
@@ -58,14 +57,14 @@ class DetectionPreprocessing:
         """
         scale_seed, crop_seed, flip_seed = tf.unstack(tf.random.split(seed, 3))
         jitter = tf.random.stateless_uniform((), scale_seed, *self.scale_jitter)
-        resized, scale = self._resized(image, tf.shape(image)[:2], jitter)
+        resized, scale = self._resized(image, jitter)
         size = tf.shape(resized)[:2]
         room = tf.maximum(size - self.image_size, 0)
         # One draw an axis, uniform from 0 to the room there is.
         draws = tf.random.stateless_uniform((2,), crop_seed)
         offset = tf.cast(draws * tf.cast(room + 1, tf.float32), tf.int32)
         seen = resized[offset[0] : offset[0] + self.image_size[0], offset[1] : offset[1] + self.image_size[1]]
-        boxes = boxes * tf.tile(scale, (2,)) - tf.tile(tf.cast(offset, tf.float32), (2,))
+        boxes = boxes * scale - tf.tile(tf.cast(offset, tf.float32), (2,))
         height, width = tf.unstack(tf.cast(tf.shape(seen)[:2], tf.float32))
         boxes = tf.clip_by_value(boxes, 0.0, tf.stack((height, width, height, width)))
         image = self._padded(seen)
@@ -79,12 +78,13 @@ class DetectionPreprocessing:
         is_seen = tf.reduce_min(sides, axis=1) >= 1.0  # pixel
         return image, boxes[is_seen], labels[is_seen]
 
-    def _resized(self, images, size, jitter):
-        """Returns images that would just fit if `jitter` were 1, and by how much they were stretched, (2,)."""
-        factor = tf.reduce_min(tf.cast(self.image_size, tf.float32) / tf.cast(size, tf.float32)) * jitter
-        new = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * factor), tf.int32), 1)
+    def _resized(self, images, jitter=1.0):
+        """Returns images that just fit where `jitter` is 1, and what their boxes have to be multiplied by."""
+        size = tf.cast(tf.shape(images)[-3:-1], tf.float32)
+        factor = tf.reduce_min(tf.cast(self.image_size, tf.float32) / size) * jitter
+        new = tf.maximum(tf.cast(tf.round(size * factor), tf.int32), 1)
         resized = tf.image.resize(images, new, antialias=True)
-        return resized, tf.cast(new, tf.float32) / tf.cast(size, tf.float32)
+        return resized, tf.tile(tf.cast(new, tf.float32) / size, (2,))
 
     def _padded(self, images):
         normalized = image_ops.normalize(images, self.mean, self.std)
@@ -174,13 +174,10 @@ def detection_evaluation_dataset(examples, preprocessing, batch_size, corrupt_fi
     Returns:
         A `tf.data.Dataset` of pairs of float32 images and float32 scales (batch, 4).
     """
-    refuse = (corrupt_files or CorruptFiles()).refuse
-
-    def example(index, name, content, _):
-        return preprocessing.for_evaluation(examples.decode(index, name, content, refuse)[0])
-
-    images = examples.records().map(example, num_parallel_calls=tf.data.AUTOTUNE)
-    return images.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    fitted = detection_raw_dataset(examples, corrupt_files).map(
+        preprocessing.for_evaluation, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return fitted.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
 def detection_raw_dataset(examples, corrupt_files=None):

@@ -36,11 +36,10 @@ class TfdsDetections(TfdsImages, DetectionImages):
     def _record(self, index, example):
         name, encoded, objects = example["image/filename"], example["image"], example["objects"]
         size = tf.io.extract_jpeg_shape(encoded)[:2]
-        # TFDS has them as shares of the image's sides.
-        boxes = objects["bbox"] * tf.cast(tf.tile(size, (2,)), tf.float32)
+        limits = tf.cast(tf.tile(size, (2,)), tf.float32)
+        boxes = objects["bbox"] * limits  # TFDS has them as shares of the image's sides
         is_good = tf.numpy_function(self._are_good, (name, size, objects["id"], boxes), tf.bool)
         is_good = tf.ensure_shape(is_good, (None,))
-        limits = tf.cast(tf.tile(size, (2,)), tf.float32)
         return (
             index,
             name,

@@ -52,10 +52,11 @@ class DetectionEvaluation:
 
 
 def detect(predict, batches, batch_size, annotated, categories):
-    """Returns the detections in images that were fitted into what a detector takes, in COCO's results format.
+    """Returns the detections in images, in COCO's results format.
 
     Args:
-        predict: function of an array of `batch_size` images that returns what a `RetinaNet` predicts.
+        predict: function of an array of `batch_size` images that returns what a `RetinaNet`, or a SavedModel of one,
+            predicts.
         batches: iterable of pairs of images and of what their boxes were multiplied by. The last batch may be smaller:
             it is padded for `predict`, which so sees one shape.
         batch_size: images in a full batch.
@@ -63,7 +64,8 @@ def detect(predict, batches, batch_size, annotated, categories):
         categories: `Categories`.
     """
     results, done = [], 0
-    progress = keras.utils.Progbar(-(-len(annotated) // batch_size), unit_name="batch", verbose=_verbosity())
+    steps = -(-len(annotated) // batch_size)
+    progress = keras.utils.Progbar(steps, unit_name="batch", verbose=1 if sys.stdout.isatty() else 0)
     for images, scales in batches:
         images, scales = np.asarray(images), np.asarray(scales)
         padded = np.pad(images, ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)))
@@ -73,21 +75,6 @@ def detect(predict, batches, batch_size, annotated, categories):
         done += len(images)
         progress.add(1)
     return results
-
-
-def detect_in_raw(predict, batches, annotated, categories):
-    """Returns the detections in raw images, each a batch, likewise; `predict` is of a SavedModel."""
-    results = []
-    progress = keras.utils.Progbar(len(annotated), unit_name="image", verbose=_verbosity())
-    for image, raw in zip(annotated, batches, strict=True):
-        predictions = {name: np.asarray(values) for name, values in predict(raw).items()}
-        results += _results(image, categories, predictions, 0, 1.0)
-        progress.add(1)
-    return results
-
-
-def _verbosity():
-    return 1 if sys.stdout.isatty() else 0
 
 
 def _results(image, categories, predictions, index, scale):
@@ -177,10 +164,10 @@ def measure(annotated, categories, results):
         evaluation.summarize()
     # (intersections over union, recalls, classes, areas, numbers of detections); -1 where there are no objects.
     precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[..., 0, -1]
-    statistics = [None if value < 0 else value for value in evaluation.stats[: len(STATISTICS)]]
+    statistics = np.where(evaluation.stats < 0, np.nan, evaluation.stats)[: len(STATISTICS)]
     return DetectionEvaluation(
         len(annotated),
-        *(float("nan") if value is None else float(value) for value in statistics),
+        *map(float, statistics),
         class_ap=precision.mean(axis=(0, 1)),
         class_ap50=precision[0].mean(axis=0),
         precision=precision[0].T,

@@ -31,16 +31,16 @@ def _json(number):
     return None if np.isnan(number) else float(number)
 
 
-def write(evaluation, dataset, categories, images, folder):
+def write(evaluation, dataset, images, folder):
     """Writes a `DetectionEvaluation` as JSON and pictures, the `FILES`.
 
     Args:
         evaluation: the `DetectionEvaluation`.
         dataset: the `DetectionDataset` whose test images it is of.
-        categories: its `Categories`.
         images: iterable of the test images, uint8 arrays, in their order.
         folder: path of an existing folder.
     """
+    categories = dataset.categories
     about = {"dataset": dataset.name, "images": evaluation.images, "detections": len(evaluation.results)}
     write_json(folder / "evaluation.json", {**about, **numbers(evaluation, categories)})
     write_whole(folder / "detections.json", json.dumps(evaluation.results) + "\n")
@@ -66,36 +66,6 @@ def print_classes(evaluation, categories, most=10):
 
 def _percent(number):
     return "none" if np.isnan(number) else f"{number:.1%}"
-
-
-def plot_curves(history, path):
-    """Draws loss, average precision and learning rate against the epoch.
-
-    Args:
-        history: list with a dictionary for each epoch, as in a run's `metrics.csv`.
-        path: PNG file to write.
-    """
-    epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(13, 4), layout="constrained")
-    lines = {
-        "Loss": {"training": "loss", "validation": "val_loss"},
-        "Average precision in validation": {"AP": "val_ap", "AP50": "val_ap50", "AP75": "val_ap75"},
-        "Learning rate": {"": "learning_rate"},
-    }
-    for axes, (title, quantities) in zip(figure.subplots(1, len(lines)), lines.items(), strict=True):
-        for label, quantity in quantities.items():
-            if quantity in history[0]:
-                axes.plot(
-                    epochs, [row[quantity] for row in history], label=label, marker="." if len(epochs) < 50 else ""
-                )
-        axes.set(title=title, xlabel="epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-        if title == "Loss":
-            axes.set_yscale("log")
-        if len(axes.lines) > 1:
-            axes.legend()
-    figure.savefig(path, dpi=120)
 
 
 def plot_precision_recall(evaluation, class_names, path, most=10):
@@ -189,7 +159,7 @@ def row_of(config, dataset, model, evaluation):
     )
     for known in paper.DETECTORS:
         same = (known.builder, known.parameters, known.gflops) == (spec.builder, spec.parameters, round(spec.gflops, 2))
-        if same and dataset.name == "coco":
+        if same and dataset.name == known.dataset.name:
             spec = known
     return row(spec, " / ".join(f"{100 * value:.1f}" for value in (evaluation.ap, evaluation.ap50, evaluation.ap75)))
 

@@ -4,27 +4,28 @@ import numpy as np
 from matplotlib.figure import Figure
 
 
-def plot_curves(history, path):
-    """Draws loss, accuracy and learning rate against the epoch.
+def plot_curves(history, panels, path):
+    """Draws metrics against the epoch, side by side, the first ones, losses, on a logarithmic scale.
 
     Args:
         history: list with a dictionary for each epoch, as in a run's `metrics.csv`.
+        panels: dictionary from the title of a panel to one from the labels of its lines to metrics; those that the
+            history lacks are left out.
         path: PNG file to write.
     """
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(13, 4), layout="constrained")
-    panels = (("Cross-entropy", "cross_entropy"), ("Top-1 accuracy", "top1"), ("Learning rate", "learning_rate"))
-    for axes, (title, quantity) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name, label in ((quantity, "training"), (f"val_{quantity}", "validation")):
-            if name in history[0]:
-                axes.plot(epochs, [row[name] for row in history], label=label, marker="." if len(epochs) < 50 else "")
+    grid = figure.subplots(1, len(panels))
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
+        for label, metric in lines.items():
+            if metric in history[0]:
+                axes.plot(epochs, [row[metric] for row in history], label=label, marker="." if len(epochs) < 50 else "")
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        if quantity == "cross_entropy":
-            axes.set_yscale("log")
-        if quantity != "learning_rate":
+        if axes.get_legend_handles_labels()[0]:
             axes.legend()
+    grid[0].set_yscale("log")
     figure.savefig(path, dpi=120)
 
 

@@ -56,6 +56,11 @@ def _is_whole(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def _is_number(value):
+    """Whether a value is a real number, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _text():
     return Rule(str, lambda value: isinstance(value, str), "a string")
 
@@ -71,9 +76,8 @@ def _whole(least, most):
 
 def _number(least, most, beyond_least=False, below_most=False):
     def is_valid(value):
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
         return (
-            is_number
+            _is_number(value)
             and least <= value <= most
             and not ((beyond_least and value == least) or (below_most and value == most))
         )
@@ -110,8 +114,7 @@ def _size():
 
 def _scales():
     def is_valid(least, most):
-        numeric = all(isinstance(value, numbers.Real) and not isinstance(value, bool) for value in (least, most))
-        return numeric and 0.1 <= least <= most <= 10
+        return _is_number(least) and _is_number(most) and 0.1 <= least <= most <= 10
 
     return _pair(is_valid, "(least, most) of numbers, at least 0.1 and at most 10")
 

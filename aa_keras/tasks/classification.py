@@ -29,6 +29,11 @@ from aa_keras.recipes.checks import require
 from aa_keras.tasks.task import Task
 
 MISTAKES = 25
+CURVES = {
+    "Cross-entropy": {"training": "cross_entropy", "validation": "val_cross_entropy"},
+    "Top-1 accuracy": {"training": "top1", "validation": "val_top1"},
+    "Learning rate": {"": "learning_rate"},
+}
 
 
 class Classification(Task):
@@ -258,7 +263,7 @@ class Classification(Task):
 
     def plot_curves(self, history, path):
         """Draws the metrics of each epoch."""
-        pictures.plot_curves(history, path)
+        pictures.plot_curves(history, CURVES, path)
 
     def report(self, measured, folder, model=None):
         """Writes what an `Evaluation` says into a folder, numbers and pictures, and prints the rest of it.

@@ -1,6 +1,7 @@
 """The detection of objects: boxes and their classes."""
 
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 from typing import ClassVar
@@ -24,8 +25,15 @@ from aa_keras.data import (
 from aa_keras.errors import UserError, described, missing_extra
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation import detection_report as report
+from aa_keras.evaluation import pictures
 from aa_keras.export import detector
 from aa_keras.tasks.task import Task
+
+CURVES = {
+    "Loss": {"training": "loss", "validation": "val_loss"},
+    "Average precision in validation": {"AP": "val_ap", "AP50": "val_ap50", "AP75": "val_ap75"},
+    "Learning rate": {"": "learning_rate"},
+}
 
 
 class Detection(Task):
@@ -53,20 +61,24 @@ class Detection(Task):
 
     @functools.cached_property
     def dataset(self):
-        """The `DetectionDataset` that the config names; loaded when it is first asked for."""
+        """The `DetectionDataset` that the config names; loaded when it is first asked for.
+
+        COCO's classes have COCO's own numbers, which TensorFlow Datasets drop.
+        """
         config = self.config
         bad_boxes = BadBoxes(skip=config.bad_boxes == "skip")
-        return load_detection_dataset(
+        dataset = load_detection_dataset(
             config.dataset, config.data_dir, config.validation_examples, config.test_split, bad_boxes
         )
+        if dataset.name == datasets.COCO.name:
+            numbers, names = zip(*datasets.COCO.identified_classes, strict=True)
+            dataset = dataclasses.replace(dataset, categories=Categories(names, tuple(map(int, numbers))))
+        return dataset
 
-    @functools.cached_property
+    @property
     def categories(self):
-        """The `Categories` of the data set, with COCO's own numbers, which TensorFlow Datasets drop."""
-        if self.dataset.name != datasets.COCO.name:
-            return self.dataset.categories
-        numbers, names = zip(*datasets.COCO.identified_classes, strict=True)
-        return Categories(names, tuple(map(int, numbers)))
+        """The `Categories` of the data set."""
+        return self.dataset.categories
 
     @functools.cached_property
     def preprocessing(self):
@@ -215,19 +227,18 @@ class Detection(Task):
     def _measured_on(self, examples, model):
         batch_size = self.config.batch_size
         batches = detection_evaluation_dataset(examples, self.preprocessing, batch_size, self._corrupt_files)
-        with self.reading_errors():
-            results = evaluation.detect(
-                model.predict_on_batch, batches, batch_size, examples.annotated, self.categories
-            )
-        return evaluation.measure(examples.annotated, self.categories, results)
+        return self._measured(model.predict_on_batch, batches, batch_size, examples)
 
     def evaluate_saved_model(self, path):
         """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
         predict = detector.load_saved_detector(path)
         examples = self.dataset.test
-        batches = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # each of its own size
+        images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # each of its own size
+        return self._measured(predict, ((image, np.ones((1, 4))) for image in images), 1, examples)
+
+    def _measured(self, predict, batches, batch_size, examples):
         with self.reading_errors():
-            results = evaluation.detect_in_raw(predict, batches, examples.annotated, self.categories)
+            results = evaluation.detect(predict, batches, batch_size, examples.annotated, self.categories)
         return evaluation.measure(examples.annotated, self.categories, results)
 
     def summary(self, measured):
@@ -254,12 +265,12 @@ class Detection(Task):
 
     def plot_curves(self, history, path):
         """Draws the metrics of each epoch."""
-        report.plot_curves(history, path)
+        pictures.plot_curves(history, CURVES, path)
 
     def report(self, measured, folder, model=None):
         """Writes what a `DetectionEvaluation` says into a folder, numbers and pictures, and prints the rest of it."""
-        pictures = detection_raw_dataset(self.dataset.test, self._corrupt_files)
-        report.write(measured, self.dataset, self.categories, pictures, folder)
+        images = detection_raw_dataset(self.dataset.test, self._corrupt_files)
+        report.write(measured, self.dataset, images, folder)
         report.print_classes(measured, self.categories)
         if model is not None:
             print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")

@@ -1,10 +1,9 @@
 """What a task is: all that differs between what networks can be trained for."""
 
 import abc
-import contextlib
 from typing import ClassVar
 
-import keras
+from aa_keras.applications._building import dtype_policy
 
 
 class Task(abc.ABC):
@@ -70,15 +69,9 @@ class Task(abc.ABC):
 
     # The network.
 
-    @contextlib.contextmanager
     def precision(self):
         """A context in which layers that are made have the precision of the config."""
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy(self.config.precision)
-        try:
-            yield
-        finally:
-            keras.config.set_dtype_policy(policy)
+        return dtype_policy(self.config.precision)
 
     @abc.abstractmethod
     def training_model(self):

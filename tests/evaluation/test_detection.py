@@ -155,7 +155,7 @@ def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path, capsys
 
     evaluation = measured(dataset, perfect(dataset, shaken))
     images = detection_raw_dataset(dataset.test)
-    report.write(evaluation, dataset, dataset.categories, images, tmp_path)
+    report.write(evaluation, dataset, images, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(report.FILES)
     written = json.loads((tmp_path / "evaluation.json").read_text())
     folder = pathlib.Path(dataset.test.annotated[0].name).parents[1]
