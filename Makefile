@@ -51,7 +51,7 @@ tables: $(VENV)/installed  # the paper's tables in README.md, every network buil
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,onnx,litert,test]"
 	touch $@
 
 clean:  # removes what was made, runs excepted

@@ -28,6 +28,7 @@ class Command:
         run: function of the config, or of None where there is none, that does it.
         default_recipe: the recipe that it takes without --config, or None.
         takes_recipe: whether there is a flag --config.
+        operands: what may follow the flags, as the help has it, or "": `run` is handed them, a list, as its argument.
     """
 
     summary: str
@@ -36,6 +37,7 @@ class Command:
     run: Callable
     default_recipe: str | None = None
     takes_recipe: bool = True
+    operands: str = ""
 
 
 def _import_keras():
@@ -58,6 +60,23 @@ def _evaluate(config):
     evaluate_run(config, FLAGS.workdir, FLAGS.weights, FLAGS.saved_model, FLAGS.output, FLAGS.data_dir)
 
 
+def _export(_):
+    _import_keras()
+    from aa_keras.commands.export import export_network
+
+    names = ("workdir", "model", "builder", "weights", "output", "size", "quantize", "calibration", "images")
+    flag_values = {name: FLAGS[name].value for name in (*names, "dataset", "labels", "overwrite")}
+    export_network(export_format=FLAGS.format, **flag_values)
+
+
+def _predict(paths):
+    _import_keras()
+    from aa_keras.commands.predict import predict_images
+
+    names = ("workdir", "model", "saved_model", "onnx", "litert", "dataset", "labels", "top", "min_score", "output")
+    predict_images(paths, **{name: FLAGS[name].value for name in (*names, "draw", "batch_size")})
+
+
 def _models(_):
     _import_keras()
     from aa_keras.commands.models import print_models
@@ -72,6 +91,17 @@ def _recipes(_):
 
 
 _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
+_float, _choice = flags.DEFINE_float, flags.DEFINE_enum
+_DATASET = (
+    _string,
+    (
+        "dataset",
+        None,
+        "What --model is for, where its name does not tell: imagenet2012, cifar100, coco, bccd, or none for one that "
+        "takes pixels of 0 to 255.",
+    ),
+)
+_LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model."))
 
 COMMANDS = {
     "train": Command(
@@ -101,6 +131,59 @@ COMMANDS = {
             (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of where the config says.")),
         ],
         _evaluate,
+    ),
+    "export": Command(
+        "Exports a trained network as a SavedModel, for ONNX Runtime or for LiteRT.",
+        "One of --workdir, --model and --builder says which. Raw uint8 images go in, in batches of any number, and "
+        "probabilities or boxes come out. The export is asked about some images in a process of its own, by its own "
+        "runtime alone; where it answers otherwise than the network, nothing is written.",
+        [
+            (_string, ("workdir", None, "Run directory of a finished run.")),
+            (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run.")),
+            (_string, ("builder", None, "Network of the zoo, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'.")),
+            (_string, ("weights", None, "Weights for --builder: the name of trained ones, or a file.")),
+            (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "What to write.")),
+            (_string, ("output", None, "Where to write: a folder for a SavedModel, else a file.")),
+            (_string, ("size", None, "HEIGHTxWIDTH of the images that the network is to take, instead of its own.")),
+            (
+                _choice,
+                (
+                    "quantize",
+                    "none",
+                    ["none", "float16", "int8"],
+                    "For LiteRT: weights of half the size, or of a quarter.",
+                ),
+            ),
+            (_string, ("calibration", None, "Folder of images, for --quantize=int8 of activations, too.")),
+            (_string, ("images", None, "Folder of images to compare on, instead of drawn ones.")),
+            _DATASET,
+            _LABELS,
+            (_switch, ("overwrite", False, "Replace an export that is there.")),
+        ],
+        _export,
+        takes_recipe=False,
+    ),
+    "predict": Command(
+        "Tells what a trained network sees in images.",
+        "One of --workdir, --model, --saved_model, --onnx and --litert says which. Images are files, or folders of "
+        "them, at any depth.",
+        [
+            (_string, ("workdir", None, "Run directory of a finished run.")),
+            (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run.")),
+            (_string, ("saved_model", None, "Folder of a SavedModel that export or train wrote.")),
+            (_string, ("onnx", None, "File that export wrote.")),
+            (_string, ("litert", None, "File that export wrote.")),
+            _DATASET,
+            _LABELS,
+            (_integer, ("top", 5, "How many classes to name.", 1)),
+            (_float, ("min_score", 0.5, "Least score of the boxes to tell of.", 0.0, 1.0)),
+            (_string, ("output", None, "File for the answers, .csv or .json (of boxes, COCO's), instead of a table.")),
+            (_string, ("draw", None, "Folder for pictures of the images with their boxes.")),
+            (_integer, ("batch_size", 32, "Images at a time.", 1)),
+        ],
+        _predict,
+        takes_recipe=False,
+        operands="IMAGE_OR_FOLDER ...",
     ),
     "models": Command(
         "Lists the networks of the zoo: parameters, FLOPs, trained weights.",
@@ -145,7 +228,7 @@ def main(command=None):
     for define, flag in chosen.flags:
         define(*flag)
     sys.argv[:] = [program, *arguments]
-    command_line.run(chosen.run, chosen.default_recipe, chosen.takes_recipe)
+    command_line.run(chosen.run, chosen.default_recipe, chosen.takes_recipe, bool(chosen.operands))
 
 
 def _overview():
@@ -166,9 +249,12 @@ def _overview():
 def _help(program, command):
     """Returns the page that --help prints."""
     columns = min(shutil.get_terminal_size().columns, 120)
-    lines = [f"Usage: {program} [--FLAG=VALUE ...]", "", command.summary]
+    lines = [f"Usage: {program} [--FLAG=VALUE ...] {command.operands}".rstrip(), "", command.summary]
     lines += textwrap.wrap(command.details, columns)
-    own = [(f"--{flag[0]}" + ("" if define is _switch else "=..."), flag[2]) for define, flag in command.flags]
+    own = [
+        (f"--{flag[0]}" + ("" if define is _switch else "=..."), _explanation(define, flag))
+        for define, flag in command.flags
+    ]
     if command.takes_recipe:
         default = f", by default {command.default_recipe}" if command.default_recipe else ""
         own[:0] = [
@@ -183,6 +269,14 @@ def _help(program, command):
             described = ((name, _described(field)) for name, field in fields.items())
             lines += [f"  {title}", *(f"  {line}" for line in _table(described, columns - 2))]
     return "\n".join(lines)
+
+
+def _explanation(define, flag):
+    """Returns what the help says of a flag."""
+    default = flag[1]
+    if define is _choice:
+        return f"{flag[3]} One of {', '.join(flag[2])}; {default} by default."
+    return flag[2] if default in (None, False, "*") else f"{flag[2]} {default} by default."
 
 
 def _described(field):

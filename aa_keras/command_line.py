@@ -17,7 +17,7 @@ from aa_keras.errors import Terminated, UserError, missing_extra
 from aa_keras.recipes import find_recipe, load_recipe
 
 
-def run(main, default_config=None, takes_recipe=True):
+def run(main, default_config=None, takes_recipe=True, takes_operands=False):
     """Parses flags, among them --config and --config.FIELD, and calls `main` with the config.
 
     Flags that cannot be parsed, `UserError` and errors of the operating system (a full disk, a folder that may not be
@@ -28,8 +28,11 @@ def run(main, default_config=None, takes_recipe=True):
         main: function of the config, an `ml_collections.ConfigDict`, or None where there is none.
         default_config: recipe to use without --config, a path or a name; or None.
         takes_recipe: whether there is a flag --config.
+        takes_operands: whether arguments that are no flags may follow: `main` is handed them, a list, in place of a
+            config.
     """
     config = None
+    flags.FLAGS.set_gnu_getopt(True)  # flags may come behind what is none, too
 
     def parse_flags(arguments):
         nonlocal config
@@ -51,12 +54,12 @@ def run(main, default_config=None, takes_recipe=True):
             _fail(f"flags: {_refused_override(config, program, overrides, error)}")
 
     def run_main(arguments):
-        if len(arguments) > 1:
+        if len(arguments) > 1 and not takes_operands:
             _fail(f"every option begins with --. Received: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache, for instance
         standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:
-            main(config)
+            main(arguments[1:] if takes_operands else config)
             sys.stdout.flush()  # here, where an error is caught
         except BrokenPipeError:  # of `train.py | head`, for instance
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush

@@ -22,7 +22,11 @@ def described(error):
 
 
 # Packages that other extras than `train` bring, with what they are for.
-_EXTRAS = {"keras_hub": ("detection", "detectors need"), "pycocotools": ("detection", "detectors need")}
+_EXTRAS = {
+    **dict.fromkeys(("keras_hub", "pycocotools"), ("detection", "detectors need")),
+    **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), ("onnx", "ONNX needs")),
+    "ai_edge_litert": ("litert", "LiteRT needs"),
+}
 _BACKENDS = ("jax", "torch")
 
 

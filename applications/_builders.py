@@ -12,6 +12,7 @@ import keras
 from aa_keras.layers import _arguments
 
 from . import pretrained
+from .datasets import Dataset
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -23,7 +24,7 @@ class Family:
     """What the docstrings of a family's builders tell.
 
     Attributes:
-        default_shape: (height, width, channels) of the images that its networks are for.
+        dataset: the `Dataset` that its networks are for.
         stages: the stages that can be augmented, in words.
         output_shape: that of the last feature map, in words.
         pyramid: the levels of `pyramid_outputs`, in words.
@@ -35,7 +36,7 @@ class Family:
         result: what a network predicts, in a word.
     """
 
-    default_shape: tuple[int, int, int]
+    dataset: Dataset
     stages: str
     output_shape: str
     pyramid: str
@@ -146,7 +147,8 @@ def _check_pooling(pooling, include_top):
 def _documentation(definition, function_name):
     """Returns what follows the first sentence of a builder's docstring."""
     family, parameters = definition.family, definition.signature.parameters
-    words = {name: getattr(family, name) for name in ("default_shape", "stages", "output_shape", "pyramid")}
+    words = {name: getattr(family, name) for name in ("stages", "output_shape", "pyramid")}
+    words["default_shape"] = family.dataset.input_shape
     described = {**_ARGUMENTS, **family.arguments}
     arguments = "\n".join(
         textwrap.fill(f"{name}: {described[name].format(**words)}", 112, subsequent_indent="    ")
@@ -158,7 +160,7 @@ def _documentation(definition, function_name):
         arguments=textwrap.indent(arguments, " " * 4),
         returns=textwrap.indent(textwrap.fill(family.returns.format(**words), 112), " " * 4),
         call=f"{function_name}({call}include_preprocessing=True)",
-        batch_shape=(1, *family.default_shape),
+        batch_shape=(1, *family.dataset.input_shape),
         result=family.result,
         raises=family.raises,
         **words,

@@ -9,6 +9,7 @@ import keras
 from aa_keras.layers import _arguments
 
 from . import mnasnet, resnet, retinanet, wide_resnet
+from .datasets import Dataset
 from .pretrained import PRETRAINED
 
 BUILDERS = {
@@ -69,6 +70,16 @@ def create_model(name: str, **arguments) -> keras.Model:
         hint = f", such as {', '.join(builders[match] for match in similar)}" if similar else ""
         raise ValueError(f"`name` must be one of those that `list_models()` returns{hint}. Received: name={name!r}")
     return BUILDERS[builders[_bare(name)]](**arguments)
+
+
+def dataset_of(network: str) -> Dataset | None:
+    """Returns the data set that a network is for by its name, such as "aa_resnet50"; None for a name of none here."""
+    names = {
+        builder.definition.signature.parameters["name"].default: builder.definition.family.dataset
+        for builder in BUILDERS.values()
+    }
+    known = [name for name in names if network.startswith(name)]
+    return names[max(known, key=len)] if known else None
 
 
 def _in_order(name):

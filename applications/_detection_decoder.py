@@ -69,18 +69,29 @@ class ClassWiseNonMaxSuppression(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _suppress_in_tensorflow(boxes, scores, labels, classes, max_detections, iou_threshold, score_threshold):
+def _suppress_in_tensorflow(boxes, scores, labels, _, max_detections, iou_threshold, score_threshold):
     import tensorflow as tf
 
-    return tf.image.combined_non_max_suppression(
-        boxes[:, :, None],
-        scores[..., None] * tf.one_hot(labels, classes),
-        max_output_size_per_class=max_detections,
-        max_total_size=max_detections,
-        iou_threshold=iou_threshold,
-        score_threshold=score_threshold,
-        clip_boxes=False,
-    )
+    def suppress_in_image(image):
+        boxes, scores, labels = image
+        kept, number = tf.raw_ops.NonMaxSuppressionV4(
+            boxes=boxes
+            + (tf.reduce_max(boxes) + 1.0) * tf.cast(labels, boxes.dtype)[:, None],  # a place for each class
+            scores=scores,
+            max_output_size=max_detections,
+            iou_threshold=iou_threshold,
+            score_threshold=score_threshold,
+            pad_to_max_output_size=True,
+        )
+        kept = tf.ensure_shape(kept, (max_detections,))
+        return *(tf.gather(values, kept) for values in image), number
+
+    # Image by image, and not `tf.image.combined_non_max_suppression`, which LiteRT lacks. It lacks lists of tensors of
+    # unknown shapes, too.
+    shapes = ((max_detections, 4), (max_detections,), (max_detections,), ())
+    dtypes = (boxes.dtype, scores.dtype, labels.dtype, tf.int32)
+    of_image = tuple(map(tf.TensorSpec, shapes, dtypes))
+    return tf.map_fn(suppress_in_image, (boxes, scores, labels), fn_output_signature=of_image)
 
 
 def _suppress(boxes, scores, labels, classes, max_detections, iou_threshold, score_threshold):

@@ -53,7 +53,7 @@ LEVELS = {1: "P1", 2: "P2", 3: "P3", 5: "P4", 7: "P5"}
 
 @builder(
     Family(
-        default_shape=IMAGENET.input_shape,
+        dataset=IMAGENET,
         stages="2 to 7",
         output_shape="(batch, ceil(height / 32), ceil(width / 32), 1280)",
         pyramid='"P1" to "P5"',

@@ -34,7 +34,7 @@ MOST_BLOCKS, MOST_WIDTH = 200, 4096
 
 @builder(
     Family(
-        default_shape=IMAGENET.input_shape,
+        dataset=IMAGENET,
         stages="1 to 4",
         output_shape="(batch, ceil(height / 32), ceil(width / 32), 2048), 512 channels for ResNet-18 and 34",
         pyramid='"P2" to "P5"',

@@ -15,20 +15,18 @@ from aa_keras.layers import _arguments
 from . import _building as building
 from ._augmentation import NO_ATTENTION
 from ._builders import Family, builder, sized, variant
-from .datasets import IMAGENET
+from .datasets import COCO
 from .pretrained import find
 
-preprocess_input = IMAGENET.preprocess_input
+preprocess_input = COCO.preprocess_input
 
-DEFAULT_SHAPE = (640, 640, 3)
-COCO_CLASSES = 80
 MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
 
 
 @builder(
     Family(
         task="detection",
-        default_shape=DEFAULT_SHAPE,
+        dataset=COCO,
         stages="1 to 4",
         output_shape="",
         pyramid='"P3" to "P7"',
@@ -67,7 +65,7 @@ def AARetinaNet(  # noqa: N802
     weights: str | os.PathLike | None = None,
     backbone_weights: str | os.PathLike | None = None,
     input_shape: tuple[int, int, int] | None = None,
-    classes: int = COCO_CLASSES,
+    classes: int = COCO.classes,
     name: str = "aa_retinanet",
     include_preprocessing: bool = False,
     width: int = 64,
@@ -92,7 +90,7 @@ def AARetinaNet(  # noqa: N802
             raise ValueError(f"`{argument}` must be an integer from {least} to {most}. Received: {argument}={value!r}")
     head_convolutions = _arguments.positive_integer("head_convolutions", head_convolutions, most=MOST_HEAD_CONVOLUTIONS)
     anchor_size = _arguments.ratio("anchor_size", anchor_size, most=MOST_ANCHOR_SIZE)
-    shape = _checked_shape(DEFAULT_SHAPE if input_shape is None else input_shape, max_level)
+    shape = _checked_shape(COCO.input_shape if input_shape is None else input_shape, max_level)
     backbone_weights = find("", backbone_weights, "backbone_weights")
     detection = _import_detector()
     arguments = {

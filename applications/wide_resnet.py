@@ -31,7 +31,7 @@ MOST_LAYERS, MOST_WIDTH = 1204, 1000
 
 @builder(
     Family(
-        default_shape=CIFAR100.input_shape,
+        dataset=CIFAR100,
         stages="1 to 3",
         output_shape="(batch, ceil(height / 4), ceil(width / 4), 64 * width of the network)",
         pyramid='"P0" to "P2"',

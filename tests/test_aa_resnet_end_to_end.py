@@ -9,13 +9,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from export_helpers import write_saved_model
 
 from aa_keras.applications import AAResNet50
 from aa_keras.applications.datasets import IMAGENET
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing
 from aa_keras.data.decoding import decode_image
-from aa_keras.export import export_saved_model
 from aa_keras.recipes import find_recipe, load_recipe
 from aa_keras.training import train_and_evaluate
 
@@ -67,7 +67,7 @@ def test_a_saved_model_takes_raw_images_of_any_size_and_agrees_with_keras(tmp_pa
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(normalised, training=True)
-    export_saved_model(model, preprocessing, CLASSES, tmp_path / "saved_model")
+    write_saved_model(model, preprocessing, CLASSES, tmp_path / "saved_model")
     np.savez(tmp_path / "images.npz", **{str(index): image for index, image in enumerate(images)})
     subprocess.run([sys.executable, "-c", SERVER, tmp_path], check=True, cwd=tmp_path)
 

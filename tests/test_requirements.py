@@ -56,6 +56,6 @@ def test_everything_that_is_imported_is_required():
     providers = importlib.metadata.packages_distributions()
     packages = {name for module in third_party for name in names(providers[module])}
     extras = PROJECT["optional-dependencies"]
-    required = names(extras["train"]) | names(extras["detection"]) | names(PROJECT["dependencies"])
+    required = names(PROJECT["dependencies"]).union(*(names(extras[name]) for name in extras if name != "test"))
     assert packages - required <= {"h5py", "pillow"}  # of Keras and of matplotlib
     assert {"tensorflow", "matplotlib", "scikit-learn"} <= packages

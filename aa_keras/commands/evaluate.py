@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import ml_collections
 
-from aa_keras.errors import UserError, described
+from aa_keras.commands.trained import config_of_run, model_file_of_run
+from aa_keras.errors import UserError
 from aa_keras.evaluation.classification import Evaluation
 from aa_keras.evaluation.detection import DetectionEvaluation
-from aa_keras.files import local_path, read_json
+from aa_keras.files import local_path
 from aa_keras.recipes.checks import check_config
-from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
 
@@ -87,7 +87,7 @@ def _candidate(config, workdir, weights, saved_model):
         workdir = local_path("--workdir", workdir)
         if config is not None:
             raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
-        config = _config_of_run(workdir)
+        config = config_of_run(workdir)
         return _Candidate(config, workdir, lambda task: with_its_evaluation(task, _model_of_run(task, workdir)))
     if weights is not None:
         weights = local_path("--weights", weights)
@@ -103,26 +103,9 @@ def _candidate(config, workdir, weights, saved_model):
                 "--saved_model must lie in its run directory, or --config be given too. "
                 f"Received: --saved_model={saved_model}, which has no config.json of train.py beside it"
             )
-        config = _config_of_run(run)
+        config = config_of_run(run)
     return _Candidate(config, run, lambda task: (None, task.evaluate_saved_model(saved_model)))
 
 
-def _config_of_run(workdir):
-    path = pathlib.Path(workdir) / "config.json"
-    content = read_json(path) if path.is_file() else None
-    if not is_run(workdir):
-        raise UserError(f"There is no run in {os.fspath(workdir)!r}: it has no config.json that train.py wrote")
-    config = default_config()
-    try:
-        with config.ignore_type():  # JSON has no tuples
-            config.update(content)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {described(error)}") from None
-    return config
-
-
 def _model_of_run(task, workdir):
-    path = pathlib.Path(workdir) / "model.keras"
-    if not path.is_file():
-        raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
-    return task.load_model(path)
+    return task.load_model(model_file_of_run(workdir))

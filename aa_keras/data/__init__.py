@@ -14,6 +14,7 @@ if keras.backend.backend() != "tensorflow":
     with contextlib.suppress(RuntimeError):  # somebody uses one already
         tf.config.set_visible_devices([], "GPU")
 
+from aa_keras.data import image_ops
 from aa_keras.data.coco import AnnotatedImage, BadBoxes, Categories
 from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.detection import DetectionDataset
@@ -55,6 +56,7 @@ __all__ = [
     "detection_training_dataset",
     "detection_validation_dataset",
     "evaluation_dataset",
+    "image_ops",
     "load_dataset",
     "load_detection_dataset",
     "raw_dataset",

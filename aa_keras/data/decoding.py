@@ -85,6 +85,11 @@ def decode_image(encoded, is_sound=False):
     return _decode_with_pillow(encoded)
 
 
+def to_grey(image):
+    """Returns a uint8 image (height, width, 3) in shades of grey, (height, width, 1), as Pillow makes them."""
+    return np.asarray(_pillow().fromarray(image).convert("L"))[..., None]
+
+
 def jpeg_damage(encoded):
     """Returns what is wrong with the bytes of a JPEG that has its end, or None where nothing is.
 

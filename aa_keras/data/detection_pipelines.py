@@ -41,8 +41,18 @@ class DetectionPreprocessing:
         Returns:
             The images, and a float32 tensor of shape (4,): a box times it is the box in what is returned.
         """
+        fitted, scale = self.fit(images)
+        return self.normalize(fitted), scale
+
+    def fit(self, images):
+        """Returns the first half of it, pixels of whole numbers, for those who serve to do before a detector."""
         resized, scale = self._resized(images)
-        return self._padded(resized), scale
+        filling = tf.round(self.mean)
+        return self._padded(tf.round(resized) - filling) + filling, scale
+
+    def normalize(self, images):
+        """Returns the second half."""
+        return image_ops.normalize(images, self.mean, self.std)
 
     def for_training(self, image, boxes, labels, seed):
         """Returns a normalised float32 image, its boxes and labels, augmented as `seed` has it.
@@ -67,7 +77,7 @@ class DetectionPreprocessing:
         boxes = boxes * scale - tf.tile(tf.cast(offset, tf.float32), (2,))
         height, width = tf.unstack(tf.cast(tf.shape(seen)[:2], tf.float32))
         boxes = tf.clip_by_value(boxes, 0.0, tf.stack((height, width, height, width)))
-        image = self._padded(seen)
+        image = self._padded(self.normalize(seen))
         if self.horizontal_flip:
             is_flipped = tf.random.stateless_uniform((), flip_seed) < 0.5
             top, left, bottom, right = tf.unstack(boxes, axis=1)
@@ -87,10 +97,10 @@ class DetectionPreprocessing:
         return resized, tf.tile(tf.cast(new, tf.float32) / size, (2,))
 
     def _padded(self, images):
-        normalized = image_ops.normalize(images, self.mean, self.std)
-        padding = self.image_size - tf.shape(normalized)[-3:-1]
-        widths = [(0, 0)] * (normalized.shape.rank - 3) + [(0, padding[0]), (0, padding[1]), (0, 0)]
-        return tf.ensure_shape(tf.pad(normalized, widths), (*normalized.shape[:-3], *self.image_size, len(self.mean)))
+        """Returns images of `image_size`, filled up with zeros on the right and below."""
+        padding = self.image_size - tf.shape(images)[-3:-1]
+        widths = [(0, 0)] * (images.shape.rank - 3) + [(0, padding[0]), (0, padding[1]), (0, 0)]
+        return tf.ensure_shape(tf.pad(images, widths), (*images.shape[:-3], *self.image_size, len(self.mean)))
 
 
 def detection_training_dataset(

@@ -109,6 +109,33 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
     )
 
 
+def find_images(paths):
+    """Returns the image files among paths and in the folders among them, at any depth, in order.
+
+    What is an image in a folder, the end of its name tells; a log line tells how many others there are. A file that is
+    named itself is taken for one.
+
+    Args:
+        paths: list of files and folders.
+
+    Raises:
+        UserError: if there is no such file or folder, or no image.
+    """
+    found, others = [], collections.Counter()
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            found += (path / image for image in sorted(_images_below(path, others)))
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError(f"There is no image and no folder {str(path)!r}")
+    if others:
+        _LOGGER.warning("%d files were not read as images: %s", others.total(), _counted(others))
+    if not found:
+        raise UserError(f"There are no images in {', '.join(map(str, paths))}")
+    return list(dict.fromkeys(found))
+
+
 def _split_folders(folder):
     """Returns the folders of splits by name; none where `train`, if there is one, is itself a folder of images."""
     folders = {name: folder / name for name in _list(folder)[0] if name in ("train", "validation", "val", "test")}

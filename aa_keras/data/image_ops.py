@@ -86,30 +86,32 @@ def resize(image, size, antialias=False):
     return tf.ensure_shape(resized, (*image.shape[:-3], size, size, image.shape[-1]))
 
 
-def resize_and_centre_crop(image, size):
-    """Resizes an image so that its shorter side is `size` * 256 / 224 pixels, and cuts out the centre.
+def resize_and_centre_crop(image, size, central_fraction=CENTRAL_FRACTION):
+    """Resizes an image so that the centre, `central_fraction` of its shorter side, fills `size`, and cuts that out.
 
     Both in one step, so that only what remains is computed: bilinear with antialiasing, as Pillow does it. The centre
     of the image is the centre of the result, to a fraction of a pixel.
 
     Args:
         image: tensor of shape (height, width, channels) or (batch, height, width, channels), of any height and width.
-        size: height and width of the result.
+        size: height and width of the result, an integer or a pair.
+        central_fraction: float above 0 and up to 1.
 
     Returns:
-        A float32 tensor of shape (size, size, channels), or (batch, size, size, channels).
+        A float32 tensor of shape (*size, channels), or (batch, *size, channels).
     """
     image = tf.convert_to_tensor(image)
     images = image if image.shape.rank == 4 else image[None]
     shape = tf.cast(tf.shape(images)[1:3], tf.float32)
-    scale = round(size / CENTRAL_FRACTION) / tf.reduce_min(shape)
+    size = np.broadcast_to(size, 2)
+    scale = tf.reduce_max(np.round(size / central_fraction).astype(np.float32) / shape)
     resized = tf.raw_ops.ScaleAndTranslate(
         images=images,
-        size=(size, size),
+        size=size,
         scale=tf.fill((2,), scale),
         translation=(size - scale * shape) / 2,
         kernel_type="triangle",
         antialias=True,
     )
-    resized = tf.ensure_shape(resized, (images.shape[0], size, size, images.shape[-1]))
+    resized = tf.ensure_shape(resized, (images.shape[0], *size, images.shape[-1]))
     return resized if image.shape.rank == 4 else resized[0]

@@ -23,7 +23,9 @@ class Preprocessing:
         std: standard deviation of each channel.
         horizontal_flip: whether to mirror half of the training images.
         crop_padding: by how many pixels to shift training images at most.
-        image_size: height and width to crop and resize images of any size to; None leaves their size as it is.
+        image_size: height and width to crop and resize images of any size to; None leaves their size as it is. For
+            evaluation it may be a pair.
+        central_fraction: share of the shorter side that evaluation looks at, where there is an `image_size`.
         smallest_crop: least share of an image that its crops for training have, where there is an `image_size`.
         policy: what training images go through before all that, but behind the crop of Inception: a function of an
             image with values in [0, 255] and of a key, an integer tensor of shape (2,), such as `RandAugment`; or None.
@@ -33,7 +35,8 @@ class Preprocessing:
     std: tuple[float, ...]
     horizontal_flip: bool = False
     crop_padding: int = 0
-    image_size: int | None = None
+    image_size: int | tuple[int, int] | None = None
+    central_fraction: float = image_ops.CENTRAL_FRACTION
     smallest_crop: float = 0.08
     policy: typing.Callable | None = None
 
@@ -43,8 +46,16 @@ class Preprocessing:
         Args:
             image: tensor of shape (height, width, channels), or (batch, height, width, channels).
         """
-        if self.image_size is not None:
-            image = image_ops.resize_and_centre_crop(image, self.image_size)
+        return self.normalize(self.fit(image))
+
+    def fit(self, image):
+        """Returns the first half of it, pixels of whole numbers, for those who serve to do before a network."""
+        if self.image_size is None:
+            return image
+        return tf.round(image_ops.resize_and_centre_crop(image, self.image_size, self.central_fraction))
+
+    def normalize(self, image):
+        """Returns the second half."""
         return image_ops.normalize(image, self.mean, self.std)
 
     def for_training(self, image, seed):

@@ -1,5 +1,16 @@
-"""Trained models in the formats of others."""
+"""Trained networks in the formats of others: SavedModel, ONNX, LiteRT."""
 
-from aa_keras.export.saved_model import export_saved_model, load_saved_model
+from aa_keras.export.exporting import ExportReport, export_model, export_servable
+from aa_keras.export.predictor import Predictor
+from aa_keras.export.servable import Servable, servable_for
+from aa_keras.export.spec import ServingSpec
 
-__all__ = ["export_saved_model", "load_saved_model"]
+__all__ = [
+    "ExportReport",
+    "Predictor",
+    "Servable",
+    "ServingSpec",
+    "export_model",
+    "export_servable",
+    "servable_for",
+]

@@ -1,81 +1,94 @@
-"""SavedModels of raw images for TensorFlow alone: how they are written and read, and those of classifiers."""
+"""TensorFlow's SavedModels: how they are written, and asked."""
 
 import os
 import pathlib
 import shutil
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from aa_keras.errors import UserError, described
+from aa_keras.export import runtimes
+from aa_keras.export.predictor import Predictor
+from aa_keras.export.spec import OUTPUTS, ServingSpec
 from aa_keras.files import partial_path
 
+LABELS, SPEC = "labels.txt", "aa_keras.json"
+# What lies in the folder of a SavedModel.
+_CONTENTS = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra", LABELS, SPEC}
 
-def export_saved_model(model, preprocessing, class_names, path):
-    """Writes a TensorFlow SavedModel of a classifier that takes raw images, and `labels.txt` beside it.
 
-    Preprocessing is part of it, resizing included where the network was trained on images of any size, so that a server
-    needs TensorFlow alone:
+def write(servable, path):
+    """Writes a TensorFlow SavedModel that takes raw images, with `labels.txt` in its folder.
+
+    A server needs TensorFlow alone:
 
         served = tf.saved_model.load(path)
-        probabilities = served.signatures["serving_default"](images=images)["probabilities"]
+        outputs = served.signatures["serving_default"](images=images)
+
+    Those of a classifier are "probabilities" (batch, classes). Its second signature, "top_k", returns those of the five
+    best classes, or of all where there are fewer, and their names, "labels" (batch, 5). Those of a detector are "boxes"
+    (batch, 100, 4), the pixels top, left, bottom and right of the images that went in; "confidence" and "labels", which
+    go with them, the best first; and "num_detections", how many of each image are valid.
 
     Args:
-        model: Keras model of normalised images with outputs of probabilities.
-        preprocessing: `aa_keras.data.Preprocessing` of the images that it was trained on.
-        class_names: names of the classes, written one a line.
-        path: folder to write; one that exists is replaced, once the new one is complete.
-    """
-    image_shape = model.input_shape[1:]
-    if preprocessing.image_size is not None:
-        image_shape = (None, None, image_shape[-1])
-
-    def serve(images):
-        return {"probabilities": model(preprocessing.for_evaluation(images), training=False)}
-
-    write_saved_model(model, serve, image_shape, class_names, path)
-
-
-def load_saved_model(path, raw_shape):
-    """Returns a function of raw images that returns probabilities, from a SavedModel that `export_saved_model` wrote.
-
-    Args:
-        path: its folder.
-        raw_shape: (height, width, channels) of the images that it has to take; height and width may be None.
+        servable: `Servable`.
+        path: folder to write; a SavedModel that is there is replaced, once the new one is complete.
 
     Raises:
-        UserError: if it is no SavedModel, or one of another input or output.
+        UserError: if there is something else, or Keras does not run on TensorFlow.
     """
-    signature = load_signature(path, raw_shape, ("probabilities",), "for images of the data set")
-    return lambda images: signature(images)["probabilities"]
-
-
-def write_saved_model(model, serve, image_shape, class_names, path):
-    """Writes a SavedModel whose signature "serve" takes `images`, and `labels.txt` beside it.
-
-    Args:
-        model: the Keras model whose variables it holds.
-        serve: function of a uint8 tensor (batch, *image_shape) that returns a dictionary of tensors.
-        image_shape: (height, width, channels); height and width may be None.
-        class_names: names of the classes, written one a line.
-        path: folder to write; one that exists is replaced, once the new one is complete.
-    """
-    import tensorflow as tf
-
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            "Exports are made with the TensorFlow backend: set KERAS_BACKEND=tensorflow. "
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
     path = pathlib.Path(path)
+    check_replaceable(path)
     archive = keras.export.ExportArchive()
-    archive.track(model)
-    signature = [tf.TensorSpec((None, *image_shape), tf.uint8, name="images")]
-    archive.add_endpoint("serve", serve, input_signature=signature)
+    archive.track(servable.model)
+    archive.add_endpoint("serve", servable.serve, input_signature=servable.signature)
+    if servable.spec.task == "classification":
+        archive.add_endpoint(runtimes.TOP_K, servable.top, input_signature=servable.signature)
     partial = partial_path(path)
     shutil.rmtree(partial, ignore_errors=True)
     archive.write_out(str(partial), verbose=False)
+    (partial / LABELS).write_text("".join(f"{name}\n" for name in servable.spec.class_names), encoding="utf-8")
+    (partial / SPEC).write_text(servable.spec.as_json() + "\n", encoding="utf-8")
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)
-    path.with_name("labels.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+
+
+def check_replaceable(path):
+    """Raises UserError unless a path is free, or that of a SavedModel and nothing else."""
+    path = pathlib.Path(path)
+    if path.exists() and not (path.is_dir() and set(os.listdir(path)) <= _CONTENTS):
+        raise UserError(f"output must be a new folder, or that of a SavedModel. Received: output={path}")
+
+
+def load(path):
+    """Returns the `Predictor` of a SavedModel that `write` wrote.
+
+    Raises:
+        UserError: if it is none.
+    """
+    spec = None
+    try:
+        if (pathlib.Path(path) / SPEC).is_file():
+            spec = ServingSpec.from_json((pathlib.Path(path) / SPEC).read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError):
+        pass
+    if spec is None:
+        raise UserError(
+            f"--saved_model must be one that `aa-keras export` or `train.py` wrote, with a file {SPEC} in it. "
+            f"Received: --saved_model={path}"
+        )
+    return Predictor(spec, load_signature(path, spec.image_shape, spec.outputs, "of this version"))
 
 
 def load_signature(path, raw_shape, outputs, meant):
-    """Returns a function of raw images that returns a dictionary, from a SavedModel that `write_saved_model` wrote.
+    """Returns a function of raw images that returns a dictionary of arrays, from a SavedModel.
 
     Args:
         path: its folder.
@@ -86,12 +99,11 @@ def load_signature(path, raw_shape, outputs, meant):
     Raises:
         UserError: if it is no SavedModel, or one of another input or output.
     """
-    import tensorflow as tf
-
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
         raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
     try:
-        signature = tf.saved_model.load(path).signatures["serving_default"]
+        run = runtimes.saved_model(str(path))
+        signature = run.variables.signatures["serving_default"]
         images = signature.structured_input_signature[1]["images"]
         fits = images.dtype == tf.uint8 and images.shape[1:].is_compatible_with(raw_shape)
         if not fits or not set(outputs) <= set(signature.structured_outputs):
@@ -101,4 +113,27 @@ def load_signature(path, raw_shape, outputs, meant):
             f"--saved_model must be one that train.py wrote {meant}, with `images` as its input and "
             f"`{'`, `'.join(outputs)}` as its output. Received: --saved_model={path}: {described(error)}"
         ) from None
-    return lambda images: signature(images=tf.constant(images))
+    return run
+
+
+def load_classifier(path, raw_shape):
+    """Returns a function of raw images that returns the probabilities of the SavedModel of a classifier.
+
+    Args:
+        path: its folder.
+        raw_shape: (height, width, channels) of the images that it has to take; height and width may be None.
+
+    Raises:
+        UserError: if it is no SavedModel, or one of another input or output.
+    """
+    run = load_signature(path, raw_shape, OUTPUTS["classification"], "for images of the data set")
+    return lambda images: run(np.asarray(images))["probabilities"]
+
+
+def load_detector(path):
+    """Returns a function of raw images that returns the detections of the SavedModel of a detector.
+
+    Raises:
+        UserError: if it is no SavedModel, or one of another input or output.
+    """
+    return load_signature(path, (None, None, 3), OUTPUTS["detection"], "of a detector")

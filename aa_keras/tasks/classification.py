@@ -11,11 +11,11 @@ from aa_keras import applications
 from aa_keras.applications import datasets
 from aa_keras.data import (
     CorruptFiles,
-    LabelledImages,
     Mixing,
     Preprocessing,
     RandAugment,
     evaluation_dataset,
+    image_ops,
     load_dataset,
     raw_dataset,
     training_dataset,
@@ -24,7 +24,7 @@ from aa_keras.data import (
 from aa_keras.errors import UserError, described
 from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation import pictures, report
-from aa_keras.export import saved_model
+from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.recipes.checks import require
 from aa_keras.tasks.task import Task
 
@@ -43,7 +43,7 @@ class Classification(Task):
     examples = "images"
     DATA_FIELDS: ClassVar = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
     RESULT_FIELDS: ClassVar = {"top1": float, "top5": float, "loss": float, "test_examples": int}
-    FILES = ("labels.txt", *report.FILES)
+    FILES = report.FILES
 
     def __init__(self, config):
         super().__init__(config)
@@ -76,13 +76,26 @@ class Classification(Task):
         memory their own, and of photographs of any size ImageNet's.
         """
         config = self.config
-        mean, std = _statistics(self.dataset)
         policy = None
         if config.rand_augment_operations:
             is_color = self.dataset.image_shape[-1] == 3
             require(config, "rand_augment_operations", lambda _: is_color, "0 for images without colour")
             policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
+        mean, std = self._statistics
         return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size, policy=policy)
+
+    @functools.cached_property
+    def _statistics(self):
+        """Mean and standard deviation of each channel; the data set is loaded only where they are its own."""
+        for known in (datasets.CIFAR100, datasets.IMAGENET):
+            if known.name == self.config.dataset.split(":")[0]:  # which a version may follow
+                return known.mean, known.std
+        if self.config.image_size is not None:
+            return datasets.IMAGENET.mean, datasets.IMAGENET.std
+        pixels = self.dataset.train.images.reshape(-1, self.dataset.image_shape[-1])
+        mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
+        std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
+        return mean, std
 
     @property
     def training_examples(self):
@@ -229,7 +242,7 @@ class Classification(Task):
         # Raw images may each be of their own size, and then do not go into one batch.
         any_size = self.config.image_size is not None
         batch_size = 1 if any_size else self.config.batch_size
-        predict = saved_model.load_saved_model(path, (None, None, 3) if any_size else self.dataset.image_shape)
+        predict = saved_model.load_classifier(path, (None, None, 3) if any_size else self.dataset.image_shape)
         batches = raw_dataset(self.dataset.test, self._corrupt_files).batch(batch_size)
         return self._measured(predict, batches, batch_size)
 
@@ -281,18 +294,13 @@ class Classification(Task):
             print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
         print(f"{folder}: {', '.join(report.FILES)}")
 
-    def export(self, model, path):
-        """Writes a model of probabilities as a SavedModel that takes raw images."""
-        saved_model.export_saved_model(model, self.preprocessing, self.dataset.class_names, path)
-
-
-def _statistics(dataset):
-    for known in (datasets.CIFAR100, datasets.IMAGENET):
-        if known.name == dataset.name:
-            return known.mean, known.std
-    if not isinstance(dataset.train, LabelledImages):
-        return datasets.IMAGENET.mean, datasets.IMAGENET.std
-    pixels = dataset.train.images.reshape(-1, dataset.image_shape[-1])
-    mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
-    std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
-    return mean, std
+    def servable(self, model, data=None):
+        """Returns a network with what it takes to be served: with an `image_size`, for photographs of any size."""
+        class_names = tuple((self.fingerprint if data is None else data)["class_names"])
+        mean, std = self._statistics
+        *size, channels = model.input_shape[1:]
+        any_size = self.config.image_size is not None
+        fraction = image_ops.CENTRAL_FRACTION if any_size else 1.0
+        preprocessing = Preprocessing(mean, std, image_size=tuple(size), central_fraction=fraction)
+        shape = (None, None, channels) if any_size else (*size, channels)
+        return Servable(model, ServingSpec("classification", class_names, shape, preprocessing))

@@ -26,7 +26,7 @@ from aa_keras.errors import UserError, described, missing_extra
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation import detection_report as report
 from aa_keras.evaluation import pictures
-from aa_keras.export import detector
+from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.tasks.task import Task
 
 CURVES = {
@@ -48,7 +48,7 @@ class Detection(Task):
         "test_images": int,
     }
     RESULT_FIELDS: ClassVar = {"ap": float, "ap50": float, "ap75": float, "test_examples": int}
-    FILES = ("labels.txt", *report.FILES)
+    FILES = report.FILES
 
     def __init__(self, config):
         super().__init__(config)
@@ -231,7 +231,7 @@ class Detection(Task):
 
     def evaluate_saved_model(self, path):
         """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
-        predict = detector.load_saved_detector(path)
+        predict = saved_model.load_detector(path)
         examples = self.dataset.test
         images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # each of its own size
         return self._measured(predict, ((image, np.ones((1, 4))) for image in images), 1, examples)
@@ -276,6 +276,12 @@ class Detection(Task):
             print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
         print(f"{folder}: {', '.join(report.FILES)}")
 
-    def export(self, model, path):
-        """Writes a detector as a SavedModel that takes raw images of any size."""
-        detector.export_saved_detector(model, self.preprocessing, self.categories.names, path)
+    def servable(self, model, data=None):
+        """Returns a detector with what it takes to be served, for images of any size."""
+        categories = (self.fingerprint if data is None else data)["categories"]
+        identifiers, class_names = zip(*(category.split(" ", 1) for category in categories), strict=True)
+        preprocessing = dataclasses.replace(self.preprocessing, image_size=tuple(model.input_shape[1:3]))
+        shape = (None, None, model.input_shape[-1])
+        return Servable(
+            model, ServingSpec("detection", class_names, shape, preprocessing, tuple(map(int, identifiers)))
+        )

@@ -4,6 +4,7 @@ import abc
 from typing import ClassVar
 
 from aa_keras.applications._building import dtype_policy
+from aa_keras.export import saved_model
 
 
 class Task(abc.ABC):
@@ -19,7 +20,7 @@ class Task(abc.ABC):
         examples: what a step is so many of, in a word.
         DATA_FIELDS: the names of the fields of `fingerprint`, with their types.
         RESULT_FIELDS: the names of the fields of `result`, with their types.
-        FILES: the names of what `report` and, beside its folder, `export` write into a run directory.
+        FILES: the names of what `report` writes into a run directory.
         skipped: the training examples that could not be read so far, a dictionary from name to what is wrong with it.
     """
 
@@ -141,5 +142,15 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
+    def servable(self, model, data=None):
+        """Returns a network of `inference_model` or `load_model` as an `aa_keras.export.Servable`.
+
+        Args:
+            model: the network.
+            data: `fingerprint` of the data that it was trained on. What it tells is not asked of the data set, which
+                need not be there then.
+        """
+
     def export(self, model, path):
         """Writes a network as a SavedModel that takes raw examples."""
+        saved_model.write(self.servable(model), path)

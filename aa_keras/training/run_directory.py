@@ -29,7 +29,7 @@ FILES = (
 FOLDERS = {
     "checkpoints": r"epoch_[0-9]+|partial",
     "tensorboard": r"train|validation",
-    "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets",
+    "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets|labels\.txt|aa_keras\.json",
 }
 # Those that are written under another name first, and what is left of that by a kill is of no use.
 PARTIAL = tuple(partial_path(name).name for name in (*FILES, "saved_model") if not name.endswith((".png", ".txt")))

@@ -8,6 +8,7 @@ import keras
 import ml_collections
 import numpy as np
 import pytest
+from export_helpers import write_saved_model
 
 from aa_keras import applications, recipes
 from aa_keras.applications import AAWideResNet, paper
@@ -15,7 +16,6 @@ from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing, load_dataset
 from aa_keras.errors import UserError
 from aa_keras.evaluation import report
-from aa_keras.export import export_saved_model
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import classification
 
@@ -160,7 +160,7 @@ def test_a_folder_that_is_no_saved_model(tmp_path):
 def test_a_model_of_other_classes(tmp_path, classes):
     names = [str(number) for number in range(classes)]
     path = tmp_path / "saved_model"
-    export_saved_model(small_classifier(classes=classes), Preprocessing((0.0,), (1.0,)), names, path)
+    write_saved_model(small_classifier(classes=classes), Preprocessing((0.0,), (1.0,)), names, path)
     fails(
         f"The model has {classes} classes, and the data set 'digits' has 10",
         config=digits_config(),
@@ -173,7 +173,7 @@ def test_a_model_of_other_classes(tmp_path, classes):
 def test_a_model_of_other_images(tmp_path):
     names = [str(number) for number in range(10)]
     path = tmp_path / "saved_model"
-    export_saved_model(small_classifier((32, 32, 3)), Preprocessing((0.0,) * 3, (1.0,) * 3), names, path)
+    write_saved_model(small_classifier((32, 32, 3)), Preprocessing((0.0,) * 3, (1.0,) * 3), names, path)
     fails("--saved_model", config=digits_config(), saved_model=path, output=tmp_path / "output")
 
 
@@ -183,7 +183,7 @@ def test_a_saved_model_sees_the_raw_images(tmp_path):
     kernel = np.linspace(-3, 3, 10)[None]
     model.set_weights([kernel, np.zeros(10)])
     path = tmp_path / "saved_model"
-    export_saved_model(model, Preprocessing((80.0,), (10.0,)), list("0123456789"), path)
+    write_saved_model(model, Preprocessing((80.0,), (10.0,)), list("0123456789"), path)
     evaluation = evaluate_run(digits_config(), saved_model=path, output=tmp_path / "output")
     test = load_dataset("digits").test
     brightness = (test.images.mean(axis=(1, 2)) - 80) / 10

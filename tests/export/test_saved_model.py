@@ -4,13 +4,12 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
+from export_helpers import blank_classifier, small_network, write_saved_model
 
-from aa_keras.applications import AAWideResNet
 from aa_keras.data import Preprocessing
-from aa_keras.export import export_saved_model
+from aa_keras.errors import UserError
 
 PREPROCESSING = Preprocessing(mean=(130.0, 120.0, 5.0), std=(70.0, 60.0, 110.0), horizontal_flip=True, crop_padding=4)
 NAMES = ("apple", "maple tree", "Ölbaum", "worm")
@@ -30,16 +29,15 @@ results = {}
 for batch, raw in np.load(folder + "/images.npz").items():
     (results[batch],) = serve(images=tf.constant(raw)).values()
     assert list(serve(images=tf.constant(raw))) == ["probabilities"]
+    best = loaded.signatures["top_k"](images=tf.constant(raw))
+    results[batch + " top"], results[batch + " labels"] = best["probabilities"], best["labels"].numpy().astype("S")
 np.savez(folder + "/served.npz", **results)
 """
 
 
 @pytest.fixture(scope="module")
 def model():
-    model = AAWideResNet(10, 1, input_shape=(8, 6, 3), classes=len(NAMES))
-    noise = np.random.default_rng(0)
-    model.set_weights([weight + noise.normal(scale=0.02, size=weight.shape) for weight in model.get_weights()])
-    return model
+    return small_network(classes=len(NAMES))
 
 
 def raw_images(count, seed=0):
@@ -47,7 +45,7 @@ def raw_images(count, seed=0):
 
 
 def test_a_process_with_tensorflow_alone_serves_it(model, tmp_path):
-    export_saved_model(model, PREPROCESSING, NAMES, tmp_path / "saved_model")
+    write_saved_model(model, PREPROCESSING, NAMES, tmp_path / "saved_model")
     np.savez(tmp_path / "images.npz", one=raw_images(1), three=raw_images(3))
     subprocess.run([sys.executable, "-c", SERVER, tmp_path], check=True, cwd=tmp_path)
     with np.load(tmp_path / "served.npz") as served:
@@ -55,35 +53,45 @@ def test_a_process_with_tensorflow_alone_serves_it(model, tmp_path):
             raw = raw_images(count).astype("float32")
             expected = model.predict((raw - PREPROCESSING.mean) / PREPROCESSING.std, verbose=0)
             np.testing.assert_allclose(served[batch], expected, atol=1e-5, rtol=0)
+            np.testing.assert_allclose(served[f"{batch} top"], -np.sort(-expected, axis=1), atol=1e-5, rtol=0)
+            labels = [[NAMES[index].encode() for index in row] for row in np.argsort(-expected, axis=1)]
+            assert served[f"{batch} labels"].tolist() == labels
     assert np.ptp(expected, axis=0).max() > 0.05  # the images do make a difference
     assert np.abs(model.predict(raw, verbose=0) - expected).max() > 0.05  # and so does preprocessing
 
 
 @pytest.fixture(scope="module")
 def small_model():
-    pooled = keras.layers.GlobalAveragePooling2D()
-    return keras.Sequential([keras.Input((8, 6, 3)), pooled, keras.layers.Dense(len(NAMES), activation="softmax")])
+    return blank_classifier(classes=len(NAMES))
 
 
-def test_labels_lie_beside_it_in_the_order_of_the_classes(small_model, tmp_path):
-    export_saved_model(small_model, PREPROCESSING, NAMES, tmp_path / "saved_model")
-    assert (tmp_path / "labels.txt").read_text(encoding="utf-8") == "apple\nmaple tree\nÖlbaum\nworm\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.txt", "saved_model"]
+def test_labels_lie_in_it_in_the_order_of_the_classes(small_model, tmp_path):
+    write_saved_model(small_model, PREPROCESSING, NAMES, tmp_path / "saved_model")
+    assert (tmp_path / "saved_model" / "labels.txt").read_text(encoding="utf-8") == "apple\nmaple tree\nÖlbaum\nworm\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
 
 
 def test_one_that_is_there_is_replaced_when_the_new_one_is_whole(small_model, tmp_path, monkeypatch):
     old = tmp_path / "saved_model"
     old.mkdir()
-    (old / "old.txt").write_text("old")
+    (old / "labels.txt").write_text("old")
     monkeypatch.setattr("tensorflow.saved_model.save", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export_saved_model(small_model, PREPROCESSING, NAMES, old)
-    assert [path.name for path in old.iterdir()] == ["old.txt"]
+        write_saved_model(small_model, PREPROCESSING, NAMES, old)
+    assert [path.read_text() for path in old.iterdir()] == ["old"]
     monkeypatch.undo()
-    export_saved_model(small_model, PREPROCESSING, NAMES, str(old))
-    assert not (old / "old.txt").exists()
+    write_saved_model(small_model, PREPROCESSING, NAMES, str(old))
+    assert (old / "labels.txt").read_text(encoding="utf-8") != "old"
     assert (old / "saved_model.pb").is_file()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["labels.txt", "saved_model"]
+    assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
+
+
+def test_a_folder_of_something_else_is_kept(small_model, tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"output must be a new folder, or that of a SavedModel\. Received: output=/"):
+        write_saved_model(small_model, PREPROCESSING, NAMES, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def interrupted(saved, path, *_, **__):

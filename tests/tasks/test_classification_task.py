@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from aa_keras import applications
+from aa_keras.applications import datasets
 from aa_keras.data import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
 from aa_keras.recipes import default_config, fields
@@ -45,11 +46,19 @@ def test_preprocessing_uses_the_statistics_of_the_training_images():
 
 
 def test_preprocessing_uses_the_papers_statistics_for_the_papers_data():
-    images = np.zeros((2, 32, 32, 3))
-    preprocessing = task_of(small_config(), dataset_of(images, name="cifar100")).preprocessing
+    preprocessing = Classification(small_config(dataset="cifar100:3.0.2", data_dir="/gone")).preprocessing
     assert preprocessing.mean == (129.3, 124.1, 112.4)
     assert preprocessing.std == (68.2, 65.4, 70.4)
     assert (preprocessing.horizontal_flip, preprocessing.crop_padding) == (False, 0)
+
+
+def test_what_a_run_knows_of_its_data_serves_a_network_without_it():
+    task = Classification(small_config(dataset="image_folder", image_size=24, data_dir="/gone"))
+    model = keras.Sequential([keras.Input((24, 24, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
+    spec = task.servable(model, {"class_names": ["a", "b"]}).spec
+    assert (spec.class_names, spec.image_shape) == (("a", "b"), (None, None, 3))
+    assert (spec.preprocessing.image_size, spec.preprocessing.central_fraction) == ((24, 24), 0.875)
+    assert spec.preprocessing.mean == datasets.IMAGENET.mean
 
 
 DATASET = dataset_of(np.zeros((2, 12, 8, 1)), classes=4)

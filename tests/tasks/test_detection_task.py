@@ -42,7 +42,7 @@ def rows_of(workdir):
 def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
     workdir, result = finished
     names = {"best.keras", "checkpoints", "config.json", "curves.png", "data.json", "metrics.csv", "model.keras"}
-    names |= {"result.json", "tensorboard"} | ({"saved_model", "labels.txt"} if EXPORTS else set())
+    names |= {"result.json", "tensorboard"} | ({"saved_model"} if EXPORTS else set())
     assert {path.name for path in workdir.iterdir()} == names
     assert json.loads((workdir / "result.json").read_text()) == result
     assert set(result["class_ap50"]) == {"red", "blue"}
@@ -144,7 +144,7 @@ def test_the_saved_model_finds_the_same_with_tensorflow_alone(finished, folder, 
     assert total > 5
     measured = evaluate_run(saved_model=workdir / "saved_model", output=tmp_path / "served")
     assert measured.ap == pytest.approx(result["ap"], abs=1e-3)
-    assert (workdir / "labels.txt").read_text() == "blue\nred\n"
+    assert (workdir / "saved_model" / "labels.txt").read_text() == "blue\nred\n"
 
 
 def test_other_data_in_the_folder_is_seen(finished, tmp_path):

@@ -1,0 +1,135 @@
+"""Asks a trained network about images."""
+
+import itertools
+import pathlib
+import sys
+import time
+
+from aa_keras.commands import answers, trained
+from aa_keras.commands.images import read_images
+from aa_keras.data.image_folder import find_images
+from aa_keras.errors import UserError
+from aa_keras.evaluation.detection_report import draw_boxes
+from aa_keras.export import Predictor
+from aa_keras.files import local_path, write_whole
+
+
+def predict_images(
+    paths: list[str],
+    workdir: str | None = None,
+    model: str | None = None,
+    saved_model: str | None = None,
+    onnx: str | None = None,
+    litert: str | None = None,
+    dataset: str | None = None,
+    labels: str | None = None,
+    top: int = 5,
+    min_score: float = 0.5,
+    output: str | None = None,
+    draw: str | None = None,
+    batch_size: int = 32,
+) -> list[answers.Answered]:
+    """Tells what a trained network sees in images: the most probable classes, or boxes.
+
+    The arguments are the flags of `aa-keras predict`, of which exactly one names a network: `paths` are images and
+    folders of images, at any depth. Corrupt images are told and skipped.
+
+    Returns:
+        An `aa_keras.commands.answers.Answered` for each image that could be read.
+
+    Raises:
+        UserError: if the flags do not name a network, or no image can be read.
+    """
+    networks = {"workdir": workdir, "model": model, "saved_model": saved_model, "onnx": onnx, "litert": litert}
+    given = {name: path for name, path in networks.items() if path is not None}
+    if len(given) != 1:
+        raise UserError(f"exactly one of {', '.join(f'--{name}' for name in networks)} must be given")
+    if not paths:
+        raise UserError("an image, or a folder of images, must be given")
+    if model is None and (dataset is not None or labels is not None):
+        raise UserError("--dataset and --labels go with --model: others know their own")
+    results = None if output is None else pathlib.Path(local_path("--output", output))
+    if results is not None and results.suffix not in answers.FORMATS:
+        raise UserError(f"--output must end in .csv or .json. Received: --output={output}")
+    drawings = None if draw is None else pathlib.Path(local_path("--draw", draw))
+    roots = [pathlib.Path(local_path("an image", path)) for path in paths]
+    images = find_images(roots)
+    ((kind, path),) = given.items()
+    predictor = _predictor(kind, local_path(f"--{kind}", path), dataset, trained.read_labels(labels))
+    if drawings is not None and predictor.spec.task != "detection":
+        raise UserError(f"--draw is for detectors. Received: --draw={draw}, and a classifier")
+    targets = {} if drawings is None else dict(zip(images, _targets(drawings, images, roots), strict=True))
+    for target in (*targets.values(), *([] if results is None else [results])):
+        if target.exists() and any(target.samefile(image) for image in images):
+            raise UserError(f"{target} is one of the images: choose another --draw or --output")
+    answered = []
+    for batch in _batches(read_images(images), batch_size, len(images)):
+        asked = zip(batch, predictor.ask([image for _, image in batch]), strict=True)
+        for (file, image), answer in asked:
+            if predictor.spec.task == "detection":
+                is_told = answer["confidence"] >= min_score
+                answer = {name: values[is_told] for name, values in answer.items()}
+            if targets:
+                targets[file].parent.mkdir(parents=True, exist_ok=True)
+                draw_boxes(image, answer, predictor.spec.class_names, targets[file])
+            answered.append(answers.Answered(str(file), image.shape[:2], answer))
+    if not answered:
+        raise UserError("none of the images can be read")
+    if results is None:
+        print(answers.table(predictor.spec, answered, top))
+    else:
+        write_whole(results, answers.FORMATS[results.suffix](predictor.spec, answered, top))
+        print(f"{results}: {len(answered):,} images")
+    if targets:
+        print(f"{drawings}: {len(answered):,} pictures")
+    return answered
+
+
+def _predictor(kind, path, dataset, class_names) -> Predictor:
+    """Returns the `Predictor` of what a flag of this name says."""
+    if kind == "workdir":
+        return trained.servable_of_run(path).predictor()
+    if kind == "model":
+        return trained.servable_of_file(path, dataset, class_names).predictor()
+    if kind == "saved_model":
+        from aa_keras.export import saved_model
+
+        return saved_model.load(path)
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"--{kind} must be a file. Received: --{kind}={path}, which is none")
+    if kind == "onnx":
+        from aa_keras.export import onnx
+
+        return onnx.load(path)
+    from aa_keras.export import litert
+
+    return litert.load(path)
+
+
+def _targets(folder, images, paths):
+    """Yields the files to draw images into: as they lie in the folders that were named, no two the same."""
+    taken = set()
+    for image in images:
+        root = next((path for path in paths if path in image.parents), image.parent)
+        wanted = folder / image.relative_to(root).with_suffix(".png")
+        target, number = wanted, 2
+        while target in taken:
+            target, number = wanted.with_stem(f"{wanted.stem}_{number}"), number + 1
+        taken.add(target)
+        yield target
+
+
+def _batches(examples, size, total, seconds=30):
+    """Yields lists of `size` examples, and tells how far it is: on a terminal at each, else every so often."""
+    told = time.monotonic()
+    examples, done = iter(examples), 0
+    while batch := list(itertools.islice(examples, size)):
+        yield batch
+        done += len(batch)
+        if sys.stderr.isatty():
+            print(f"\r{done:,} of {total:,} images", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - told >= seconds:
+            told = time.monotonic()
+            print(f"{done:,} of {total:,} images", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)

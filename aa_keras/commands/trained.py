@@ -1,0 +1,148 @@
+"""Finds the trained network that flags name."""
+
+import ast
+import inspect
+import os
+import pathlib
+
+import keras
+
+from aa_keras import applications
+from aa_keras.applications import pretrained
+from aa_keras.errors import UserError, described
+from aa_keras.export import Servable, servable_for
+from aa_keras.export.servable import DATASETS, drawn_images
+from aa_keras.files import local_path, read_fields, read_json
+from aa_keras.recipes.fields import default_config
+from aa_keras.tasks import task_for
+from aa_keras.training.run_directory import is_run
+
+
+def config_of_run(workdir):
+    """Returns the config of a run directory, or raises UserError."""
+    path = pathlib.Path(workdir) / "config.json"
+    content = read_json(path) if path.is_file() else None
+    if not is_run(workdir):
+        raise UserError(f"There is no run in {os.fspath(workdir)!r}: it has no config.json that train.py wrote")
+    config = default_config()
+    try:
+        with config.ignore_type():  # JSON has no tuples
+            config.update(content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not of this version: {described(error)}") from None
+    return config
+
+
+def model_file_of_run(workdir):
+    """Returns the path of the last network of a run, or raises UserError where it is not finished."""
+    path = pathlib.Path(workdir) / "model.keras"
+    if not path.is_file():
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
+    return path
+
+
+def servable_of_run(workdir, model_file=None) -> Servable:
+    """Returns a network of a run with what it takes to be served, which needs none of its data.
+
+    Args:
+        workdir: the run directory.
+        model_file: the file of the network; None takes the last one of the run.
+    """
+    workdir = local_path("--workdir", workdir)
+    config = config_of_run(workdir)
+    task = task_for(config)
+    data = read_fields(pathlib.Path(workdir) / "data.json", task.DATA_FIELDS)
+    return task.servable(_load(model_file or model_file_of_run(workdir)), data)
+
+
+def servable_of_file(path, dataset=None, class_names=None) -> Servable:
+    """Returns the network of a `.keras` file: as a run's where it lies in a run directory, and nothing else is said.
+
+    Args:
+        path: the file.
+        dataset: see `aa_keras.export.servable_for`.
+        class_names: likewise.
+    """
+    path = pathlib.Path(local_path("--model", path))
+    if not path.is_file():
+        raise UserError(f"--model must be a file of a Keras model, .keras. Received: --model={path}, which is none")
+    if dataset is None and class_names is None and is_run(path.resolve().parent):
+        return servable_of_run(path.resolve().parent, path)
+    return servable_for(_load(path), dataset, class_names)
+
+
+def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> Servable:
+    """Returns a network of the zoo.
+
+    Args:
+        call: name of its builder, such as "AAResNet50", or a call of it, such as "AAMnasNet(alpha=1.0)".
+        weights: name or path of its weights. None gives it random ones, and batch statistics of drawn images, so that
+            its outputs are of a usual size.
+        dataset: see `aa_keras.export.servable_for`; None takes that of the weights, or else of the builder.
+        class_names: see `aa_keras.export.servable_for`.
+    """
+    name, arguments, keywords = _parsed(call)
+    if weights is not None:
+        keywords["weights"] = weights
+    try:
+        known = inspect.signature(getattr(applications, name, lambda: None)).parameters
+        model = applications.create_model(name, **dict(zip(known, arguments, strict=False)), **keywords)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"--builder={call}: {error}") from None
+    if dataset is None:
+        names = [entry.name for entry in pretrained.PRETRAINED if (entry.builder, entry.name) == (name, weights)]
+        dataset = names[0] if names and names[0] in DATASETS else None
+    if keywords.get("weights") is None:
+        print(f"{name} has random weights, and batch statistics of drawn images: --weights names trained ones")
+        _set_batch_statistics(model)
+    return servable_for(model, dataset, class_names)
+
+
+def _parsed(call):
+    """Returns "Name(1, b=2)" as a name, a list of values and a dictionary of values."""
+    try:
+        node = ast.parse(call.strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, [], {}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
+            return node.func.id, [ast.literal_eval(value) for value in node.args], keywords
+    except (SyntaxError, ValueError):
+        pass
+    raise UserError(
+        "--builder must be the name of a network, such as AAResNet50, or a call of it, such as 'AAMnasNet(alpha=1.0)'. "
+        f"Received: --builder={call}"
+    )
+
+
+def _set_batch_statistics(model):
+    height, width, channels = model.input_shape[1:]
+    images = drawn_images((height or 64, width or 64), channels, 8)
+    normalizations = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in normalizations]
+    for layer in normalizations:
+        layer.momentum = 0.0
+    model((images.astype("float32") - 127.5) / 64, training=True)
+    for layer, momentum in zip(normalizations, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _load(path):
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises errors of many kinds for what a file may hold
+        raise UserError(f"{path} cannot be loaded: {described(error)}") from None
+
+
+def read_labels(path):
+    """Returns the names of classes in a file, a line each."""
+    if path is None:
+        return None
+    path = local_path("--labels", path)
+    try:
+        names = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        names = []
+    if not names or not all(name.strip() for name in names):
+        raise UserError(f"--labels must be a file with the name of a class on each line. Received: --labels={path}")
+    return tuple(names)

@@ -1,0 +1,187 @@
+"""Whether an export answers as its network does: asked in a fresh process by its own runtime alone."""
+
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from aa_keras.data import image_ops
+from aa_keras.errors import UserError
+from aa_keras.export import runtimes
+from aa_keras.export.servable import drawn_images
+
+# How many images an export is asked about, and in batches of how many.
+IMAGES, BATCHES = 12, (1, 3)
+# How much of two boxes must be common to both, over the area of both together, for them to be the same.
+SAME_BOX = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How close the answers of an export are to those of its network.
+
+    Attributes:
+        images: how many images it was asked about.
+        difference: the largest difference of a probability or of a box's confidence.
+        same: the share of images with the same best class, or of the boxes that are found again with the same class.
+        latency: seconds for one image, by the runtime of the export.
+        keras_latency: seconds for the same image, by Keras.
+    """
+
+    images: int
+    difference: float
+    same: float
+    latency: float
+    keras_latency: float
+
+
+def ask(predictor, images):
+    """Returns the answers of the network that is exported, checked.
+
+    Raises:
+        UserError: if they are no probabilities.
+    """
+    answers = predictor.ask(images)
+    for answer in answers:
+        numbers = next(iter(answer.values()))
+        if not np.isfinite(numbers).all():
+            raise UserError(
+                "The network's outputs are not all numbers: its weights, or its batch statistics, overflowed"
+            )
+        if predictor.spec.task == "classification" and (np.any(numbers < 0) or abs(numbers.sum() - 1) > 1e-2):
+            raise UserError(
+                "The network's outputs must be probabilities, from 0 to 1 and 1 in all for each image: is its last "
+                f"activation a softmax? It returned {numbers.min():.3g} to {numbers.max():.3g}"
+            )
+    return answers
+
+
+def images_for(servable, raw_images=None):
+    """Returns images to ask about, a list of uint8 arrays of one shape.
+
+    Args:
+        servable: the `Servable`.
+        raw_images: iterable of raw images of any size, of which the first are taken; None for drawn ones.
+    """
+    height, width, channels = servable.at_fixed_size().spec.image_shape
+    spec = servable.spec
+    size = (height or 64, width or 64)
+    if spec.takes_any_size and height:
+        size = (height + height // 4, width + width // 3)  # so that there is something to fit
+    if raw_images is None:
+        return list(drawn_images(size, channels, IMAGES))
+    chosen = [image for image, _ in zip(raw_images, range(IMAGES), strict=False)]
+    if spec.takes_any_size:
+        return [np.asarray(image_ops.resize_and_centre_crop(image, size, 1.0)).astype(np.uint8) for image in chosen]
+    return chosen
+
+
+def compare(servable, export_format, path, images, answers):
+    """Returns the `Agreement` of an export with its network.
+
+    Args:
+        servable: the `Servable` that was exported.
+        export_format: one of `runtimes.RUNTIMES`.
+        path: the export.
+        images: what `images_for` returned.
+        answers: what `ask` returned for them.
+
+    Raises:
+        UserError: if the runtime cannot run it, or its second signature does not say what the first does.
+    """
+    spec = servable.spec
+    fitted, scales = zip(*map(spec.fit, images), strict=True)
+    slices = [
+        slice(start, start + size) for size in BATCHES for start in range(0, len(images) if size > 1 else size, size)
+    ]
+    batches = {str(number): np.stack(fitted[part]) for number, part in enumerate(slices)}
+    found = _run(export_format, path, batches)
+    pairs = []
+    for number, part in enumerate(slices):
+        for index, image in enumerate(range(len(images))[part]):
+            outputs = {name: found[f"{number}/{name}"][index] for name in spec.outputs}
+            pairs.append((answers[image], spec.answer(outputs, images[image], scales[image])))
+    _check_top(found, spec.class_names)
+    differences, same, weights = zip(*(_comparison(spec.task)(*pair) for pair in pairs), strict=True)
+    predictor = servable.predictor()
+    one = np.stack([predictor.spec.fit(images[0])[0]])
+    return Agreement(
+        len(images),
+        max(differences),
+        float(np.average(same, weights=weights)) if sum(weights) else 1.0,
+        float(found["latency"]),
+        runtimes.latency(predictor.run, one),
+    )
+
+
+def own_difference(servable, images):
+    """Returns the largest difference between a network's answers, by Keras, one image at a time and all at once."""
+    predictor = servable.predictor()
+    one_by_one = [predictor.ask([image])[0] for image in images]
+    compared = _comparison(servable.spec.task)
+    return max(compared(*pair)[0] for pair in zip(predictor.ask(images), one_by_one, strict=True))
+
+
+def _run(export_format, path, batches):
+    """Returns what an export says of batches, in a process of its own: a dictionary of arrays."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [pathlib.Path(folder) / name for name in ("batches.npz", "results.npz")]
+        np.savez(files[0], **batches)
+        # -P: what lies beside the file, such as onnx.py, is not what it imports.
+        program = [sys.executable, "-P", runtimes.__file__, export_format, str(path), *map(str, files)]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        completed = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            reason = (completed.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            raise UserError(f"The export cannot be run in a process of its own: {reason[:300]}")
+        with np.load(files[1]) as results:
+            return dict(results)
+
+
+def _check_top(found, class_names):
+    if f"{runtimes.TOP_K}/labels" not in found:
+        return
+    labels = [label.decode("utf-8") for label in found[f"{runtimes.TOP_K}/labels"][0]]
+    probabilities = found[f"{runtimes.TOP_K}/probabilities"][0]
+    first = found["0/probabilities"][0]
+    best = np.argsort(-first, kind="stable")[: len(labels)]
+    if labels != [class_names[index] for index in best] or not np.allclose(probabilities, first[best], atol=1e-6):
+        raise UserError(
+            f"The signature {runtimes.TOP_K!r} of the export names {labels[0]!r}, and the first one another"
+        )
+
+
+def _comparison(task):
+    return _compare_probabilities if task == "classification" else _compare_boxes
+
+
+def _compare_probabilities(answer, found):
+    first, second = answer["probabilities"], found["probabilities"]
+    return float(np.abs(first - second).max()), np.argmax(first) == np.argmax(second), 1
+
+
+def _compare_boxes(answer, found):
+    """Returns the largest difference in confidence, and the share of boxes that are in both answers."""
+    confidences, left = [], list(range(len(found["labels"])))
+    for box, confidence, label in zip(answer["boxes"], answer["confidence"], answer["labels"], strict=True):
+        candidates = [index for index in left if found["labels"][index] == label]
+        if not candidates:
+            continue
+        overlaps = [_overlap(box, found["boxes"][index]) for index in candidates]
+        if max(overlaps) >= SAME_BOX:
+            index = candidates[int(np.argmax(overlaps))]
+            left.remove(index)
+            confidences.append(abs(float(confidence) - float(found["confidence"][index])))
+    most = max(len(answer["labels"]), len(found["labels"]))
+    return max(confidences, default=0.0), len(confidences) / most if most else 1.0, most
+
+
+def _overlap(first, second):
+    """The intersection over union of two boxes."""
+    height, width = np.maximum(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0)
+    areas = sum(float(np.prod(box[2:] - box[:2])) for box in (first, second))
+    return height * width / max(areas - height * width, 1e-9)

@@ -1,0 +1,278 @@
+"""Exports in any format: made, checked, and only then in place."""
+
+import dataclasses
+import importlib.util
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from aa_keras.errors import UserError, missing_extra
+from aa_keras.export import check, saved_model
+from aa_keras.export.rebuilding import not_dense, rebuilt
+from aa_keras.export.servable import Servable, servable_for
+
+QUANTIZATIONS = ("none", "float16", "int8")
+# By how much a probability may differ, and which share of a detector's boxes must be found again.
+TOLERANCES = {"none": 1e-4, "float16": 2e-2, "int8": 0.5}
+SAME_BOXES = {"none": 0.99, "float16": 0.9, "int8": 0.5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A format of exports.
+
+    Attributes:
+        title: what it is called.
+        packages: what has to be installed, beside the extra `train`.
+        takes_any_size: whether images can be made to fit inside of it, and attention computed in blocks.
+    """
+
+    title: str
+    packages: tuple[str, ...] = ()
+    takes_any_size: bool = False
+
+
+FORMATS = {
+    "saved_model": Format("SavedModel", takes_any_size=True),
+    "onnx": Format("ONNX", ("onnx", "tf2onnx", "onnxruntime")),
+    "litert": Format("LiteRT", ("ai_edge_litert",)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """What became of an export.
+
+    Attributes:
+        path: where it lies.
+        title: what its format is called.
+        task: what the network is for.
+        quantize: how it was quantised, or "none".
+        image_shape: (height, width, channels) of the raw images that it takes, None for any.
+        size: its bytes.
+        agreement: `aa_keras.export.check.Agreement` with its network.
+        drawn: whether that was measured on drawn images.
+        notes: what else there is to say, a tuple of sentences.
+    """
+
+    path: pathlib.Path
+    title: str
+    task: str
+    quantize: str
+    image_shape: tuple[int | None, int | None, int]
+    size: int
+    agreement: check.Agreement
+    drawn: bool
+    notes: tuple[str, ...]
+
+    def __str__(self):
+        agreement = self.agreement
+        shape = ", ".join("any" if length is None else str(length) for length in self.image_shape)
+        weights = {"none": "float32", "float16": "weights in float16", "int8": "8-bit integers"}[self.quantize]
+        kind = "drawn" if self.drawn else "real"
+        same = f"{agreement.same:.1%} of the {'boxes' if self.task == 'detection' else 'best classes'} the same"
+        lines = [
+            f"{self.path}: {self.title}, {self.size / 1e6:.2f} MB, {weights}, uint8 images (batch, {shape})",
+            f"Asked in a process of its own about {agreement.images} {kind} images, 1 and 3 at a time: largest "
+            f"difference {agreement.difference:.1e} from Keras, {same}",
+            f"One image takes {1e3 * agreement.latency:.1f} ms, with Keras {1e3 * agreement.keras_latency:.1f} ms",
+        ]
+        return "\n".join([*self.notes, *lines])
+
+
+def export_model(
+    model: keras.Model,
+    path: str | os.PathLike,
+    format: str = "saved_model",  # noqa: A002  as Keras calls it
+    dataset: str | None = None,
+    class_names: Sequence[str] | None = None,
+    **options: Any,
+) -> ExportReport:
+    """Exports a network of raw images, and asks the export about some before it is put in its place.
+
+    Preprocessing is part of the export: uint8 images go in, in batches of any number, and probabilities come out, or
+    the boxes of a detector. It computes in float32, whatever the network's precision. The names of the classes travel
+    with it: see `aa_keras.export.saved_model.write`, `onnx.write` and `litert.write`.
+
+    Args:
+        model: Keras model of images: a classifier whose outputs are probabilities, or a detector of the zoo.
+        path: folder of a SavedModel, or file, to write.
+        format: "saved_model", "onnx" or "litert".
+        dataset: name of the data set whose mean, standard deviation and class names go with the network:
+            "imagenet2012", "cifar100", "coco" or "bccd"; "none" for one that takes pixels of 0 to 255. None takes what
+            the network has in it (`include_preprocessing=True`), or that of the builder that it has its name from.
+        class_names: names of the classes; None takes those of the data set where it has as many, and else numbers.
+        **options: those of `export_servable`.
+
+    Returns:
+        An `ExportReport`. `print` of it tells what is to be known.
+
+    Raises:
+        ValueError: for an argument that cannot be used; if the format has no operators for the network; if the export
+            answers otherwise than the network. No file is left then, and none that was there is lost.
+        ModuleNotFoundError: without the extra `onnx` or `litert`.
+
+    Example:
+
+    >>> model = AAWideResNet16_4(weights="cifar100")
+    >>> print(export_model(model, "cifar100.onnx", format="onnx"))
+    """
+    return export_servable(servable_for(model, dataset, class_names), path, format, **options)
+
+
+def export_servable(
+    servable: Servable,
+    path: str | os.PathLike,
+    format: str = "saved_model",  # noqa: A002
+    size: tuple[int, int] | None = None,
+    quantize: str = "none",
+    calibration: Sequence[np.ndarray] | None = None,
+    images: Iterable[np.ndarray] | None = None,
+    overwrite: bool = False,
+) -> ExportReport:
+    """Exports a network that is told with what it takes to be served.
+
+    Args:
+        servable: `Servable`.
+        path: folder of a SavedModel, or file, to write.
+        format: "saved_model", "onnx" or "litert".
+        size: (height, width) of the images that the network is to take; tables of relative positions are resized. None
+            leaves what it takes.
+        quantize: for LiteRT, "none", "float16" or "int8": see `aa_keras.export.litert.write`.
+        calibration: with "int8", raw images, a list of uint8 arrays (height, width, 3), for activations of 8 bits.
+        images: raw images to compare the export with its network on; None takes those for calibration, or draws some.
+        overwrite: whether an export that is there may be replaced.
+
+    Returns:
+        An `ExportReport`.
+
+    Raises:
+        The errors of `export_model`.
+    """
+    if format not in FORMATS:
+        raise UserError(f"format must be one of {', '.join(FORMATS)}. Received: format={format}")
+    kind = FORMATS[format]
+    _check_quantization(format, quantize, calibration)
+    path = pathlib.Path(path)
+    _check_free(path, format, overwrite)
+    for package in kind.packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(missing_extra(ModuleNotFoundError(name=package)), name=package)
+    servable, notes = _prepared(servable, kind, size)
+    images = calibration if images is None else images
+    asked = check.images_for(servable, images)
+    answers = check.ask(servable.predictor(), asked)
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".aa-keras-") as folder:
+        staged = pathlib.Path(folder) / path.name
+        if format == "litert":
+            from aa_keras.export import litert
+
+            fitted = None if calibration is None else np.stack([servable.spec.fit(image)[0] for image in calibration])
+            litert.write(servable, staged, quantize, fitted)
+        elif format == "onnx":
+            from aa_keras.export import onnx
+
+            onnx.write(servable, staged)
+        else:
+            saved_model.write(servable, staged)
+        agreement = check.compare(servable, format, staged, asked, answers)
+        _check_agreement(agreement, servable, asked, kind, quantize)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(staged, path)
+    spec = servable.spec
+    drawn = images is None
+    return ExportReport(
+        path, kind.title, spec.task, quantize, spec.image_shape, _size(path), agreement, drawn, tuple(notes)
+    )
+
+
+def _check_quantization(format, quantize, calibration):  # noqa: A002
+    if quantize not in QUANTIZATIONS:
+        raise UserError(f"quantize must be one of {', '.join(QUANTIZATIONS)}. Received: quantize={quantize}")
+    if quantize != "none" and format != "litert":
+        raise UserError(f"quantize is for format=litert. Received: quantize={quantize}, format={format}")
+    if calibration is not None and quantize != "int8":
+        raise UserError(f"calibration is for quantize=int8. Received: quantize={quantize}")
+    if calibration is not None and not len(calibration):
+        raise UserError("calibration must be images, one at least. Received: none")
+
+
+def _check_free(path, format, overwrite):  # noqa: A002
+    """Raises UserError unless an export can be put at `path`, and nothing is lost by that."""
+    if not path.exists():
+        return
+    if format == "saved_model":
+        saved_model.check_replaceable(path)
+    elif not path.is_file():
+        raise UserError(f"output must be a file. Received: output={path}, which is none")
+    is_empty = path.is_dir() and not os.listdir(path)
+    if not overwrite and not is_empty:
+        raise UserError(f"output must not exist, or overwrite be given. Received: output={path}, which exists")
+
+
+def _prepared(servable, kind, size):
+    """Returns a servable whose network is as the format wants it, and what there is to say of that."""
+    notes = []
+    model, spec = servable.model, servable.spec
+    old_size = tuple(model.input_shape[1:3])
+    if size is None and None in old_size and not kind.takes_any_size:
+        raise UserError(
+            f"size must say which images the network {model.name!r} is to take in {kind.title}, which knows no "
+            "unknown sizes. Received: size=None"
+        )
+    network = rebuilt(model, size)
+    if size not in (None, old_size):
+        notes.append(
+            f"The network is built for images of {size[0]}x{size[1]}, its tables of relative positions resized"
+        )
+    if not kind.takes_any_size:
+        blockwise = not_dense(network)
+        if blockwise:
+            largest = max(4 * each.num_heads * (each.height * each.width) ** 2 for each in blockwise) / 2**20
+            notes.append(
+                f"Attention is computed densely in {kind.title}, which has no loops for blocks: {largest:,.0f} MiB of "
+                "logits an image"
+            )
+        network = rebuilt(network, dense=True)
+    servable = servable.with_model(network)
+    if not kind.takes_any_size:
+        if spec.takes_any_size:
+            height, width, _ = network.input_shape[1:]
+            notes.append(f"Images have to be fitted into {height}x{width} before, as `aa-keras predict` does")
+        servable = servable.at_fixed_size()
+    return servable, notes
+
+
+def _check_agreement(agreement, servable, asked, kind, quantize):
+    spec = servable.spec
+    tolerance, least = TOLERANCES[quantize], SAME_BOXES[quantize]
+    if agreement.difference > tolerance:
+        own = check.own_difference(servable, asked)
+        if own > tolerance:
+            raise UserError(
+                f"The network's answers depend on rounding: by Keras, they differ by {own:.2g} between batches of 1 "
+                f"and of {len(asked)} images. Is it trained? Nothing was written"
+            )
+        raise UserError(
+            f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, where "
+            f"{tolerance:.2g} is expected: nothing was written"
+        )
+    if spec.task == "detection" and agreement.same < least:
+        raise UserError(
+            f"Only {agreement.same:.1%} of the network's boxes are found by the {kind.title}, where {least:.0%} are "
+            "expected: nothing was written"
+        )
+
+
+def _size(path):
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,44 @@
+"""Networks that can be asked, whatever runs them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from aa_keras.export.spec import ServingSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A network that can be asked, whatever runs it.
+
+    Attributes:
+        spec: its `ServingSpec`.
+        run: function of a uint8 array (batch, *image_shape) that returns the outputs, a dictionary of arrays.
+    """
+
+    spec: ServingSpec
+    run: Callable[[np.ndarray], dict[str, np.ndarray]]
+
+    def ask(self, images):
+        """Returns the answer for each of some raw images, a list of dictionaries of arrays.
+
+        Those of a classifier have "probabilities" (classes,). Those of a detector have "boxes" (objects, 4), the pixels
+        top, left, bottom and right of the raw image, "confidence" (objects,) and "labels" (objects,), the best first.
+
+        Args:
+            images: list of uint8 arrays (height, width, 3), each of its own size, or with the network's own channels.
+        """
+        fitted, scales = zip(*map(self.spec.fit, images), strict=True)
+        answers = []
+        for batch in _batches(fitted):
+            outputs = {name: np.asarray(values) for name, values in self.run(np.stack(batch)).items()}
+            for index in range(len(batch)):
+                image, scale = images[len(answers)], scales[len(answers)]
+                answers.append(self.spec.answer({name: outputs[name][index] for name in outputs}, image, scale))
+        return answers
+
+
+def _batches(images):
+    """Returns images in batches of equal shape, in their order: all of them, or one by one."""
+    return [images] if len({image.shape for image in images}) == 1 else [[image] for image in images]

@@ -1,0 +1,179 @@
+"""What is served: a network, how raw images are made to fit it, and the names of its classes."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from aa_keras.applications import datasets, pyramid_outputs
+from aa_keras.applications._catalogue import dataset_of
+from aa_keras.data import DetectionPreprocessing, Preprocessing, image_ops
+from aa_keras.errors import UserError
+from aa_keras.export.predictor import Predictor
+from aa_keras.export.spec import NO_SCALE, ServingSpec
+
+DATASETS = {dataset.name: dataset for dataset in (datasets.CIFAR100, datasets.IMAGENET, datasets.COCO, datasets.BCCD)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Servable:
+    """A Keras network with what it takes to be served.
+
+    Attributes:
+        model: the Keras model: of normalised images, with outputs of probabilities or a detector of the zoo.
+        spec: its `ServingSpec`.
+    """
+
+    model: keras.Model
+    spec: ServingSpec
+
+    def serve(self, images):
+        """Returns the outputs for raw images (batch, *image_shape), a dictionary of tensors; in TensorFlow's graphs.
+
+        The boxes of detectors are pixels of the images that went in.
+        """
+        preprocessing, any_size = self.spec.preprocessing, self.spec.takes_any_size
+        if self.spec.task == "classification":
+            fitted = preprocessing.fit(images) if any_size else images
+            return {"probabilities": self.model(preprocessing.normalize(fitted), training=False)}
+        fitted, scale = preprocessing.fit(images) if any_size else (images, NO_SCALE)
+        pixels = preprocessing.normalize(fitted)
+        detections = self.model.decode_predictions(self.model(pixels, training=False), pixels)
+        size = tf.cast(tf.shape(images)[1:3], tf.float32)
+        boxes = tf.clip_by_value(detections["boxes"] / scale, 0.0, tf.tile(size, (2,)))
+        is_box = detections["labels"][..., None] >= 0
+        return {**detections, "boxes": tf.where(is_box, boxes, -1.0)}
+
+    def top(self, images):
+        """Returns the `top_count` most probable classes of raw images: "probabilities" and "labels", their names."""
+        probabilities, indices = tf.math.top_k(self.serve(images)["probabilities"], self.top_count)
+        return {"probabilities": probabilities, "labels": tf.gather(tf.constant(self.spec.class_names), indices)}
+
+    @property
+    def top_count(self):
+        """How many classes `top` returns."""
+        return min(5, len(self.spec.class_names))
+
+    @property
+    def signature(self):
+        """The signature of `serve`, as `tf.function` takes it."""
+        return [tf.TensorSpec((None, *self.spec.image_shape), tf.uint8, name="images")]
+
+    def at_fixed_size(self):
+        """Returns the same for images of the network's own size, which those who serve have to fit."""
+        shape = self.model.input_shape[1:]
+        return dataclasses.replace(self, spec=dataclasses.replace(self.spec, image_shape=tuple(shape)))
+
+    def with_model(self, model):
+        """Returns the same with another network, of another input size for instance."""
+        spec = self.spec
+        size = tuple(model.input_shape[1:3])
+        if None not in size:
+            spec = dataclasses.replace(spec, preprocessing=dataclasses.replace(spec.preprocessing, image_size=size))
+            if not spec.takes_any_size:
+                spec = dataclasses.replace(spec, image_shape=(*size, spec.image_shape[-1]))
+        return Servable(model, spec)
+
+    def predictor(self):
+        """Returns the `Predictor` that asks Keras, for images of the network's own size."""
+        servable = self.at_fixed_size()
+        normalize = servable.spec.preprocessing.normalize
+
+        def run(images):
+            outputs = servable.model.predict_on_batch(np.asarray(normalize(tf.constant(images))))
+            return outputs if isinstance(outputs, dict) else {"probabilities": outputs}
+
+        return Predictor(servable.spec, run)
+
+
+def servable_for(
+    model: keras.Model, dataset: str | None = None, class_names: Any = None, size: tuple | None = None
+) -> Servable:
+    """Returns a network that no recipe tells of with what it takes to be served.
+
+    Args:
+        model: Keras model of images: a classifier whose outputs are probabilities, or a detector of the zoo.
+        dataset: name of the data set whose mean, standard deviation and class names go with it: "imagenet2012",
+            "cifar100", "coco" or "bccd"; "none" for a network that takes pixels of 0 to 255. None takes what the
+            network has in it (`include_preprocessing=True`), or that of the builder that it has its name from.
+        class_names: names of the classes, or None for those of the data set where it has as many, and else numbers.
+
+    Raises:
+        UserError: if it is not such a network, or nothing tells its data set.
+    """
+    is_detector = hasattr(model, "decode_predictions")
+    classes = _classes(model, is_detector)
+    known = _dataset(model, dataset)
+    normalizes = dataset == "none" or _has_preprocessing(model)
+    channels = model.input_shape[-1]
+    mean, std = ((0.0,) * channels, (1.0,) * channels) if normalizes or known is None else (known.mean, known.std)
+    if channels != len(mean):
+        raise UserError(
+            f"dataset must be one of images of {channels} channels, which the network takes, or 'none'. "
+            f"Received: dataset={known.name}"
+        )
+    if class_names is None:
+        has_names = known is not None and known.classes == classes
+        class_names = known.class_names if has_names else map(str, range(classes))
+    class_names = tuple(class_names)
+    if len(class_names) != classes:
+        raise UserError(f"class_names must be {classes}, one for each class. Received: {len(class_names)}")
+    height_and_width = tuple(model.input_shape[1:3])
+    if is_detector:
+        identifiers = () if known is not datasets.COCO else tuple(int(number) for number, _ in known.identified_classes)
+        fitting = DetectionPreprocessing(mean, std, height_and_width)
+        return Servable(model, ServingSpec("detection", class_names, (None, None, channels), fitting, identifiers))
+    image_size = None if None in height_and_width else height_and_width
+    fraction = image_ops.CENTRAL_FRACTION if known is datasets.IMAGENET else 1.0
+    preprocessing = Preprocessing(mean, std, image_size=image_size, central_fraction=fraction)
+    return Servable(model, ServingSpec("classification", class_names, model.input_shape[1:], preprocessing))
+
+
+def _classes(model, is_detector):
+    """Returns how many classes a network tells apart, or raises UserError for one that does not."""
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
+        raise UserError(f"The network must take images (batch, height, width, channels). {model.name!r} takes {shape}")
+    if is_detector:
+        return model.num_classes
+    if not isinstance(model.output_shape, tuple) or len(model.output_shape) != 2 or not model.output_shape[1]:
+        raise UserError(
+            f"The network must return probabilities (batch, classes). {model.name!r} returns {model.output_shape}: "
+            "was it built without a top?"
+        )
+    return model.output_shape[1]
+
+
+def _dataset(model, name):
+    """Returns the `Dataset` of a network, or None for none."""
+    if name == "none":
+        return None
+    if name is None:
+        is_ours = hasattr(model, "backbone") or pyramid_outputs(model)  # and not the ResNet50 of keras.applications
+        found = dataset_of(model.name) if is_ours else None
+        if found is None and not _has_preprocessing(model):
+            raise UserError(
+                f"dataset must say which images the network {model.name!r} is for, by one of {', '.join(DATASETS)}, or "
+                "be 'none' for one that takes pixels of 0 to 255"
+            )
+        return found
+    if name not in DATASETS:
+        raise UserError(f"dataset must be one of {', '.join(DATASETS)}, none. Received: dataset={name}")
+    return DATASETS[name]
+
+
+def _has_preprocessing(model):
+    """Whether a network normalises pixels itself: whether it was built with `include_preprocessing=True`."""
+    if hasattr(model, "backbone"):
+        return model.backbone.image_encoder.arguments["include_preprocessing"]
+    return any(layer.name == "preprocessing" for layer in model.layers)
+
+
+@functools.cache
+def drawn_images(size: tuple[int, int], channels: int, count: int) -> np.ndarray:
+    """Returns smooth pictures in random colours, uint8 (count, *size, channels); the same each time."""
+    coarse = np.random.default_rng(0).uniform(0, 255, (count, 6, 6, channels))
+    return np.asarray(tf.clip_by_value(tf.round(tf.image.resize(coarse, size, "bicubic")), 0, 255)).astype(np.uint8)
