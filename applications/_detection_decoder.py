@@ -52,6 +52,9 @@ class ClassWiseNonMaxSuppression(keras.layers.Layer):
             height, width = ops.shape(images)[1:3]
             limits = ops.cast(ops.stack([height, width, height, width]), "float32")
             boxes = ops.minimum(ops.maximum(boxes, 0.0), limits)
+        # What lies out of sight is no object, and LiteRT's suppression goes wrong on boxes without area.
+        is_seen = ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1)
+        scores = ops.where(is_seen, scores, 0.0)
         suppress = _suppress_in_tensorflow if keras.backend.backend() == "tensorflow" else _suppress
         boxes, scores, labels, number = suppress(
             boxes, scores, labels, classes, self.max_detections, self.iou_threshold, self.score_threshold

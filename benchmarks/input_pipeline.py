@@ -29,7 +29,7 @@ def main(_):
     import measure
     import tensorflow as tf
 
-    from aa_keras.applications.specs import IMAGENET
+    from aa_keras.applications.datasets import IMAGENET
     from aa_keras.data import Preprocessing, evaluation_dataset, load_dataset, training_dataset
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

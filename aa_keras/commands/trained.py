@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import keras
+import tensorflow as tf
 
 from aa_keras import applications
 from aa_keras.applications import pretrained
@@ -92,10 +93,11 @@ def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> S
     if dataset is None:
         names = [entry.name for entry in pretrained.PRETRAINED if (entry.builder, entry.name) == (name, weights)]
         dataset = names[0] if names and names[0] in DATASETS else None
+    servable = servable_for(model, dataset, class_names)
     if keywords.get("weights") is None:
         print(f"{name} has random weights, and batch statistics of drawn images: --weights names trained ones")
-        _set_batch_statistics(model)
-    return servable_for(model, dataset, class_names)
+        set_batch_statistics(servable)
+    return servable
 
 
 def _parsed(call):
@@ -115,14 +117,20 @@ def _parsed(call):
     )
 
 
-def _set_batch_statistics(model):
-    height, width, channels = model.input_shape[1:]
-    images = drawn_images((height or 64, width or 64), channels, 8)
+def set_batch_statistics(servable):
+    """Sets the batch statistics of a network that is not trained to those of drawn images.
+
+    With those that layers begin with, its outputs would grow from block to block until rounding decides them.
+    """
+    model = servable.model
+    height, width, channels = (length or 64 for length in model.input_shape[1:])
+    count = max(4, min(32, 32 * 224**2 // (height * width)))  # for memory
+    images = servable.spec.preprocessing.normalize(tf.constant(drawn_images((height, width), channels, count)))
     normalizations = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalizations]
     for layer in normalizations:
         layer.momentum = 0.0
-    model((images.astype("float32") - 127.5) / 64, training=True)
+    model(images, training=True)
     for layer, momentum in zip(normalizations, momenta, strict=True):
         layer.momentum = momentum
 

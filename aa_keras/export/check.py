@@ -106,24 +106,24 @@ def compare(servable, export_format, path, images, answers):
             outputs = {name: found[f"{number}/{name}"][index] for name in spec.outputs}
             pairs.append((answers[image], spec.answer(outputs, images[image], scales[image])))
     _check_top(found, spec.class_names)
-    differences, same, weights = zip(*(_comparison(spec.task)(*pair) for pair in pairs), strict=True)
     predictor = servable.predictor()
     one = np.stack([predictor.spec.fit(images[0])[0]])
     return Agreement(
         len(images),
-        max(differences),
-        float(np.average(same, weights=weights)) if sum(weights) else 1.0,
+        *_compared(spec.task, pairs),
         float(found["latency"]),
         runtimes.latency(predictor.run, one),
     )
 
 
-def own_difference(servable, images):
-    """Returns the largest difference between a network's answers, by Keras, one image at a time and all at once."""
+def compare_with_itself(servable, images):
+    """Returns by how much a network's answers, by Keras, differ between one image at a time and all at once.
+
+    A pair, as `Agreement` has them: the largest difference, and the share that is the same.
+    """
     predictor = servable.predictor()
     one_by_one = [predictor.ask([image])[0] for image in images]
-    compared = _comparison(servable.spec.task)
-    return max(compared(*pair)[0] for pair in zip(predictor.ask(images), one_by_one, strict=True))
+    return _compared(servable.spec.task, zip(predictor.ask(images), one_by_one, strict=True))
 
 
 def _run(export_format, path, batches):
@@ -155,8 +155,11 @@ def _check_top(found, class_names):
         )
 
 
-def _comparison(task):
-    return _compare_probabilities if task == "classification" else _compare_boxes
+def _compared(task, pairs):
+    """Returns the largest difference in pairs of answers, and the share that is the same."""
+    compare_pair = _compare_probabilities if task == "classification" else _compare_boxes
+    differences, same, weights = zip(*(compare_pair(*pair) for pair in pairs), strict=True)
+    return max(differences), float(np.average(same, weights=weights)) if sum(weights) else 1.0
 
 
 def _compare_probabilities(answer, found):

@@ -253,24 +253,29 @@ def _prepared(servable, kind, size):
 
 
 def _check_agreement(agreement, servable, asked, kind, quantize):
-    spec = servable.spec
+    """Raises UserError where an export answers otherwise than its network."""
     tolerance, least = TOLERANCES[quantize], SAME_BOXES[quantize]
+
+    def is_close(difference, same):
+        return difference <= tolerance and (servable.spec.task == "classification" or same >= least)
+
+    if is_close(agreement.difference, agreement.same):
+        return
+    own, own_same = check.compare_with_itself(servable, asked)
+    if not is_close(own, own_same):
+        raise UserError(
+            f"The network's answers depend on rounding: by Keras, they differ by {own:.2g} between batches of 1 and of "
+            f"{len(asked)} images. Is it trained? Nothing was written"
+        )
     if agreement.difference > tolerance:
-        own = check.own_difference(servable, asked)
-        if own > tolerance:
-            raise UserError(
-                f"The network's answers depend on rounding: by Keras, they differ by {own:.2g} between batches of 1 "
-                f"and of {len(asked)} images. Is it trained? Nothing was written"
-            )
         raise UserError(
             f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, where "
             f"{tolerance:.2g} is expected: nothing was written"
         )
-    if spec.task == "detection" and agreement.same < least:
-        raise UserError(
-            f"Only {agreement.same:.1%} of the network's boxes are found by the {kind.title}, where {least:.0%} are "
-            "expected: nothing was written"
-        )
+    raise UserError(
+        f"Only {agreement.same:.1%} of the network's boxes are found by the {kind.title}, where {least:.0%} are "
+        "expected: nothing was written"
+    )
 
 
 def _size(path):

@@ -46,8 +46,7 @@ def write(servable, path):
         )
     path = pathlib.Path(path)
     check_replaceable(path)
-    archive = keras.export.ExportArchive()
-    archive.track(servable.model)
+    archive = keras.export.ExportArchive()  # without `track`, which writes all weights twice (Keras 3.15)
     archive.add_endpoint("serve", servable.serve, input_signature=servable.signature)
     if servable.spec.task == "classification":
         archive.add_endpoint(runtimes.TOP_K, servable.top, input_signature=servable.signature)

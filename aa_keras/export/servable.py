@@ -115,15 +115,16 @@ def servable_for(
             f"dataset must be one of images of {channels} channels, which the network takes, or 'none'. "
             f"Received: dataset={known.name}"
         )
+    has_its_classes = known is not None and known.classes == classes
     if class_names is None:
-        has_names = known is not None and known.classes == classes
-        class_names = known.class_names if has_names else map(str, range(classes))
+        class_names = known.class_names if has_its_classes else map(str, range(classes))
     class_names = tuple(class_names)
     if len(class_names) != classes:
         raise UserError(f"class_names must be {classes}, one for each class. Received: {len(class_names)}")
     height_and_width = tuple(model.input_shape[1:3])
     if is_detector:
-        identifiers = () if known is not datasets.COCO else tuple(int(number) for number, _ in known.identified_classes)
+        numbered = known.identified_classes if known is datasets.COCO and has_its_classes else ()
+        identifiers = tuple(int(number) for number, _ in numbered)
         fitting = DetectionPreprocessing(mean, std, height_and_width)
         return Servable(model, ServingSpec("detection", class_names, (None, None, channels), fitting, identifiers))
     image_size = None if None in height_and_width else height_and_width

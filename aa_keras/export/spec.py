@@ -78,7 +78,9 @@ class ServingSpec:
         number = int(outputs["num_detections"])
         limits = np.float32([*image.shape[:2]] * 2)
         boxes = np.clip(outputs["boxes"][:number] / scale, 0, limits)
-        return {"boxes": boxes, "confidence": outputs["confidence"][:number], "labels": outputs["labels"][:number]}
+        is_seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # and does not lie in what fills the image up
+        confidence, labels = (outputs[name][:number] for name in ("confidence", "labels"))
+        return {"boxes": boxes[is_seen], "confidence": confidence[is_seen], "labels": labels[is_seen]}
 
     def as_json(self):
         """Returns it as text."""

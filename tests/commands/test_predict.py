@@ -1,0 +1,309 @@
+"""Exporting and asking networks from the command line: five kinds of network, the same answers."""
+
+import csv
+import importlib.util
+import json
+import pathlib
+
+import keras
+import numpy as np
+import odd_images
+import pytest
+from export_helpers import small_network
+from PIL import Image
+
+from aa_keras import recipes
+from aa_keras.commands import answers, trained
+from aa_keras.commands.export import export_network
+from aa_keras.commands.predict import predict_images
+from aa_keras.data import DetectionPreprocessing, Preprocessing
+from aa_keras.data.decoding import decode_image
+from aa_keras.errors import UserError
+from aa_keras.export import ServingSpec, servable_for
+from aa_keras.recipes.fields import as_dictionary
+
+CLASSES = ("cat", "dog", "Ölbaum")
+OUTPUTS = {"saved_model": "saved", "onnx": "network.onnx", "litert": "network.tflite"}
+HAVE_EXTRAS = all(map(importlib.util.find_spec, ("onnxruntime", "tf2onnx", "ai_edge_litert")))
+needs_extras = pytest.mark.skipif(not HAVE_EXTRAS, reason="the extras `onnx` and `litert` are not installed")
+
+
+def finished_run(folder, model, **fields):
+    """The folder of a finished run of image_folder, whose images are gone."""
+    config = recipes.default_config()
+    config.update(name="run", dataset="image_folder", data_dir="/gone", builder="AAWideResNet", epochs=1, batch_size=2)
+    config.update(learning_rate_per_256=0.2, builder_arguments={"depth": 10, "width": 1}, image_size=24)
+    config.update(fields)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(as_dictionary(config)))
+    data = {"class_names": list(CLASSES), "training_images": 9, "validation_images": 0, "test_images": 9}
+    (folder / "data.json").write_text(json.dumps(data))
+    model.save(folder / "model.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return finished_run(tmp_path_factory.mktemp("of") / "run", small_network((24, 24), classes=len(CLASSES)))
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Images of all kinds in folders, and what is none."""
+    picture = odd_images.picture()
+    return odd_images.write_images(
+        tmp_path_factory.mktemp("photographs"),
+        {
+            "a.jpg": odd_images.WHOLE,
+            "deep/in/a/grey.jpeg": odd_images.encode(picture, mode="L"),
+            "deep/cmyk.jpg": odd_images.encode(picture, mode="CMYK"),
+            "deep/palette.png": odd_images.encode(picture, "PNG", "P"),
+            "frame.gif": odd_images.gif_of_a_small_frame(),
+            "tall.webp": odd_images.encode(odd_images.picture(150, 31), "WEBP"),
+            "notes.txt": b"no image",
+            **{f"corrupt/{number}.jpg": content for number, content in enumerate(odd_images.CORRUPT.values())},
+            "corrupt/bomb.png": odd_images.bomb("PNG"),
+        },
+    )
+
+
+WHOLE = ["a.jpg", "deep/cmyk.jpg", "deep/in/a/grey.jpeg", "deep/palette.png", "frame.gif", "tall.webp"]
+
+
+@needs_extras
+def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path, capsys):
+    kinds = {"workdir": str(run), "model": str(run / "model.keras")}
+    for export_format, name in OUTPUTS.items():
+        export_network(workdir=str(run), export_format=export_format, output=str(tmp_path / name))
+        kinds[export_format] = str(tmp_path / name)
+    capsys.readouterr()
+    told, found = [], []
+    for kind, path in kinds.items():
+        answered = predict_images([str(photographs)], **{kind: path}, top=2, batch_size=4)
+        assert [str(pathlib.Path(each.image).relative_to(photographs)) for each in answered] == WHOLE
+        found.append(np.stack([each.answer["probabilities"] for each in answered]))
+        printed = capsys.readouterr()
+        told.append(printed.out)
+        assert printed.err.count("Skipping the corrupt image") == len(odd_images.CORRUPT) + 1
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], atol=1e-5)
+    assert np.ptp(found[0], axis=0).max() > 0.05  # the images do make a difference
+    assert set(told) == {told[0]}
+    header, *rows = told[0].splitlines()
+    assert header.split() == ["image", "1", "2"]
+    for row, path, probabilities in zip(rows, WHOLE, found[0], strict=True):
+        best = int(np.argmax(probabilities))
+        assert row.split()[:3] == [str(photographs / path), CLASSES[best], f"{probabilities[best]:.1%}"]
+
+
+def test_the_answers_are_those_of_evaluation(run, photographs):
+    """What the task shows the network in evaluation is what it sees here."""
+    task_preprocessing = trained.servable_of_run(run).spec.preprocessing
+    assert task_preprocessing.central_fraction == 0.875
+    (answered,) = predict_images([str(photographs / "a.jpg")], workdir=str(run))
+    image = decode_image(odd_images.WHOLE)
+    shown = Preprocessing(task_preprocessing.mean, task_preprocessing.std, image_size=24).for_evaluation(image)
+    expected = keras.models.load_model(run / "model.keras").predict(shown[None], verbose=0)[0]
+    np.testing.assert_allclose(answered.answer["probabilities"], expected, atol=1e-5)
+
+
+def test_a_network_of_grey_images_sees_them_grey(tmp_path):
+    """As one of the digits: images of its own size go in as they are."""
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
+    model = keras.Sequential([*model.layers[:-1], keras.layers.Dense(2, activation="softmax")])
+    model.build((None, 8, 8, 1))
+    model.set_weights([np.float32([[1, -1]]), np.zeros(2)])
+    model.save(tmp_path / "grey.keras")
+    for number, level in enumerate((0, 100, 255)):
+        Image.fromarray(np.full((8, 8), level, np.uint8)).save(tmp_path / f"{number}.png")
+    paths = [str(tmp_path / f"{number}.png") for number in range(3)]
+    found = predict_images(paths, model=str(tmp_path / "grey.keras"), dataset="none", top=1)
+    expected = [1 / (1 + np.exp(-2.0 * level)) for level in (0, 100, 255)]
+    np.testing.assert_allclose([each.answer["probabilities"][0] for each in found], expected, atol=1e-6)
+
+
+SPEC = ServingSpec("classification", CLASSES, (8, 8, 3), Preprocessing((0.0,) * 3, (1.0,) * 3, image_size=(8, 8)))
+ANSWERED = [
+    answers.Answered("a.jpg", (4, 5), {"probabilities": np.float32([0.25, 0.625, 0.125])}),
+    answers.Answered("b, c.jpg", (4, 5), {"probabilities": np.float32([0.5, 0.5, 0.0])}),
+]
+BOXES = ServingSpec("detection", CLASSES, (8, 8, 3), DetectionPreprocessing((0.0,) * 3, (1.0,) * 3, (8, 8)), (7, 3, 9))
+FOUND = [
+    answers.Answered("none.jpg", (40, 50), {"boxes": np.zeros((0, 4)), "confidence": (), "labels": ()}),
+    answers.Answered(
+        "two.jpg",
+        (40, 50),
+        {
+            "boxes": np.float32([[1, 2, 11, 22.5], [0, 0, 40, 50]]),
+            "confidence": np.float32([0.75, 0.5]),
+            "labels": np.int32([2, 0]),
+        },
+    ),
+]
+
+
+def test_classes_as_table_csv_and_json():
+    assert answers.table(SPEC, ANSWERED, 2).splitlines() == [
+        "image     1          2",
+        "a.jpg     dog 62.5%  cat 25.0%",
+        "b, c.jpg  cat 50.0%  dog 50.0%",
+    ]
+    rows = list(csv.DictReader(answers.as_csv(SPEC, ANSWERED, 5).splitlines()))
+    assert len(rows) == 6
+    assert rows[3] == {"image": "b, c.jpg", "rank": "1", "class": "0", "label": "cat", "probability": "0.500000"}
+    assert json.loads(answers.as_json(SPEC, ANSWERED, 1)) == [
+        {"image": "a.jpg", "predictions": [{"class": 1, "label": "dog", "probability": 0.625}]},
+        {"image": "b, c.jpg", "predictions": [{"class": 0, "label": "cat", "probability": 0.5}]},
+    ]
+
+
+def test_boxes_as_table_csv_and_json():
+    assert [line.split() for line in answers.table(BOXES, FOUND, 5).splitlines()] == [
+        ["image", "class", "score", "left", "top", "right", "bottom"],
+        ["none.jpg", "nothing"],
+        ["two.jpg", "Ölbaum", "75.0%", "2", "1", "22", "11"],
+        ["two.jpg", "cat", "50.0%", "0", "0", "50", "40"],
+    ]
+    rows = list(csv.DictReader(answers.as_csv(BOXES, FOUND, 5).splitlines()))
+    sides = {"left": "2.00", "top": "1.00", "right": "22.50", "bottom": "11.00"}
+    assert rows[0] == {"image": "two.jpg", "class": "2", "label": "Ölbaum", "score": "0.750000", **sides}
+    content = json.loads(answers.as_json(BOXES, FOUND, 5))
+    assert content["images"][1] == {"id": 2, "file_name": "two.jpg", "height": 40, "width": 50}
+    assert content["categories"] == [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}, {"id": 9, "name": "Ölbaum"}]
+    first, second = content["annotations"]
+    about = {"image_id": 2, "iscrowd": 0}
+    assert first == {**about, "id": 1, "category_id": 9, "bbox": [2, 1, 20.5, 10], "area": 205, "score": 0.75}
+    assert (second["category_id"], second["bbox"]) == (7, [0, 0, 50, 40])
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    """The file of a detector that finds something everywhere."""
+    pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
+    from aa_keras.applications import AARetinaNet
+
+    arguments = {"blocks": (1, 1, 1, 1), "max_level": 5, "head_convolutions": 1, "anchor_size": 2.5}
+    model = AARetinaNet(18, input_shape=(64, 96, 3), classes=3, width=16, **arguments)
+    head = model.classification_head.prediction_layer
+    head.bias.assign(np.zeros(head.bias.shape))
+    head.kernel.assign(np.random.default_rng(0).normal(scale=0.1, size=head.kernel.shape))
+    trained.set_batch_statistics(servable_for(model))
+    path = tmp_path_factory.mktemp("detector") / "detector.keras"
+    model.save(path)
+    return path
+
+
+@needs_extras
+def test_detectors_in_all_formats(detector, photographs, tmp_path, capsys):
+    (tmp_path / "labels.txt").write_text("\n".join(CLASSES))
+    labels = str(tmp_path / "labels.txt")
+    kinds = {"model": str(detector)}
+    for export_format, name in OUTPUTS.items():
+        report = export_network(
+            model=str(detector), labels=labels, export_format=export_format, output=str(tmp_path / name)
+        )
+        assert report.agreement.same > 0.99
+        kinds[export_format] = str(tmp_path / name)
+    images = [str(photographs / "a.jpg"), str(photographs / "tall.webp")]
+    found = [
+        predict_images(images, **{kind: path}, min_score=0.6, labels=labels if kind == "model" else None)
+        for kind, path in kinds.items()
+    ]
+    for of_image in zip(*found, strict=True):
+        expected = of_image[0].answer
+        assert len(expected["labels"]) > 5
+        assert expected["confidence"].min() >= 0.6
+        height, width = of_image[0].size
+        assert (expected["boxes"] <= [height, width, height, width]).all()
+        for other in of_image[1:]:
+            np.testing.assert_array_equal(other.answer["labels"], expected["labels"])
+            np.testing.assert_allclose(other.answer["boxes"], expected["boxes"], atol=0.01)
+            np.testing.assert_allclose(other.answer["confidence"], expected["confidence"], atol=1e-4)
+    assert CLASSES[int(expected["labels"][0])] in capsys.readouterr().out
+
+
+def test_boxes_are_drawn(detector, photographs, tmp_path):
+    drawn = tmp_path / "drawn"
+    images = [str(photographs / "a.jpg"), str(photographs / "deep")]
+    predict_images(images, model=str(detector), draw=str(drawn), output=str(tmp_path / "found.json"))
+    names = {"a.png", "cmyk.png", "in/a/grey.png", "palette.png"}
+    assert {path.relative_to(drawn).as_posix() for path in drawn.rglob("*.png")} == names
+    original, picture = (np.asarray(Image.open(path).convert("RGB")) for path in (images[0], drawn / "a.png"))
+    assert picture.shape == original.shape
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert {annotation["image_id"] for annotation in content["annotations"]} == {1, 2, 3, 4}
+
+
+def fails(error, paths=("a.jpg",), **arguments):
+    with pytest.raises(UserError, match=error) as raised:
+        predict_images(list(paths), **arguments)
+    assert "\n" not in str(raised.value)
+
+
+def test_mistakes_of_asking_are_told(run, photographs, tmp_path):
+    workdir, image = str(run), str(photographs / "a.jpg")
+    fails("exactly one of --workdir, --model, --saved_model, --onnx, --litert must be given")
+    fails("exactly one of --workdir", workdir=workdir, onnx="x")
+    fails("an image, or a folder of images, must be given", (), workdir=workdir)
+    fails("There is no image and no folder 'a.jpg'", workdir=workdir)
+    fails("There are no images in", [str(tmp_path)], workdir=workdir)
+    fails("none of the images can be read", [str(photographs / "corrupt")], workdir=workdir)
+    fails("--output must end in .csv or .json", workdir=workdir, output="x.txt")
+    fails("--draw is for detectors", [image], workdir=workdir, draw=str(tmp_path / "drawn"))
+    fails("--dataset and --labels go with --model", [image], workdir=workdir, dataset="none")
+    fails("There is no run in", [image], workdir=str(tmp_path))
+    fails("--model must be a file of a Keras model", [image], model=str(tmp_path))
+    fails("--onnx must be a file", [image], onnx=str(tmp_path / "x.onnx"))
+    (tmp_path / "other.keras").write_text("no model")
+    fails("other.keras cannot be loaded", [image], model=str(tmp_path / "other.keras"))
+
+
+def test_no_image_is_written_over(detector, tmp_path):
+    Image.fromarray(odd_images.picture(64, 96)).save(tmp_path / "mine.png")
+    before = (tmp_path / "mine.png").read_bytes()
+    fails("mine.png is one of the images", [str(tmp_path)], model=str(detector), draw=str(tmp_path))
+    assert (tmp_path / "mine.png").read_bytes() == before
+
+
+def test_mistakes_of_exporting_are_told(run, tmp_path):
+    output = str(tmp_path / "out")
+    for error, arguments in {
+        "exactly one of --workdir, --model and --builder": {"workdir": "x", "model": "y"},
+        "--output must be given": {"workdir": "x"},
+        "--weights goes with --builder": {"workdir": "x", "output": output, "weights": "cifar100"},
+        "--dataset and --labels go with": {"workdir": "x", "output": output, "dataset": "none"},
+        "--size must be HEIGHTxWIDTH, such as 192x256. Received: --size=0x3": {
+            "workdir": str(run),
+            "output": output,
+            "size": "0x3",
+        },
+        "--builder must be the name of a network": {"builder": "AAResNet50(1", "output": output},
+        r"--builder=AAResNet5\(\): `name` must be one of .*AAResNet50": {"builder": "AAResNet5()", "output": output},
+        "--builder=AAWideResNet: .*missing": {"builder": "AAWideResNet", "output": output},
+        "--builder=.*`depth` must be": {"builder": "AAWideResNet(11, width=1)", "output": output},
+        "--builder=AAResNet50: `weights` must be None": {"builder": "AAResNet50", "weights": "x", "output": output},
+        "There is no image and no folder": {"workdir": str(run), "output": output, "images": str(tmp_path / "x")},
+        "--labels must be a file with the name of a class on each line": {
+            "model": "x",
+            "output": output,
+            "labels": str(run / "model.keras"),
+        },
+    }.items():
+        with pytest.raises(UserError, match=error) as raised:
+            export_network(**arguments)
+        assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_builder_with_arguments_and_images_to_compare_on(photographs, tmp_path, capsys):
+    report = export_network(
+        builder="AAWideResNet(10, width=1, classes=3, input_shape=(16, 12, 3))",
+        output=str(tmp_path / "out"),
+        size="20x24",
+        images=str(photographs),
+    )
+    assert (report.image_shape, report.agreement.images, report.drawn) == ((20, 24, 3), 6, False)
+    printed = capsys.readouterr().out
+    assert "AAWideResNet has random weights, and batch statistics of drawn images" in printed
+    assert "The network is built for images of 20x24, its tables of relative positions resized" in printed
+    assert "6 real images" in printed
