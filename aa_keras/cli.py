@@ -65,7 +65,7 @@ def _export(_):
     from aa_keras.commands.export import export_network
 
     names = ("workdir", "model", "builder", "weights", "output", "size", "quantize", "calibration", "images")
-    flag_values = {name: FLAGS[name].value for name in (*names, "dataset", "labels", "overwrite")}
+    flag_values = {name: FLAGS[name].value for name in (*names, "dataset", "labels", "tolerance", "overwrite")}
     export_network(export_format=FLAGS.format, **flag_values)
 
 
@@ -92,6 +92,8 @@ def _recipes(_):
 
 _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
 _float, _choice = flags.DEFINE_float, flags.DEFINE_enum
+_WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
+_MODEL = (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run."))
 _DATASET = (
     _string,
     (
@@ -101,7 +103,7 @@ _DATASET = (
         "takes pixels of 0 to 255.",
     ),
 )
-_LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model."))
+_LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model or --builder."))
 
 COMMANDS = {
     "train": Command(
@@ -124,7 +126,7 @@ COMMANDS = {
         "One of --workdir, --weights (with --config) and --saved_model (with --config, unless it lies in the run "
         "directory that it was exported to) says which.",
         [
-            (_string, ("workdir", None, "Run directory of a finished run.")),
+            _WORKDIR,
             (_string, ("weights", None, "File of weights, .weights.h5 or .keras, for the model of --config.")),
             (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
             (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
@@ -138,26 +140,19 @@ COMMANDS = {
         "probabilities or boxes come out. The export is asked about some images in a process of its own, by its own "
         "runtime alone; where it answers otherwise than the network, nothing is written.",
         [
-            (_string, ("workdir", None, "Run directory of a finished run.")),
-            (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run.")),
+            _WORKDIR,
+            _MODEL,
             (_string, ("builder", None, "Network of the zoo, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'.")),
             (_string, ("weights", None, "Weights for --builder: the name of trained ones, or a file.")),
             (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "What to write.")),
             (_string, ("output", None, "Where to write: a folder for a SavedModel, else a file.")),
             (_string, ("size", None, "HEIGHTxWIDTH of the images that the network is to take, instead of its own.")),
-            (
-                _choice,
-                (
-                    "quantize",
-                    "none",
-                    ["none", "float16", "int8"],
-                    "For LiteRT: weights of half the size, or of a quarter.",
-                ),
-            ),
+            (_choice, ("quantize", "none", ["none", "float16", "int8"], "For LiteRT: weights of fewer bits.")),
             (_string, ("calibration", None, "Folder of images, for --quantize=int8 of activations, too.")),
             (_string, ("images", None, "Folder of images to compare on, instead of drawn ones.")),
             _DATASET,
             _LABELS,
+            (_float, ("tolerance", None, "Largest difference of a probability that is no error.", 0.0)),
             (_switch, ("overwrite", False, "Replace an export that is there.")),
         ],
         _export,
@@ -168,8 +163,8 @@ COMMANDS = {
         "One of --workdir, --model, --saved_model, --onnx and --litert says which. Images are files, or folders of "
         "them, at any depth.",
         [
-            (_string, ("workdir", None, "Run directory of a finished run.")),
-            (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run.")),
+            _WORKDIR,
+            _MODEL,
             (_string, ("saved_model", None, "Folder of a SavedModel that export or train wrote.")),
             (_string, ("onnx", None, "File that export wrote.")),
             (_string, ("litert", None, "File that export wrote.")),

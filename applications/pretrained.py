@@ -66,7 +66,7 @@ PRETRAINED = (
         name="bccd",
         file="aa_retinanet_bccd.keras",
         sha256="7902608e20731e9279b364e785f425dbafaf63a366d008e340b98a3562695b31",
-        scores=(("ap", 49.09), ("ap50", 83.05), ("ap75", 57.43)),
+        scores=(("ap", 49.16), ("ap50", 83.11), ("ap75", 57.05)),
         recipe="bccd_aa_retinanet",
         licence="Apache-2.0",
     ),

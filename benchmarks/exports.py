@@ -16,7 +16,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from absl import app, flags
+from absl import app, flags, logging
 
 DATA_DIR = flags.DEFINE_string("data_dir", os.environ.get("AA_KERAS_DATA"), "Folder of TensorFlow Datasets.")
 IMAGES = flags.DEFINE_integer("images", 1000, "Test images.", 1, 10_000)
@@ -44,6 +44,7 @@ def main(_):
     from aa_keras.data import load_dataset
     from aa_keras.export import servable_for
 
+    logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache
     dataset = load_dataset("cifar100", data_dir=DATA_DIR.value)
     test, calibration = dataset.test, dataset.train.images[:CALIBRATION]
     images, labels = test.images[: IMAGES.value], test.labels[: IMAGES.value]

@@ -29,6 +29,7 @@ def export_network(
     images: str | None = None,
     dataset: str | None = None,
     labels: str | None = None,
+    tolerance: float | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Exports the network of a run, of a file or of a builder, and tells how close the export is to it.
@@ -64,7 +65,7 @@ def export_network(
     else:
         servable = trained.servable_of_builder(builder, weights, dataset, class_names)
     report = export_servable(
-        servable, output, export_format, height_and_width, quantize, calibrating, looked_at, overwrite
+        servable, output, export_format, height_and_width, quantize, calibrating, looked_at, tolerance, overwrite
     )
     print(report)
     return report

@@ -4,6 +4,7 @@ import ast
 import inspect
 import os
 import pathlib
+import sys
 
 import keras
 import tensorflow as tf
@@ -12,7 +13,7 @@ from aa_keras import applications
 from aa_keras.applications import pretrained
 from aa_keras.errors import UserError, described
 from aa_keras.export import Servable, servable_for
-from aa_keras.export.servable import DATASETS, drawn_images
+from aa_keras.export.servable import DATASETS, count_classes, drawn_images
 from aa_keras.files import local_path, read_fields, read_json
 from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for
@@ -53,11 +54,19 @@ def servable_of_run(workdir, model_file=None) -> Servable:
     config = config_of_run(workdir)
     task = task_for(config)
     data = read_fields(pathlib.Path(workdir) / "data.json", task.DATA_FIELDS)
-    return task.servable(_load(model_file or model_file_of_run(workdir)), data)
+    path = model_file or model_file_of_run(workdir)
+    model = _load(path)
+    servable = task.servable(model, data)
+    if count_classes(model) != len(servable.spec.class_names):
+        raise UserError(
+            f"{path} is no network of the run beside it: it has {count_classes(model)} classes, and the run "
+            f"{len(servable.spec.class_names)}"
+        )
+    return servable
 
 
 def servable_of_file(path, dataset=None, class_names=None) -> Servable:
-    """Returns the network of a `.keras` file: as a run's where it lies in a run directory, and nothing else is said.
+    """Returns the network of a `.keras` file: as a run's where it lies in a run directory, unless a data set is named.
 
     Args:
         path: the file.
@@ -67,9 +76,16 @@ def servable_of_file(path, dataset=None, class_names=None) -> Servable:
     path = pathlib.Path(local_path("--model", path))
     if not path.is_file():
         raise UserError(f"--model must be a file of a Keras model, .keras. Received: --model={path}, which is none")
-    if dataset is None and class_names is None and is_run(path.resolve().parent):
-        return servable_of_run(path.resolve().parent, path)
-    return servable_for(_load(path), dataset, class_names)
+    if dataset is None and is_run(path.resolve().parent):
+        servable = servable_of_run(path.resolve().parent, path)
+        return servable if class_names is None else servable.with_class_names(class_names)
+    servable = servable_for(_load(path), dataset, class_names)
+    if dataset is None and any(servable.spec.preprocessing.mean):
+        told = (
+            f"{path}: images are normalised as the builder of {servable.model.name!r} has it; --dataset says otherwise"
+        )
+        print(told, file=sys.stderr)
+    return servable
 
 
 def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> Servable:

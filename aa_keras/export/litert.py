@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+import warnings
 import zipfile
 
 import numpy as np
@@ -12,8 +13,6 @@ from aa_keras.errors import UserError, described
 from aa_keras.export import runtimes, saved_model
 from aa_keras.export.predictor import Predictor
 from aa_keras.export.spec import ServingSpec
-
-QUANTIZATIONS = ("none", "float16", "int8")
 
 
 def write(servable, path, quantize="none", calibration=None):
@@ -44,7 +43,8 @@ def write(servable, path, quantize="none", calibration=None):
         if calibration is not None:
             converter.representative_dataset = lambda: (("serve", {"images": image[None]}) for image in calibration)
         try:
-            content = converter.convert()
+            with quiet_import(), warnings.catch_warnings(action="ignore"):  # of the calibration's own parts
+                content = converter.convert()
         except Exception as error:  # of the converter's, of many kinds
             raise UserError(f"LiteRT does not convert {servable.model.name!r}: {described(error)}") from None
         path = pathlib.Path(path)

@@ -111,10 +111,10 @@ def _change(node, dense, is_fixed):
 
 def _copy_weights(model, copy):
     values = []
-    for old, new in zip(model.variables, copy.variables, strict=True):
+    for old, new in zip(model.weights, copy.weights, strict=True):
         value = np.asarray(old)
         if old.name in _TABLES and old.shape != new.shape:
             value = attention.resized_table(value, (new.shape[0] + 1) // 2)
         values.append(value)
-    for variable, value in zip(copy.variables, values, strict=True):
+    for variable, value in zip(copy.weights, values, strict=True):
         variable.assign(value)

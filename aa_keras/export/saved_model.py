@@ -39,11 +39,7 @@ def write(servable, path):
     Raises:
         UserError: if there is something else, or Keras does not run on TensorFlow.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(
-            "Exports are made with the TensorFlow backend: set KERAS_BACKEND=tensorflow. "
-            f"Received: KERAS_BACKEND={keras.backend.backend()}"
-        )
+    check_backend()
     path = pathlib.Path(path)
     check_replaceable(path)
     archive = keras.export.ExportArchive()  # without `track`, which writes all weights twice (Keras 3.15)
@@ -57,6 +53,15 @@ def write(servable, path):
     (partial / SPEC).write_text(servable.spec.as_json() + "\n", encoding="utf-8")
     shutil.rmtree(path, ignore_errors=True)
     os.replace(partial, path)
+
+
+def check_backend():
+    """Raises UserError unless Keras runs on TensorFlow, whose graphs are what is exported."""
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            "Exports are made with the TensorFlow backend: set KERAS_BACKEND=tensorflow. "
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
 
 
 def check_replaceable(path):

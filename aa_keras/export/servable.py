@@ -13,6 +13,7 @@ from aa_keras.applications._catalogue import dataset_of
 from aa_keras.data import DetectionPreprocessing, Preprocessing, image_ops
 from aa_keras.errors import UserError
 from aa_keras.export.predictor import Predictor
+from aa_keras.export.rebuilding import rebuilt
 from aa_keras.export.spec import NO_SCALE, ServingSpec
 
 DATASETS = {dataset.name: dataset for dataset in (datasets.CIFAR100, datasets.IMAGENET, datasets.COCO, datasets.BCCD)}
@@ -77,9 +78,19 @@ class Servable:
                 spec = dataclasses.replace(spec, image_shape=(*size, spec.image_shape[-1]))
         return Servable(model, spec)
 
+    def with_class_names(self, class_names):
+        """Returns the same with other names of its classes, or raises UserError where there are more or fewer."""
+        class_names = tuple(class_names)
+        if any(len(name.splitlines()) != 1 for name in class_names):
+            raise UserError(f"class_names must be lines of text. Received: class_names={class_names!r:.100}")
+        classes = count_classes(self.model)
+        if len(class_names) != classes:
+            raise UserError(f"class_names must be {classes}, one for each class. Received: {len(class_names)}")
+        return Servable(self.model, dataclasses.replace(self.spec, class_names=class_names))
+
     def predictor(self):
-        """Returns the `Predictor` that asks Keras, for images of the network's own size."""
-        servable = self.at_fixed_size()
+        """Returns the `Predictor` that asks Keras, in float32 and for images of the network's own size."""
+        servable = self.with_model(rebuilt(self.model)).at_fixed_size()
         normalize = servable.spec.preprocessing.normalize
 
         def run(images):
@@ -105,7 +116,7 @@ def servable_for(
         UserError: if it is not such a network, or nothing tells its data set.
     """
     is_detector = hasattr(model, "decode_predictions")
-    classes = _classes(model, is_detector)
+    classes = count_classes(model)
     known = _dataset(model, dataset)
     normalizes = dataset == "none" or _has_preprocessing(model)
     channels = model.input_shape[-1]
@@ -116,29 +127,28 @@ def servable_for(
             f"Received: dataset={known.name}"
         )
     has_its_classes = known is not None and known.classes == classes
-    if class_names is None:
-        class_names = known.class_names if has_its_classes else map(str, range(classes))
-    class_names = tuple(class_names)
-    if len(class_names) != classes:
-        raise UserError(f"class_names must be {classes}, one for each class. Received: {len(class_names)}")
+    names = known.class_names if has_its_classes else tuple(map(str, range(classes)))
     height_and_width = tuple(model.input_shape[1:3])
     if is_detector:
         numbered = known.identified_classes if known is datasets.COCO and has_its_classes else ()
         identifiers = tuple(int(number) for number, _ in numbered)
         fitting = DetectionPreprocessing(mean, std, height_and_width)
-        return Servable(model, ServingSpec("detection", class_names, (None, None, channels), fitting, identifiers))
-    image_size = None if None in height_and_width else height_and_width
-    fraction = image_ops.CENTRAL_FRACTION if known is datasets.IMAGENET else 1.0
-    preprocessing = Preprocessing(mean, std, image_size=image_size, central_fraction=fraction)
-    return Servable(model, ServingSpec("classification", class_names, model.input_shape[1:], preprocessing))
+        spec = ServingSpec("detection", names, (None, None, channels), fitting, identifiers)
+    else:
+        image_size = None if None in height_and_width else height_and_width
+        fraction = image_ops.CENTRAL_FRACTION if known is datasets.IMAGENET else 1.0
+        preprocessing = Preprocessing(mean, std, image_size=image_size, central_fraction=fraction)
+        spec = ServingSpec("classification", names, model.input_shape[1:], preprocessing)
+    servable = Servable(model, spec)
+    return servable if class_names is None else servable.with_class_names(class_names)
 
 
-def _classes(model, is_detector):
+def count_classes(model: keras.Model) -> int:
     """Returns how many classes a network tells apart, or raises UserError for one that does not."""
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
         raise UserError(f"The network must take images (batch, height, width, channels). {model.name!r} takes {shape}")
-    if is_detector:
+    if hasattr(model, "decode_predictions"):
         return model.num_classes
     if not isinstance(model.output_shape, tuple) or len(model.output_shape) != 2 or not model.output_shape[1]:
         raise UserError(
@@ -150,20 +160,22 @@ def _classes(model, is_detector):
 
 def _dataset(model, name):
     """Returns the `Dataset` of a network, or None for none."""
-    if name == "none":
-        return None
     if name is None:
-        is_ours = hasattr(model, "backbone") or pyramid_outputs(model)  # and not the ResNet50 of keras.applications
-        found = dataset_of(model.name) if is_ours else None
-        if found is None and not _has_preprocessing(model):
-            raise UserError(
-                f"dataset must say which images the network {model.name!r} is for, by one of {', '.join(DATASETS)}, or "
-                "be 'none' for one that takes pixels of 0 to 255"
-            )
-        return found
-    if name not in DATASETS:
+        return _dataset_of_builder(model)
+    if name != "none" and name not in DATASETS:
         raise UserError(f"dataset must be one of {', '.join(DATASETS)}, none. Received: dataset={name}")
-    return DATASETS[name]
+    return DATASETS.get(name)
+
+
+def _dataset_of_builder(model):
+    is_ours = hasattr(model, "backbone") or pyramid_outputs(model)  # and not the ResNet50 of keras.applications
+    known = dataset_of(model.name) if is_ours else None
+    if known is None and not _has_preprocessing(model):
+        raise UserError(
+            f"dataset must say which images the network {model.name!r} is for, by one of {', '.join(DATASETS)}, or be "
+            "'none' for one that takes pixels of 0 to 255"
+        )
+    return known
 
 
 def _has_preprocessing(model):

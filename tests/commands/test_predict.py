@@ -13,6 +13,7 @@ from export_helpers import small_network
 from PIL import Image
 
 from aa_keras import recipes
+from aa_keras.applications._building import dtype_policy
 from aa_keras.commands import answers, trained
 from aa_keras.commands.export import export_network
 from aa_keras.commands.predict import predict_images
@@ -44,7 +45,10 @@ def finished_run(folder, model, **fields):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return finished_run(tmp_path_factory.mktemp("of") / "run", small_network((24, 24), classes=len(CLASSES)))
+    """Of a network in half precision, which is asked in float32."""
+    with dtype_policy("mixed_bfloat16"):
+        model = small_network((24, 24), classes=len(CLASSES))
+    return finished_run(tmp_path_factory.mktemp("of") / "run", model)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,9 @@ def test_the_answers_are_those_of_evaluation(run, photographs):
     (answered,) = predict_images([str(photographs / "a.jpg")], workdir=str(run))
     image = decode_image(odd_images.WHOLE)
     shown = Preprocessing(task_preprocessing.mean, task_preprocessing.std, image_size=24).for_evaluation(image)
-    expected = keras.models.load_model(run / "model.keras").predict(shown[None], verbose=0)[0]
+    exact = small_network((24, 24), classes=len(CLASSES))
+    exact.set_weights(keras.models.load_model(run / "model.keras").get_weights())
+    expected = exact.predict(shown[None], verbose=0)[0]
     np.testing.assert_allclose(answered.answer["probabilities"], expected, atol=1e-5)
 
 
@@ -194,32 +200,26 @@ def detector(tmp_path_factory):
 
 
 @needs_extras
-def test_detectors_in_all_formats(detector, photographs, tmp_path, capsys):
-    (tmp_path / "labels.txt").write_text("\n".join(CLASSES))
-    labels = str(tmp_path / "labels.txt")
-    kinds = {"model": str(detector)}
-    for export_format, name in OUTPUTS.items():
-        report = export_network(
-            model=str(detector), labels=labels, export_format=export_format, output=str(tmp_path / name)
-        )
-        assert report.agreement.same > 0.99
-        kinds[export_format] = str(tmp_path / name)
+@pytest.mark.parametrize("export_format", ["onnx", "litert"])
+def test_detectors_in_the_other_formats(export_format, detector, photographs, tmp_path, capsys):
+    """Beside their SavedModels, which tests/tasks/test_detection_task.py has."""
+    labels, output = tmp_path / "labels.txt", str(tmp_path / "exported")
+    labels.write_text("\n".join(CLASSES))
+    report = export_network(model=str(detector), labels=str(labels), export_format=export_format, output=output)
+    assert report.agreement.same > 0.99
+    assert report.notes == ("Images have to be fitted into 64x96 before, as `aa-keras predict` does",)
     images = [str(photographs / "a.jpg"), str(photographs / "tall.webp")]
-    found = [
-        predict_images(images, **{kind: path}, min_score=0.6, labels=labels if kind == "model" else None)
-        for kind, path in kinds.items()
-    ]
-    for of_image in zip(*found, strict=True):
-        expected = of_image[0].answer
-        assert len(expected["labels"]) > 5
-        assert expected["confidence"].min() >= 0.6
-        height, width = of_image[0].size
-        assert (expected["boxes"] <= [height, width, height, width]).all()
-        for other in of_image[1:]:
-            np.testing.assert_array_equal(other.answer["labels"], expected["labels"])
-            np.testing.assert_allclose(other.answer["boxes"], expected["boxes"], atol=0.01)
-            np.testing.assert_allclose(other.answer["confidence"], expected["confidence"], atol=1e-4)
-    assert CLASSES[int(expected["labels"][0])] in capsys.readouterr().out
+    found = predict_images(images, **{export_format: output}, min_score=0.6)
+    printed = capsys.readouterr().out
+    by_keras = predict_images(images, model=str(detector), min_score=0.6, labels=str(labels))
+    assert printed.endswith(capsys.readouterr().out)
+    for each, other in zip(found, by_keras, strict=True):
+        assert len(each.answer["labels"]) > 5
+        assert each.answer["confidence"].min() >= 0.6
+        assert (each.answer["boxes"] <= [*each.size, *each.size]).all()
+        np.testing.assert_array_equal(each.answer["labels"], other.answer["labels"])
+        np.testing.assert_allclose(each.answer["boxes"], other.answer["boxes"], atol=0.01)
+        np.testing.assert_allclose(each.answer["confidence"], other.answer["confidence"], atol=1e-4)
 
 
 def test_boxes_are_drawn(detector, photographs, tmp_path):
@@ -256,6 +256,29 @@ def test_mistakes_of_asking_are_told(run, photographs, tmp_path):
     fails("--onnx must be a file", [image], onnx=str(tmp_path / "x.onnx"))
     (tmp_path / "other.keras").write_text("no model")
     fails("other.keras cannot be loaded", [image], model=str(tmp_path / "other.keras"))
+
+
+def test_files_of_a_run_directory_are_of_its_run(run, photographs, tmp_path, capsys):
+    image = str(photographs / "a.jpg")
+    (tmp_path / "labels.txt").write_text("one\ntwo\nthree\n")
+    predict_images([image], model=str(run / "model.keras"), labels=str(tmp_path / "labels.txt"), top=3)
+    assert {"one", "two", "three"} <= set(capsys.readouterr().out.split())
+    (tmp_path / "labels.txt").write_text("one\ntwo\n")
+    fails(
+        "must be 3, one for each class. Received: 2",
+        [image],
+        model=str(run / "model.keras"),
+        labels=str(tmp_path / "labels.txt"),
+    )
+    small_network(classes=5).save(run / "other.keras")
+    fails(
+        "other.keras is no network of the run beside it: it has 5 classes, and the run 3",
+        [image],
+        model=str(run / "other.keras"),
+    )
+    (run / "other.keras").rename(tmp_path / "other.keras")
+    predict_images([image], model=str(tmp_path / "other.keras"))
+    assert "normalised as the builder of 'aa_wide_resnet' has it; --dataset says otherwise" in capsys.readouterr().err
 
 
 def test_no_image_is_written_over(detector, tmp_path):

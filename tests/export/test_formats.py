@@ -17,7 +17,7 @@ from aa_keras.applications._building import dtype_policy
 from aa_keras.attention import choice
 from aa_keras.data import Preprocessing
 from aa_keras.errors import UserError
-from aa_keras.export import check, export_model, export_servable, exporting, saved_model, servable_for
+from aa_keras.export import check, export_model, export_servable, saved_model, servable_for
 
 PREPROCESSING = Preprocessing((130.0, 120.0, 5.0), (70.0, 60.0, 110.0), image_size=(8, 6), central_fraction=1.0)
 NAMES = ("apple", "maple tree", "Ölbaum", "worm")
@@ -155,11 +155,14 @@ def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path
     if export_format == "saved_model":
         path.mkdir()
     (path / "labels.txt" if export_format == "saved_model" else path).write_text("old")
-    monkeypatch.setattr(exporting, "TOLERANCES", {"none": -1.0})
     monkeypatch.setattr(check, "compare_with_itself", lambda *_: (-2.0, 1.0))
     with pytest.raises(UserError, match=r"differs from the network by .* in a probability.*nothing was written"):
         export_servable(
-            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), path, export_format, overwrite=True
+            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)),
+            path,
+            export_format,
+            tolerance=-1.0,
+            overwrite=True,
         )
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert (path / "labels.txt" if export_format == "saved_model" else path).read_text() == "old"
@@ -180,10 +183,11 @@ def writing(model, names=NAMES, write=saved_model.write):
     return lambda _, path: write(servable(model, PREPROCESSING, names, (8, 6, 3)), path)
 
 
-def test_answers_that_rounding_decides_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(exporting, "TOLERANCES", {"none": -1.0})
+def test_answers_that_rounding_decides_are_told(tmp_path):
     with pytest.raises(UserError, match=r"depend on rounding: by Keras, they differ by .* Is it trained"):
-        export_servable(servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), tmp_path / "exported")
+        export_servable(
+            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), tmp_path / "exported", tolerance=-1.0
+        )
 
 
 def test_outputs_that_are_no_probabilities(tmp_path):

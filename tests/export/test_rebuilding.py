@@ -104,7 +104,8 @@ def test_what_cannot_be_built_anew_is_told():
 
 def test_a_compiled_network_with_pooling_before_attention():
     model = randomized(AAResNet(18, width=8, blocks=(1, 1, 1, 1), input_shape=(40, 56, 3), classes=3))
-    model.compile("sgd", "categorical_crossentropy")
+    model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+    model.fit(images((40, 56)), np.eye(3), verbose=0)
     copy = rebuilt(model, size=(48, 40))
     again = rebuilt(copy, size=(48, 40))
     assert again is copy
