@@ -22,7 +22,9 @@ DATA_DIR = flags.DEFINE_string("data_dir", os.environ.get("AA_KERAS_DATA"), "Fol
 IMAGES = flags.DEFINE_integer("images", 1000, "Test images.", 1, 10_000)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images in a batch.", 1)
 ROUNDS = flags.DEFINE_integer("rounds", 20, "How often each network has its turn.", 1)
-OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of exports.json and exports.md.")
+OUTPUT = flags.DEFINE_string(
+    "output", "benchmarks/results", "Folder of exports.json and exports.md, or exports_10000.json and so on."
+)
 
 CALIBRATION = 300
 # Name, format, quantization, whether it is calibrated.
@@ -66,8 +68,9 @@ def main(_):
     output = pathlib.Path(OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)
     content = {"device": measure.device(), "test_images": len(images), "networks": rows}
-    (output / "exports.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    (output / "exports.md").write_text(table + "\n", encoding="utf-8")
+    name = "exports" if len(images) == IMAGES.default else f"exports_{len(images)}"
+    (output / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (output / f"{name}.md").write_text(table + "\n", encoding="utf-8")
 
 
 def export(servable, path, calibration, export_format, quantize, calibrated):

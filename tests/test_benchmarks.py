@@ -43,6 +43,16 @@ def test_readme_has_the_measured_ratios():
     assert all(table.strip() in README for table in tables[1::2])
 
 
+def test_the_docs_have_the_measured_exports():
+    docs = (ROOT / "docs" / "exporting.md").read_text(encoding="utf-8")
+    assert (RESULTS / "exports.md").read_text(encoding="utf-8") in docs
+    of_all = json.loads((RESULTS / "exports_10000.json").read_text(encoding="utf-8"))
+    accuracies = {name: f"{row['top1']:.2%}" for name, row in of_all["networks"].items()}
+    assert accuracies["Keras"] == accuracies["SavedModel"] == accuracies["ONNX"] == accuracies["LiteRT"] == "75.57%"
+    smaller = ", ".join(f"{name} {accuracies[f'LiteRT, {name}']}" for name in ("float16", "int8", "int8, calibrated"))
+    assert f"On all 10,000 test images: float32 75.57%, {smaller}" in docs.replace("\n", " ")
+
+
 def test_readme_has_the_measured_times_of_the_steps():
     milliseconds = json.loads((RESULTS / "breakdown.json").read_text(encoding="utf-8"))["milliseconds"]
     whole = milliseconds.pop("the whole")

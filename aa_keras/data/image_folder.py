@@ -94,7 +94,7 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
         if split not in (None, "train"):
             parts[part] = _files(split_folders[split], class_names, others, may_lack_classes=True)
     if others:
-        _LOGGER.warning("%s: %d files were not read as images: %s", folder, others.total(), _counted(others))
+        _LOGGER.warning("%s: %s", folder, _not_read(others))
     if test_split is None:
         train, parts["test"] = _hold_out_of_each_class(train, test_fraction, folder)
     check_validation_examples(validation_examples, len(train), validation_split)
@@ -130,7 +130,7 @@ def find_images(paths):
         else:
             raise UserError(f"There is no image and no folder {str(path)!r}")
     if others:
-        _LOGGER.warning("%d files were not read as images: %s", others.total(), _counted(others))
+        _LOGGER.warning("%s", _not_read(others))
     if not found:
         raise UserError(f"There are no images in {', '.join(map(str, paths))}")
     return list(dict.fromkeys(found))
@@ -224,6 +224,11 @@ def _is_image(name):
 
 def _extension(name):
     return os.path.splitext(name)[1].lower()
+
+
+def _not_read(others):
+    files = "1 file was" if others.total() == 1 else f"{others.total()} files were"
+    return f"{files} not read as images: {_counted(others)}"
 
 
 def _counted(extensions):

@@ -100,9 +100,7 @@ class Servable:
         return Predictor(servable.spec, run)
 
 
-def servable_for(
-    model: keras.Model, dataset: str | None = None, class_names: Any = None, size: tuple | None = None
-) -> Servable:
+def servable_for(model: keras.Model, dataset: str | None = None, class_names: Any = None) -> Servable:
     """Returns a network that no recipe tells of with what it takes to be served.
 
     Args:

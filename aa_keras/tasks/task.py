@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from aa_keras.applications._building import dtype_policy
 from aa_keras.export import saved_model
+from aa_keras.export.rebuilding import rebuilt
 
 
 class Task(abc.ABC):
@@ -152,5 +153,5 @@ class Task(abc.ABC):
         """
 
     def export(self, model, path):
-        """Writes a network as a SavedModel that takes raw examples."""
-        saved_model.write(self.servable(model), path)
+        """Writes a network as a SavedModel that takes raw examples, in float32."""
+        saved_model.write(self.servable(rebuilt(model)), path)

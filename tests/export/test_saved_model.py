@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from export_helpers import blank_classifier, small_network, write_saved_model
 
 from aa_keras.data import Preprocessing
@@ -63,6 +64,12 @@ def test_a_process_with_tensorflow_alone_serves_it(model, tmp_path):
 @pytest.fixture(scope="module")
 def small_model():
     return blank_classifier(classes=len(NAMES))
+
+
+def test_weights_are_written_once(model, tmp_path):
+    write_saved_model(model, PREPROCESSING, NAMES, tmp_path / "saved_model")
+    written = tf.train.list_variables(str(tmp_path / "saved_model" / "variables" / "variables"))
+    assert sum(int(np.prod(shape)) for name, shape in written if "VARIABLE_VALUE" in name) == model.count_params()
 
 
 def test_labels_lie_in_it_in_the_order_of_the_classes(small_model, tmp_path):

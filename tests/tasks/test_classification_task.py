@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from export_helpers import randomized
 
 from aa_keras import applications
 from aa_keras.applications import datasets
 from aa_keras.data import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
+from aa_keras.export import saved_model
 from aa_keras.recipes import default_config, fields
 from aa_keras.tasks import TASKS, Classification, task_for
 
@@ -59,6 +61,18 @@ def test_what_a_run_knows_of_its_data_serves_a_network_without_it():
     assert (spec.class_names, spec.image_shape) == (("a", "b"), (None, None, 3))
     assert (spec.preprocessing.image_size, spec.preprocessing.central_fraction) == ((24, 24), 0.875)
     assert spec.preprocessing.mean == datasets.IMAGENET.mean
+
+
+def test_what_trained_in_half_precision_is_exported_in_float32(tmp_path):
+    task = task_of(small_config(precision="mixed_bfloat16"), dataset_of(np.zeros((2, 8, 6, 3))))
+    model = randomized(task.inference_model())
+    exact = task_of(small_config(), task.dataset).inference_model()
+    exact.set_weights(model.get_weights())
+    task.export(model, tmp_path / "saved_model")
+    images = np.random.default_rng(0).integers(0, 2, (3, 8, 6, 3), dtype="uint8")  # of a deviation of 1
+    found = saved_model.load(tmp_path / "saved_model").run(images)["probabilities"]
+    np.testing.assert_allclose(found, exact.predict(images.astype("float32"), verbose=0), atol=1e-6)
+    assert np.abs(found - model.predict(images.astype("float32"), verbose=0)).max() > 1e-5
 
 
 DATASET = dataset_of(np.zeros((2, 12, 8, 1)), classes=4)
