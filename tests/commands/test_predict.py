@@ -14,7 +14,7 @@ from PIL import Image
 
 from aa_keras import recipes
 from aa_keras.applications._building import dtype_policy
-from aa_keras.commands import answers, trained
+from aa_keras.commands import answers, predict, trained
 from aa_keras.commands.export import export_network
 from aa_keras.commands.predict import predict_images
 from aa_keras.data import DetectionPreprocessing, Preprocessing
@@ -232,6 +232,14 @@ def test_boxes_are_drawn(detector, photographs, tmp_path):
     assert picture.shape == original.shape
     content = json.loads((tmp_path / "found.json").read_text())
     assert {annotation["image_id"] for annotation in content["annotations"]} == {1, 2, 3, 4}
+
+
+def test_no_two_pictures_have_the_same_name():
+    images = [pathlib.Path(name) for name in ("in/a.jpg", "in/a.png", "in/deep/a.jpg", "other/a.jpg", "alone.jpg")]
+    targets = predict._targets(pathlib.Path("out"), images, [pathlib.Path("in"), pathlib.Path("other/a.jpg")])
+    assert [path.as_posix() for path in targets] == [
+        *("out/a.png", "out/a_2.png", "out/deep/a.png", "out/a_3.png", "out/alone.png")
+    ]
 
 
 def fails(error, paths=("a.jpg",), **arguments):
