@@ -62,17 +62,9 @@ def predict_images(
     for target in (*targets.values(), *([] if results is None else [results])):
         if target.exists() and any(target.samefile(image) for image in images):
             raise UserError(f"{target} is one of the images: choose another --draw or --output")
-    answered = []
-    for batch in _batches(read_images(images), batch_size, len(images)):
-        asked = zip(batch, predictor.ask([image for _, image in batch]), strict=True)
-        for (file, image), answer in asked:
-            if predictor.spec.task == "detection":
-                is_told = answer["confidence"] >= min_score
-                answer = {name: values[is_told] for name, values in answer.items()}
-            if targets:
-                targets[file].parent.mkdir(parents=True, exist_ok=True)
-                draw_boxes(image, answer, predictor.spec.class_names, targets[file])
-            answered.append(answers.Answered(str(file), image.shape[:2], answer))
+    if results is not None:
+        results.parent.mkdir(parents=True, exist_ok=True)
+    answered = list(_ask(predictor, images, min_score, batch_size, targets))
     if not answered:
         raise UserError("none of the images can be read")
     if results is None:
@@ -83,6 +75,19 @@ def predict_images(
     if targets:
         print(f"{drawings}: {len(answered):,} pictures")
     return answered
+
+
+def _ask(predictor, images, min_score, batch_size, targets):
+    """Yields an `Answered` of each image that can be read, and draws its boxes into its file in `targets`, if any."""
+    for batch in _batches(read_images(images), batch_size, len(images)):
+        for (file, image), answer in zip(batch, predictor.ask([image for _, image in batch]), strict=True):
+            if predictor.spec.task == "detection":
+                is_told = answer["confidence"] >= min_score
+                answer = {name: values[is_told] for name, values in answer.items()}
+            if targets:
+                targets[file].parent.mkdir(parents=True, exist_ok=True)
+                draw_boxes(image, answer, predictor.spec.class_names, targets[file])
+            yield answers.Answered(str(file), image.shape[:2], answer)
 
 
 def _predictor(kind, path, dataset, class_names) -> Predictor:
