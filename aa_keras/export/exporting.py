@@ -16,7 +16,7 @@ from aa_keras.export import check, saved_model
 from aa_keras.export.rebuilding import not_dense, rebuilt
 from aa_keras.export.servable import Servable, servable_for
 
-QUANTIZATIONS = ("none", "float16", "int8")
+PRECISIONS = {"none": "float32", "float16": "weights in float16", "int8": "weights in int8"}
 # By how much a probability may differ, and which share of a detector's boxes must be found again.
 TOLERANCES = {"none": 1e-4, "float16": 0.02, "int8": 0.3}
 SAME_BOXES = {"none": 0.99, "float16": 0.9, "int8": 0.5}
@@ -52,7 +52,7 @@ class ExportReport:
         path: where it lies.
         title: what its format is called.
         task: what the network is for.
-        quantize: how it was quantised, or "none".
+        precision: of what it computes with, in words.
         image_shape: (height, width, channels) of the raw images that it takes, None for any.
         size: its bytes.
         agreement: `aa_keras.export.check.Agreement` with its network.
@@ -63,7 +63,7 @@ class ExportReport:
     path: pathlib.Path
     title: str
     task: str
-    quantize: str
+    precision: str
     image_shape: tuple[int | None, int | None, int]
     size: int
     agreement: check.Agreement
@@ -73,11 +73,10 @@ class ExportReport:
     def __str__(self):
         agreement = self.agreement
         shape = ", ".join("any" if length is None else str(length) for length in self.image_shape)
-        weights = {"none": "float32", "float16": "weights in float16", "int8": "8-bit integers"}[self.quantize]
         kind = "drawn" if self.drawn else "real"
         same = f"{agreement.same:.1%} of the {'boxes' if self.task == 'detection' else 'best classes'} the same"
         lines = [
-            f"{self.path}: {self.title}, {self.size / 1e6:.2f} MB, {weights}, uint8 images (batch, {shape})",
+            f"{self.path}: {self.title}, {self.size / 1e6:.2f} MB, {self.precision}, uint8 images (batch, {shape})",
             f"Asked in a process of its own about {agreement.images} {kind} images, 1 and 3 at a time: largest "
             f"difference {agreement.difference:.1e} from Keras, {same}",
             f"One image takes {1e3 * agreement.latency:.1f} ms, with Keras {1e3 * agreement.keras_latency:.1f} ms",
@@ -194,14 +193,15 @@ def export_servable(
         os.replace(staged, path)
     spec = servable.spec
     drawn = images is None
+    precision = "int8" if calibration is not None else PRECISIONS[quantize]
     return ExportReport(
-        path, kind.title, spec.task, quantize, spec.image_shape, _size(path), agreement, drawn, tuple(notes)
+        path, kind.title, spec.task, precision, spec.image_shape, _size(path), agreement, drawn, tuple(notes)
     )
 
 
 def _check_quantization(format, quantize, calibration):  # noqa: A002
-    if quantize not in QUANTIZATIONS:
-        raise UserError(f"quantize must be one of {', '.join(QUANTIZATIONS)}. Received: quantize={quantize}")
+    if quantize not in PRECISIONS:
+        raise UserError(f"quantize must be one of {', '.join(PRECISIONS)}. Received: quantize={quantize}")
     if quantize != "none" and format != "litert":
         raise UserError(f"quantize is for format=litert. Received: quantize={quantize}, format={format}")
     if calibration is not None and quantize != "int8":
@@ -243,8 +243,8 @@ def _prepared(servable, kind, size):
         if blockwise:
             largest = max(4 * each.num_heads * (each.height * each.width) ** 2 for each in blockwise) / 2**20
             notes.append(
-                f"Attention is computed densely in {kind.title}, which has no loops for blocks: {largest:,.0f} MiB of "
-                "logits an image"
+                f"Attention is computed densely in {kind.title}, instead of in blocks: {largest:,.0f} MiB of logits an "
+                "image"
             )
         network = rebuilt(network, dense=True)
     servable = servable.with_model(network)

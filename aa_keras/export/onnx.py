@@ -1,6 +1,8 @@
 """ONNX files, for ONNX Runtime: how they are written, and asked."""
 
+import contextlib
 import logging
+import os
 
 import tensorflow as tf
 
@@ -30,7 +32,8 @@ def write(servable, path):
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     function = tf.function(servable.serve, input_signature=servable.signature)
     try:
-        model, _ = tf2onnx.convert.from_function(function, input_signature=servable.signature, opset=OPSET)
+        with _without_copies():
+            model, _ = tf2onnx.convert.from_function(function, input_signature=servable.signature, opset=OPSET)
     except Exception as error:  # of tf2onnx's, of many kinds
         raise UserError(f"tf2onnx does not convert {servable.model.name!r}: {described(error)}") from None
     _bind_constants(model.graph, function.get_concrete_function())
@@ -39,6 +42,23 @@ def write(servable, path):
     spec = servable.spec
     onnx.helper.set_model_props(model, {"labels": "\n".join(spec.class_names), "aa_keras": spec.as_json()})
     onnx.save(model, path)
+
+
+@contextlib.contextmanager
+def _without_copies():
+    """Keeps tf2onnx from copying the graph, weights included, before each pass of its optimizer, for half of its time.
+
+    The copies are for passes that fail, which then are an error instead of left out.
+    """
+    name = "TF2ONNX_CATCH_ERRORS"
+    before = os.environ.get(name)
+    os.environ[name] = "FALSE"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _bind_constants(graph, function):

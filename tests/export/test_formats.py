@@ -96,7 +96,7 @@ def test_half_precision_constants_and_blocks(export_format, tmp_path, monkeypatc
         model = small_network(include_preprocessing=True, name="mine")
     path = tmp_path / OUTPUTS[export_format]
     report = export_model(model, path, export_format, class_names=NAMES)
-    told = f"Attention is computed densely in {report.title}, which has no loops for blocks: 0 MiB of logits an image"
+    told = f"Attention is computed densely in {report.title}, instead of in blocks: 0 MiB of logits an image"
     assert report.notes == (told,)
     exact = small_network(include_preprocessing=True)
     exact.set_weights(model.get_weights())
