@@ -1,10 +1,19 @@
 """What tests of exports share."""
 
+import importlib.util
+
 import keras
 import numpy as np
+import pytest
 
 from aa_keras.applications import AAWideResNet
+from aa_keras.data import Preprocessing
 from aa_keras.export import Servable, ServingSpec, saved_model
+
+# Of networks of 8x6 pixels and four classes.
+PREPROCESSING = Preprocessing((130.0, 120.0, 5.0), (70.0, 60.0, 110.0), image_size=(8, 6), central_fraction=1.0)
+NAMES = ("apple", "maple tree", "Ölbaum", "worm")
+OUTPUTS = {"saved_model": "exported", "onnx": "exported.onnx", "litert": "exported.tflite"}
 
 
 def servable(model, preprocessing, class_names, image_shape=None):
@@ -35,3 +44,21 @@ def blank_classifier(image_shape=(8, 6, 3), classes=4):
     """The smallest classifier there is."""
     pooled = keras.layers.GlobalAveragePooling2D()
     return keras.Sequential([keras.Input(image_shape), pooled, keras.layers.Dense(classes, activation="softmax")])
+
+
+# The formats, and what has to be installed for each.
+NEEDED = {"saved_model": (), "onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",)}
+
+
+def marked(name):
+    """A format, to be skipped with a reason where its extra is not installed."""
+    missing = [package for package in NEEDED[name] if importlib.util.find_spec(package) is None]
+    skipped = pytest.mark.skipif(bool(missing), reason=f"the extra `{name}` is not installed: {', '.join(missing)}")
+    return pytest.param(name, marks=skipped)
+
+
+_, ONNX, LITERT = FORMATS = [marked(name) for name in NEEDED]
+
+
+def load(export_format, path):
+    return importlib.import_module(f"aa_keras.export.{export_format}").load(str(path))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from aa_keras.data import image_ops
@@ -47,7 +48,7 @@ class DetectionPreprocessing:
     def fit(self, images):
         """Returns the first half of it, pixels of whole numbers, for those who serve to do before a detector."""
         resized, scale = self._resized(images)
-        filling = tf.round(self.mean)
+        filling = np.round(np.asarray(self.mean, np.float32))
         return self._padded(tf.round(resized) - filling) + filling, scale
 
     def normalize(self, images):

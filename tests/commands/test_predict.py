@@ -78,7 +78,9 @@ WHOLE = ["a.jpg", "deep/cmyk.jpg", "deep/in/a/grey.jpeg", "deep/palette.png", "f
 def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path, capsys):
     kinds = {"workdir": str(run), "model": str(run / "model.keras")}
     for export_format, name in OUTPUTS.items():
-        export_network(workdir=str(run), export_format=export_format, output=str(tmp_path / name))
+        report = export_network(workdir=str(run), export_format=export_format, output=str(tmp_path / name))
+        told = "Images have to be fitted into 24x24 before, as `aa-keras predict` does"
+        assert report.notes == (() if export_format == "saved_model" else (told,))
         kinds[export_format] = str(tmp_path / name)
     capsys.readouterr()
     told, found = [], []
@@ -200,7 +202,7 @@ def detector(tmp_path_factory):
 
 
 @needs_extras
-@pytest.mark.parametrize("export_format", ["onnx", "litert"])
+@pytest.mark.parametrize("export_format", [pytest.param("onnx", marks=pytest.mark.slow), "litert"])
 def test_detectors_in_the_other_formats(export_format, detector, photographs, tmp_path, capsys):
     """Beside their SavedModels, which tests/tasks/test_detection_task.py has."""
     labels, output = tmp_path / "labels.txt", str(tmp_path / "exported")
@@ -326,9 +328,11 @@ def test_mistakes_of_exporting_are_told(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@needs_extras
 def test_a_builder_with_arguments_and_images_to_compare_on(photographs, tmp_path, capsys):
     report = export_network(
         builder="AAWideResNet(10, width=1, classes=3, input_shape=(16, 12, 3))",
+        export_format="onnx",
         output=str(tmp_path / "out"),
         size="20x24",
         images=str(photographs),

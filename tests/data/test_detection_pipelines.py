@@ -48,6 +48,13 @@ def rectangles(image):
     return np.array(found)
 
 
+def test_what_fills_an_image_up_is_the_rounded_mean_pixel():
+    fitted, _ = DetectionPreprocessing((100.4, 99.5, 7), (2, 2, 2), (64, 96)).fit(image_of_boxes())
+    pixels = np.asarray(fitted)
+    np.testing.assert_array_equal(pixels, np.round(pixels))
+    np.testing.assert_array_equal(pixels[60:], np.broadcast_to([100, 100, 7], (4, 96, 3)))
+
+
 def test_an_image_is_fitted_as_a_whole():
     for size, expected in (((64, 96), (60, 96)), ((64, 128), (64, 102)), ((32, 32), (20, 32)), ((50, 80), (50, 80))):
         fitted, scale = preprocessing(size).for_evaluation(image_of_boxes())

@@ -1,0 +1,113 @@
+"""What exports are refused, and what is left on the disk then: what was there."""
+
+import importlib.util
+
+import keras
+import numpy as np
+import pytest
+from export_helpers import FORMATS, NAMES, ONNX, OUTPUTS, PREPROCESSING, blank_classifier, load, servable, small_network
+
+from aa_keras.applications import AAWideResNet
+from aa_keras.errors import UserError
+from aa_keras.export import check, export_model, export_servable
+
+
+@pytest.mark.parametrize("export_format", [ONNX, pytest.param("saved_model", marks=pytest.mark.slow)])
+def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path, monkeypatch):
+    """What is there stays, and nothing is left beside it."""
+    path = tmp_path / OUTPUTS[export_format]
+    if export_format == "saved_model":
+        path.mkdir()
+    (path / "labels.txt" if export_format == "saved_model" else path).write_text("old")
+    monkeypatch.setattr(check, "compare_with_itself", lambda *_: (-2.0, 1.0))
+    with pytest.raises(UserError, match=r"differs from the network by .* in a probability.*nothing was written"):
+        export_servable(
+            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)),
+            path,
+            export_format,
+            tolerance=-1.0,
+            overwrite=True,
+        )
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert (path / "labels.txt" if export_format == "saved_model" else path).read_text() == "old"
+
+
+def test_answers_that_rounding_decides_are_told(tmp_path):
+    with pytest.raises(UserError, match=r"depend on rounding: by Keras, they differ by .* Is it trained"):
+        export_servable(
+            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), tmp_path / "exported", tolerance=-1.0
+        )
+
+
+def test_outputs_that_are_no_probabilities(tmp_path):
+    logits = small_network(classifier_activation=None)
+    with pytest.raises(UserError, match=r"must be probabilities.*is its last activation a softmax"):
+        export_model(logits, tmp_path / "exported")
+    logits.set_weights([np.full_like(weight, np.nan) for weight in logits.get_weights()])
+    with pytest.raises(UserError, match="are not all numbers"):
+        export_model(logits, tmp_path / "exported")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"format": "tflite"}, "format must be one of saved_model, onnx, litert. Received: format=tflite"),
+        ({"quantize": "int4"}, "quantize must be one of none, float16, int8. Received: quantize=int4"),
+        ({"quantize": "int8", "format": "onnx"}, "quantize is for format=litert"),
+        ({"calibration": [1]}, "calibration is for quantize=int8"),
+        ({"calibration": [], "quantize": "int8", "format": "litert"}, "calibration must be images, one at least"),
+        ({"dataset": "mnist"}, "dataset must be one of cifar100, imagenet2012, coco, bccd, none"),
+        ({"class_names": ["a"]}, "class_names must be 4, one for each class. Received: 1"),
+    ],
+)
+def test_mistakes_are_told(arguments, error, tmp_path):
+    with pytest.raises(UserError, match=error):
+        export_model(AAWideResNet(10, 1, classes=4), tmp_path / "exported", **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_networks_that_are_no_classifiers(tmp_path):
+    with pytest.raises(UserError, match="was it built without a top"):
+        export_model(AAWideResNet(10, 1, include_top=False, input_shape=(8, 8, 3)), tmp_path / "exported")
+    with pytest.raises(UserError, match=r"must take images \(batch, height, width, channels\)"):
+        export_model(keras.Sequential([keras.Input((4,)), keras.layers.Softmax()]), tmp_path / "exported")
+    with pytest.raises(UserError, match="dataset must say which images the network 'mine' is for"):
+        export_model(small_network(name="mine"), tmp_path / "exported")
+    with pytest.raises(UserError, match="images of 1 channels"):
+        export_model(blank_classifier((8, 6, 1)), tmp_path / "exported", dataset="cifar100")
+
+
+def test_what_is_there_is_kept(tmp_path):
+    model = blank_classifier()
+    (tmp_path / "thesis.txt").write_text("mine")
+    for export_format, path, error in (
+        ("saved_model", tmp_path, "output must be a new folder, or that of a SavedModel"),
+        ("saved_model", tmp_path / "thesis.txt", "output must be a new folder, or that of a SavedModel"),
+        ("onnx", tmp_path, "output must be a file"),
+        ("onnx", tmp_path / "thesis.txt", "output must not exist, or overwrite be given"),
+    ):
+        overwrite = error.startswith("output must be")
+        with pytest.raises(UserError, match=error):
+            export_model(model, path, export_format, dataset="none", overwrite=overwrite)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "ai_edge_litert"])
+def test_a_missing_extra_is_named(package, tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
+    export_format = "onnx" if package == "onnxruntime" else "litert"
+    told = rf'^the package {package} is missing: pip install "aa-keras\[{export_format}\]" installs what'
+    with pytest.raises(ModuleNotFoundError, match=told):
+        export_model(blank_classifier(), tmp_path / "exported", export_format, dataset="none")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("export_format", FORMATS)
+def test_files_of_others_are_refused(export_format, tmp_path):
+    path = tmp_path / "other"
+    path.write_bytes(b"something else") if export_format != "saved_model" else path.mkdir()
+    with pytest.raises(UserError, match=rf"--{export_format} must be .*Received: --{export_format}=.*other"):
+        load(export_format, path)
