@@ -66,16 +66,13 @@ def small_model():
     return blank_classifier(classes=len(NAMES))
 
 
-def test_weights_are_written_once(model, tmp_path):
-    write_saved_model(model, PREPROCESSING, NAMES, tmp_path / "saved_model")
-    written = tf.train.list_variables(str(tmp_path / "saved_model" / "variables" / "variables"))
-    assert sum(int(np.prod(shape)) for name, shape in written if "VARIABLE_VALUE" in name) == model.count_params()
-
-
 def test_labels_lie_in_it_in_the_order_of_the_classes(small_model, tmp_path):
     write_saved_model(small_model, PREPROCESSING, NAMES, tmp_path / "saved_model")
     assert (tmp_path / "saved_model" / "labels.txt").read_text(encoding="utf-8") == "apple\nmaple tree\nÖlbaum\nworm\n"
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
+    # And each weight once, where `track` of Keras's archive would write it twice.
+    written = tf.train.list_variables(str(tmp_path / "saved_model" / "variables" / "variables"))
+    assert sum(int(np.prod(shape)) for name, shape in written if "VARIABLE_VALUE" in name) == small_model.count_params()
 
 
 def test_one_that_is_there_is_replaced_when_the_new_one_is_whole(small_model, tmp_path, monkeypatch):
