@@ -28,6 +28,7 @@ class Agreement:
         images: how many images it was asked about.
         difference: the largest difference of a probability or of a box's confidence.
         same: the share of images with the same best class, or of the boxes that are found again with the same class.
+        compared: how many images, in batches of each size, or boxes that is a share of.
         latency: seconds for one image, by the runtime of the export.
         keras_latency: seconds for the same image, by Keras.
     """
@@ -35,6 +36,7 @@ class Agreement:
     images: int
     difference: float
     same: float
+    compared: int
     latency: float
     keras_latency: float
 
@@ -119,7 +121,7 @@ def compare(servable, export_format, path, images, answers):
 def compare_with_itself(servable, images):
     """Returns by how much a network's answers, by Keras, differ between one image at a time and all at once.
 
-    A pair, as `Agreement` has them: the largest difference, and the share that is the same.
+    Three numbers, as `Agreement` has them: the largest difference, the share that is the same, and of how many.
     """
     predictor = servable.predictor()
     one_by_one = [predictor.ask([image])[0] for image in images]
@@ -156,10 +158,11 @@ def _check_top(found, class_names):
 
 
 def _compared(task, pairs):
-    """Returns the largest difference in pairs of answers, and the share that is the same."""
+    """Returns the largest difference in pairs of answers, the share that is the same, and of how many."""
     compare_pair = _compare_probabilities if task == "classification" else _compare_boxes
     differences, same, weights = zip(*(compare_pair(*pair) for pair in pairs), strict=True)
-    return max(differences), float(np.average(same, weights=weights)) if sum(weights) else 1.0
+    compared = sum(weights)
+    return max(differences), float(np.average(same, weights=weights)) if compared else 1.0, compared
 
 
 def _compare_probabilities(answer, found):

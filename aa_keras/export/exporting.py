@@ -74,7 +74,11 @@ class ExportReport:
         agreement = self.agreement
         shape = ", ".join("any" if length is None else str(length) for length in self.image_shape)
         kind = "drawn" if self.drawn else "real"
-        same = f"{agreement.same:.1%} of the {'boxes' if self.task == 'detection' else 'best classes'} the same"
+        same = f"{agreement.same:.1%} of the best classes the same"
+        if self.task == "detection":
+            same = (
+                f"{agreement.same:.1%} of {agreement.compared:,} boxes the same" if agreement.compared else "no boxes"
+            )
         lines = [
             f"{self.path}: {self.title}, {self.size / 1e6:.2f} MB, {self.precision}, uint8 images (batch, {shape})",
             f"Asked in a process of its own about {agreement.images} {kind} images, 1 and 3 at a time: largest "
@@ -264,7 +268,7 @@ def _check_agreement(agreement, servable, asked, kind, tolerance, least):
 
     if is_close(agreement.difference, agreement.same):
         return
-    own, own_same = check.compare_with_itself(servable, asked)
+    own, own_same, _ = check.compare_with_itself(servable, asked)
     if not is_close(own, own_same):
         raise UserError(
             f"The network's answers depend on rounding: by Keras, they differ by {own:.2g} between batches of 1 and of "

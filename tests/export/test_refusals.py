@@ -19,7 +19,7 @@ def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path
     if export_format == "saved_model":
         path.mkdir()
     (path / "labels.txt" if export_format == "saved_model" else path).write_text("old")
-    monkeypatch.setattr(check, "compare_with_itself", lambda *_: (-2.0, 1.0))
+    monkeypatch.setattr(check, "compare_with_itself", lambda *_: (-2.0, 1.0, 12))
     with pytest.raises(UserError, match=r"differs from the network by .* in a probability.*nothing was written"):
         export_servable(
             servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)),
