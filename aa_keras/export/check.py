@@ -1,6 +1,7 @@
 """Whether an export answers as its network does: asked in a fresh process by its own runtime alone."""
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import subprocess
@@ -14,8 +15,8 @@ from aa_keras.errors import UserError
 from aa_keras.export import runtimes
 from aa_keras.export.servable import drawn_images
 
-# How many images an export is asked about, and in batches of how many.
-IMAGES, BATCHES = 12, (1, 3)
+# How many images an export is asked about: the first alone, then all of them in batches.
+IMAGES, BATCH = 12, 3
 # How much of two boxes must be common to both, over the area of both together, for them to be the same.
 SAME_BOX = 0.9
 
@@ -67,7 +68,8 @@ def images_for(servable, raw_images=None):
 
     Args:
         servable: the `Servable`.
-        raw_images: iterable of raw images of any size, of which the first are taken; None for drawn ones.
+        raw_images: iterable of raw images of any size, of which the first are taken, again and again where there are
+            not enough for a batch; None for drawn ones.
     """
     height, width, channels = servable.at_fixed_size().spec.image_shape
     spec = servable.spec
@@ -76,30 +78,29 @@ def images_for(servable, raw_images=None):
         size = (height + height // 4, width + width // 3)  # so that there is something to fit
     if raw_images is None:
         return list(drawn_images(size, channels, IMAGES))
-    chosen = [image for image, _ in zip(raw_images, range(IMAGES), strict=False)]
+    chosen = list(itertools.islice(raw_images, IMAGES))
+    chosen = list(itertools.islice(itertools.cycle(chosen), max(BATCH, len(chosen))))
     if spec.takes_any_size:
         return [np.asarray(image_ops.resize_and_centre_crop(image, size, 1.0)).astype(np.uint8) for image in chosen]
     return chosen
 
 
-def compare(servable, export_format, path, images, answers):
+def compare(spec, export_format, path, images, answers, predictor):
     """Returns the `Agreement` of an export with its network.
 
     Args:
-        servable: the `Servable` that was exported.
+        spec: the `ServingSpec` of the export.
         export_format: one of `runtimes.RUNTIMES`.
         path: the export.
         images: what `images_for` returned.
         answers: what `ask` returned for them.
+        predictor: the `Predictor` of the network, by Keras.
 
     Raises:
         UserError: if the runtime cannot run it, or its second signature does not say what the first does.
     """
-    spec = servable.spec
     fitted, scales = zip(*map(spec.fit, images), strict=True)
-    slices = [
-        slice(start, start + size) for size in BATCHES for start in range(0, len(images) if size > 1 else size, size)
-    ]
+    slices = [slice(0, 1), *(slice(start, start + BATCH) for start in range(0, len(images), BATCH))]
     batches = {str(number): np.stack(fitted[part]) for number, part in enumerate(slices)}
     found = _run(export_format, path, batches)
     pairs = []
@@ -108,7 +109,6 @@ def compare(servable, export_format, path, images, answers):
             outputs = {name: found[f"{number}/{name}"][index] for name in spec.outputs}
             pairs.append((answers[image], spec.answer(outputs, images[image], scales[image])))
     _check_top(found, spec.class_names)
-    predictor = servable.predictor()
     one = np.stack([predictor.spec.fit(images[0])[0]])
     return Agreement(
         len(images),
@@ -118,14 +118,13 @@ def compare(servable, export_format, path, images, answers):
     )
 
 
-def compare_with_itself(servable, images):
-    """Returns by how much a network's answers, by Keras, differ between one image at a time and all at once.
+def compare_with_itself(predictor, images):
+    """Returns by how much a network's answers differ between one image at a time and all at once.
 
     Three numbers, as `Agreement` has them: the largest difference, the share that is the same, and of how many.
     """
-    predictor = servable.predictor()
     one_by_one = [predictor.ask([image])[0] for image in images]
-    return _compared(servable.spec.task, zip(predictor.ask(images), one_by_one, strict=True))
+    return _compared(predictor.spec.task, zip(predictor.ask(images), one_by_one, strict=True))
 
 
 def _run(export_format, path, batches):

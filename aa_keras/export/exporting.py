@@ -170,10 +170,13 @@ def export_servable(
     for package in kind.packages:
         if importlib.util.find_spec(package) is None:
             raise ModuleNotFoundError(missing_extra(ModuleNotFoundError(name=package)), name=package)
-    servable, notes = _prepared(servable, kind, size)
+    given = servable
+    servable, notes = _prepared(given, kind, size)
+    # Where the size is the same, the network as it was given is what the export has to agree with.
+    by_keras = (given if size is None else servable).predictor()
     images = calibration if images is None else images
     asked = check.images_for(servable, images)
-    answers = check.ask(servable.predictor(), asked)
+    answers = check.ask(by_keras, asked)
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=parent, prefix=".aa-keras-") as folder:
         staged = pathlib.Path(folder) / path.name
@@ -188,9 +191,9 @@ def export_servable(
             onnx.write(servable, staged)
         else:
             saved_model.write(servable, staged)
-        agreement = check.compare(servable, format, staged, asked, answers)
+        agreement = check.compare(servable.spec, format, staged, asked, answers, by_keras)
         tolerance = TOLERANCES[quantize] if tolerance is None else tolerance
-        _check_agreement(agreement, servable, asked, kind, tolerance, SAME_BOXES[quantize])
+        _check_agreement(agreement, by_keras, asked, kind, tolerance, SAME_BOXES[quantize])
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # out of the way: no moment is without the one or the other
             os.replace(path, staged.with_name(f"{path.name}.old"))
@@ -260,15 +263,15 @@ def _prepared(servable, kind, size):
     return servable, notes
 
 
-def _check_agreement(agreement, servable, asked, kind, tolerance, least):
+def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
     """Raises UserError where an export answers otherwise than its network."""
 
     def is_close(difference, same):
-        return difference <= tolerance and (servable.spec.task == "classification" or same >= least)
+        return difference <= tolerance and (by_keras.spec.task == "classification" or same >= least)
 
     if is_close(agreement.difference, agreement.same):
         return
-    own, own_same, _ = check.compare_with_itself(servable, asked)
+    own, own_same, _ = check.compare_with_itself(by_keras, asked)
     if not is_close(own, own_same):
         raise UserError(
             f"The network's answers depend on rounding: by Keras, they differ by {own:.2g} between batches of 1 and of "
