@@ -94,7 +94,8 @@ def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path,
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], atol=1e-5)
     assert np.ptp(found[0], axis=0).max() > 0.05  # the images do make a difference
-    assert set(told) == {told[0]}
+    words = [[word for word in text.split() if not word.endswith("%")] for text in told]  # whose last digit may differ
+    assert all(other == words[0] for other in words)
     header, *rows = told[0].splitlines()
     assert header.split() == ["image", "1", "2"]
     for row, path, probabilities in zip(rows, WHOLE, found[0], strict=True):
@@ -214,7 +215,11 @@ def test_detectors_in_the_other_formats(export_format, detector, photographs, tm
     found = predict_images(images, **{export_format: output}, min_score=0.6)
     printed = capsys.readouterr().out
     by_keras = predict_images(images, model=str(detector), min_score=0.6, labels=str(labels))
-    assert printed.endswith(capsys.readouterr().out)
+    # But for the last digit, which rounding decides.
+    told, by_keras_told = (
+        [line.split()[:2] for line in text.splitlines()] for text in (printed, capsys.readouterr().out)
+    )
+    assert told[-len(by_keras_told) :] == by_keras_told
     for each, other in zip(found, by_keras, strict=True):
         assert len(each.answer["labels"]) > 5
         assert each.answer["confidence"].min() >= 0.6
