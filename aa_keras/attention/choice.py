@@ -43,6 +43,11 @@ class AttentionSpec:
         """Whether the height and the width are known."""
         return isinstance(self.height, int) and isinstance(self.width, int)
 
+    @property
+    def logits_bytes(self) -> int:
+        """The bytes of the float32 logits of an image, of a known height and width."""
+        return 4 * self.num_heads * (self.height * self.width) ** 2
+
 
 def attention_2d(
     queries: Any,
@@ -125,7 +130,7 @@ def choose_implementation(spec: AttentionSpec) -> str:
     """
     if _fused_obstacle(spec) is None:
         return "fused"
-    small = spec.is_known and 4 * spec.num_heads * (spec.height * spec.width) ** 2 <= LARGEST_DENSE_BYTES
+    small = spec.is_known and spec.logits_bytes <= LARGEST_DENSE_BYTES
     return "dense" if small else "blockwise"
 
 

@@ -88,7 +88,9 @@ def _candidate(config, workdir, weights, saved_model):
         if config is not None:
             raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
         config = config_of_run(workdir)
-        return _Candidate(config, workdir, lambda task: with_its_evaluation(task, _model_of_run(task, workdir)))
+        return _Candidate(
+            config, workdir, lambda task: with_its_evaluation(task, task.load_model(model_file_of_run(workdir)))
+        )
     if weights is not None:
         weights = local_path("--weights", weights)
         if config is None:
@@ -105,7 +107,3 @@ def _candidate(config, workdir, weights, saved_model):
             )
         config = config_of_run(run)
     return _Candidate(config, run, lambda task: (None, task.evaluate_saved_model(saved_model)))
-
-
-def _model_of_run(task, workdir):
-    return task.load_model(model_file_of_run(workdir))

@@ -9,11 +9,11 @@ from aa_keras.commands.images import read_images
 from aa_keras.data.image_folder import find_images
 from aa_keras.errors import UserError
 from aa_keras.export import ExportReport, export_servable
+from aa_keras.export.check import IMAGES
 from aa_keras.files import local_path
 
-# How many images are looked at, of a folder.
+# How many images are looked at, of a folder for calibration.
 MOST_CALIBRATION = 300
-MOST_COMPARED = 12
 
 
 def export_network(
@@ -56,7 +56,7 @@ def export_network(
         raise UserError("--dataset and --labels go with --model or --builder: a run knows its own")
     class_names = trained.read_labels(labels)
     height_and_width = _parsed_size(size)
-    looked_at = None if images is None else _sample("--images", images, MOST_COMPARED)
+    looked_at = None if images is None else _sample("--images", images, IMAGES)
     calibrating = None if calibration is None else _sample("--calibration", calibration, MOST_CALIBRATION)
     if workdir is not None:
         servable = trained.servable_of_run(workdir)

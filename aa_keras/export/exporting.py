@@ -248,7 +248,7 @@ def _prepared(servable, kind, size):
     if not kind.takes_any_size:
         blockwise = not_dense(network)
         if blockwise:
-            largest = max(4 * each.num_heads * (each.height * each.width) ** 2 for each in blockwise) / 2**20
+            largest = max(spec.logits_bytes for spec in blockwise) / 2**20
             notes.append(
                 f"Attention is computed densely in {kind.title}, instead of in blocks: {largest:,.0f} MiB of logits an "
                 "image"

@@ -77,13 +77,13 @@ def load(path):
     Raises:
         UserError: if it is none.
     """
-    import onnxruntime
-
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        spec = ServingSpec.from_json(session.get_modelmeta().custom_metadata_map["aa_keras"])
+        run = runtimes.onnx(path)
+        spec = ServingSpec.from_json(run.session.get_modelmeta().custom_metadata_map["aa_keras"])
+    except ModuleNotFoundError:  # the extra
+        raise
     except Exception as error:  # of ONNX Runtime's, of many kinds, for what a file may hold
         raise UserError(
             f"--onnx must be a file that `aa-keras export` wrote. Received: --onnx={path}: {described(error)}"
         ) from None
-    return Predictor(spec, runtimes.onnx(path))
+    return Predictor(spec, run)

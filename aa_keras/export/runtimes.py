@@ -3,7 +3,6 @@
 `check` runs this file as a program, in a process of its own.
 """
 
-import contextlib
 import os
 import statistics
 import sys
@@ -12,35 +11,39 @@ import time
 import numpy as np
 
 
-def saved_model(path, signature="serving_default"):
+def saved_model(path):
     """Returns a function of a uint8 array (batch, height, width, channels) that returns a dictionary of arrays.
+
+    Its attribute `loaded` is what TensorFlow loaded, whose variables would vanish with it. Another of the signatures is
+    asked with the name of it behind the array.
 
     Args:
         path: folder of the SavedModel.
-        signature: the one of its signatures to ask.
-
-    Raises:
-        KeyError: if it has no such signature.
     """
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
-    function = loaded.signatures[signature]
 
-    def run(images):
-        return {name: value.numpy() for name, value in function(images=tf.constant(images)).items()}
+    def run(images, signature="serving_default"):
+        outputs = loaded.signatures[signature](images=tf.constant(images))
+        return {name: value.numpy() for name, value in outputs.items()}
 
-    run.variables = loaded  # they would vanish with it
+    run.loaded = loaded
     return run
 
 
 def onnx(path):
-    """Returns the same of an ONNX file, by ONNX Runtime."""
+    """Returns the same of an ONNX file, by ONNX Runtime; its attribute `session` is the runtime's."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return lambda images: dict(zip(names, session.run(names, {"images": images}), strict=True))
+
+    def run(images):
+        return dict(zip(names, session.run(names, {"images": images}), strict=True))
+
+    run.session = session
+    return run
 
 
 def litert(path):
@@ -78,10 +81,9 @@ def main():
     found = {f"{batch}/{name}": value for batch, images in inputs.items() for name, value in run(images).items()}
     first = next(iter(inputs.values()))[:1]
     found["latency"] = latency(run, first)
-    if export_format == "saved_model":
-        with contextlib.suppress(KeyError):  # of detectors
-            top = saved_model(export, TOP_K)(first)
-            found |= {f"{TOP_K}/{name}": np.array(value.tolist()) for name, value in top.items()}  # no objects
+    if export_format == "saved_model" and TOP_K in run.loaded.signatures:  # which detectors lack
+        top = run(first, TOP_K)
+        found |= {f"{TOP_K}/{name}": np.array(value.tolist()) for name, value in top.items()}  # no objects
     np.savez(results, **found)
 
 

@@ -77,17 +77,13 @@ def load(path):
     Raises:
         UserError: if it is none.
     """
-    spec = None
     try:
-        if (pathlib.Path(path) / SPEC).is_file():
-            spec = ServingSpec.from_json((pathlib.Path(path) / SPEC).read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError):
-        pass
-    if spec is None:
+        spec = ServingSpec.from_json((pathlib.Path(path) / SPEC).read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, KeyError, TypeError):
         raise UserError(
             f"--saved_model must be one that `aa-keras export` or `train.py` wrote, with a file {SPEC} in it. "
             f"Received: --saved_model={path}"
-        )
+        ) from None
     return Predictor(spec, load_signature(path, spec.image_shape, spec.outputs, "of this version"))
 
 
@@ -107,7 +103,7 @@ def load_signature(path, raw_shape, outputs, meant):
         raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
     try:
         run = runtimes.saved_model(str(path))
-        signature = run.variables.signatures["serving_default"]
+        signature = run.loaded.signatures["serving_default"]
         images = signature.structured_input_signature[1]["images"]
         fits = images.dtype == tf.uint8 and images.shape[1:].is_compatible_with(raw_shape)
         if not fits or not set(outputs) <= set(signature.structured_outputs):
