@@ -153,7 +153,7 @@ def markdown(results):
     tables = []
     for model in dict.fromkeys(row["model"] for row in results):
         lines = [f"{model}:", "", header, "| --- " * (1 + 4 * len(ours)) + "|"]
-        for size in dict.fromkeys(row["size"] for row in results):
+        for size in dict.fromkeys(row["size"] for row in results if row["model"] == model):
             rows = {row["variant"]: row for row in results if (row["model"], row["size"]) == (model, size)}
             cells = []
             for name in ours:

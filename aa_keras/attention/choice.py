@@ -140,7 +140,7 @@ def _fused_obstacle(spec):
         return "the height or width of the map is known only when the graph runs"
     # A kernel sees keys with their position, and values as long as them.
     head = max(spec.key_dim + (spec.height + spec.width if spec.relative else 0), spec.value_dim)
-    return fused.fused_obstacle(spec.dtype, head)
+    return fused.fused_obstacle(spec.dtype, head, spec.height * spec.width)
 
 
 def check_implementation(implementation: str, spec: AttentionSpec) -> None:

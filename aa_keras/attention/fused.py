@@ -61,27 +61,29 @@ def _heads_last_but_one(tensor):
     return ops.transpose(tensor, (0, 2, 1, 3))
 
 
-def fused_obstacle(dtype: str, head: int) -> str | None:
+def fused_obstacle(dtype: str, head: int, positions: int) -> str | None:
     """Returns why this backend, on its default device, has no fused kernel for an attention, or None if it has one.
 
     - PyTorch's `scaled_dot_product_attention` has one for every device and length of head;
-    - JAX has cuDNN's, for NVIDIA GPUs since Ampere, in bfloat16, and for heads of up to 128, or 256 since Hopper;
+    - JAX has cuDNN's, for NVIDIA GPUs since Ampere, in bfloat16, for heads of up to 128, or 256 since Hopper, and for
+      an even number of positions;
     - none takes float16 here: the logits of positions travel in a query, where float16 could overflow;
     - that of TPUs is not used: Keras 3.15 reaches it with a causal mask.
 
     Args:
         dtype: name of the type of queries, keys and values.
         head: length of a head, before it is padded.
+        positions: number of positions, HW.
     """
     backend = keras.backend.backend()
     if backend not in ("jax", "torch"):
         return f"the {backend} backend of Keras has no fused attention kernel (those of JAX and PyTorch have)"
     if dtype == "float16":
         return "the logits of positions, which travel in the queries of a fused kernel, could overflow float16"
-    return _jax_obstacle(dtype, _padded_length(head)) if backend == "jax" else None
+    return _jax_obstacle(dtype, _padded_length(head), positions) if backend == "jax" else None
 
 
-def _jax_obstacle(dtype, head):
+def _jax_obstacle(dtype, head, positions):
     device = _jax_device()
     if device.platform == "tpu":
         return "the kernel for TPUs that Keras reaches attends to earlier positions alone"
@@ -95,6 +97,8 @@ def _jax_obstacle(dtype, head):
     longest = 256 if capability >= 9 else 128
     if head > longest:
         return f"the kernel takes heads of up to {longest} on this GPU, and this one has {head}"
+    if positions % 2:  # seen with cuDNN of JAX 0.11: "Unsupported sequence length" in the backward pass
+        return f"the kernel for GPUs takes an even number of positions, and this map has {positions}"
     return _cudnn_obstacle()
 
 

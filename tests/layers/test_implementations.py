@@ -238,29 +238,30 @@ def test_auto_computes_what_it_chooses(limit, chosen, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("platform", "capability", "dtype", "head", "obstacle"),
+    ("platform", "capability", "dtype", "head", "positions", "obstacle"),
     [
-        ("gpu", "9.0", "bfloat16", 256, None),
-        ("gpu", "12.0", "bfloat16", 256, None),
-        ("gpu", "8.0", "bfloat16", 128, None),
-        ("gpu", "8.9", "bfloat16", 129, "up to 128 on this GPU, and this one has 136"),
-        ("gpu", "9.0", "bfloat16", 257, "up to 256 on this GPU, and this one has 264"),
-        ("gpu", "9.0", "float32", 64, "takes bfloat16, and the compute type is float32"),
-        ("gpu", "9.0", "float16", 64, "could overflow float16"),
-        ("gpu", "7.5", "bfloat16", 64, "capability 8.0 or higher, and this is a Some Device"),
-        ("gpu", "gfx942", "bfloat16", 64, "capability 8.0 or higher, and this is a Some Device"),
-        ("tpu", None, "bfloat16", 64, "attends to earlier positions alone"),
-        ("cpu", None, "bfloat16", 64, "the device is a CPU"),
+        ("gpu", "9.0", "bfloat16", 256, 50, None),
+        ("gpu", "12.0", "bfloat16", 256, 50, None),
+        ("gpu", "8.0", "bfloat16", 128, 50, None),
+        ("gpu", "8.9", "bfloat16", 129, 50, "up to 128 on this GPU, and this one has 136"),
+        ("gpu", "9.0", "bfloat16", 64, 49, "even number of positions, and this map has 49"),
+        ("gpu", "9.0", "bfloat16", 257, 50, "up to 256 on this GPU, and this one has 264"),
+        ("gpu", "9.0", "float32", 64, 50, "takes bfloat16, and the compute type is float32"),
+        ("gpu", "9.0", "float16", 64, 50, "could overflow float16"),
+        ("gpu", "7.5", "bfloat16", 64, 50, "capability 8.0 or higher, and this is a Some Device"),
+        ("gpu", "gfx942", "bfloat16", 64, 50, "capability 8.0 or higher, and this is a Some Device"),
+        ("tpu", None, "bfloat16", 64, 50, "attends to earlier positions alone"),
+        ("cpu", None, "bfloat16", 64, 50, "the device is a CPU"),
     ],
 )
-def test_what_jax_has_kernels_for(platform, capability, dtype, head, obstacle, monkeypatch):
+def test_what_jax_has_kernels_for(platform, capability, dtype, head, positions, obstacle, monkeypatch):
     device = types.SimpleNamespace(platform=platform, device_kind="Some Device")
     if capability is not None:
         device.compute_capability = capability
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(fused, "_jax_device", lambda: device)
     monkeypatch.setattr(fused, "_cudnn_obstacle", lambda: None)
-    found = fused.fused_obstacle(dtype, head)
+    found = fused.fused_obstacle(dtype, head, positions)
     assert found is None if obstacle is None else obstacle in found
 
 
@@ -271,14 +272,14 @@ def test_without_cudnn_there_is_no_kernel_on_a_gpu(monkeypatch):
     # What it finds out here, where there is no GPU, also in the midst of tracing.
     jax = pytest.importorskip("jax")
 
-    jax.jit(lambda inputs: inputs if "does not run here" in fused.fused_obstacle("bfloat16", 64) else None)(1)
+    jax.jit(lambda inputs: inputs if "does not run here" in fused.fused_obstacle("bfloat16", 64, 64) else None)(1)
     assert "cuDNN's kernel does not run here" in fused._cudnn_obstacle()
 
 
 @pytest.mark.parametrize(("dtype", "head"), [("float32", 500), ("bfloat16", 20), ("float16", 20)])
 def test_what_pytorch_has_kernels_for(dtype, head, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    found = fused.fused_obstacle(dtype, head)
+    found = fused.fused_obstacle(dtype, head, 49)
     assert "overflow float16" in found if dtype == "float16" else found is None
 
 
@@ -297,7 +298,7 @@ def test_logits_of_positions_beyond_float16_stay_finite(implementation):
 @pytest.mark.usefixtures("small_blocks")
 def test_the_longer_vectors_of_fused_attention_are_the_oracles(monkeypatch):
     """On every backend: where there is no kernel, Keras computes the same product of the same vectors without one."""
-    monkeypatch.setattr(fused, "fused_obstacle", lambda dtype, head: None)
+    monkeypatch.setattr(fused, "fused_obstacle", lambda *of: None)
     arguments = arguments_of(4, 5, (4, 5))
     outputs, gradients = outputs_and_gradients(attend("auto", (4, 5)), arguments)
     dense_outputs, dense_gradients = outputs_and_gradients(attend("dense", (4, 5)), arguments)
