@@ -17,7 +17,7 @@ ROOMS = [
     ("layers",),
     ("applications", "complexity", "conversion"),
     ("recipes",),
-    ("evaluation", "export", "configs", "command_line"),
+    ("evaluation", "explain", "export", "configs", "command_line"),
     ("tasks",),
     ("training",),
     ("commands",),

@@ -12,6 +12,7 @@ from aa_keras.attention.choice import (
     IMPLEMENTATIONS,
     AttentionSpec,
     attention_2d,
+    attention_scores_2d,
     check_implementation,
     choose_implementation,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "AttentionSpec",
     "attention_2d",
     "attention_memory",
+    "attention_scores_2d",
     "check_implementation",
     "choose_implementation",
     "merge_heads",

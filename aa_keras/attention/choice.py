@@ -87,10 +87,7 @@ def attention_2d(
     """
     _, num_heads, height, width, key_dim = ops.shape(queries)
     value_dim = values.shape[-1]
-    queries = at_least_float32(queries) * key_dim**-0.5
-    relative: tuple = ()
-    if relative_height is not None:
-        relative = at_least_float32(relative_height), at_least_float32(relative_width)
+    queries, relative = _scaled(queries, relative_height, relative_width)
     if return_scores:
         implementation = "dense"
     dtype = keras.backend.standardize_dtype(values.dtype)
@@ -99,21 +96,58 @@ def attention_2d(
     if implementation == "auto":
         implementation = choose_implementation(spec)
 
-    def flat(tensor):
-        return ops.reshape(tensor, (-1, num_heads, height * width, ops.shape(tensor)[-1]))
-
-    inputs = flat(queries), flat(keys), flat(values)
+    inputs = _flat(queries), _flat(keys), _flat(values)
     scores = None
     if implementation == "blockwise":
         outputs = blockwise.blockwise_attention(*inputs, relative)
     else:
-        position_logits = tuple(map(flat, relative_logits(queries, *relative))) if relative else ()
+        position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
         if implementation == "fused":
             outputs = fused.fused_attention(*inputs, position_logits)
         else:
             outputs, scores = dense.dense_attention(*inputs, position_logits)
     outputs = ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
     return (outputs, scores) if return_scores else outputs
+
+
+def attention_scores_2d(
+    queries: Any, keys: Any, relative_height: Any = None, relative_width: Any = None, positions: Any = None
+) -> Any:
+    """The attention probabilities of `attention_2d`, of some queries alone.
+
+    Args:
+        queries: tensor of shape (B, heads, H, W, key_dim), not yet scaled.
+        keys: tensor of shape (B, heads, H, W, key_dim).
+        relative_height: tensor of shape (H, H, key_dim), or None, as for `attention_2d`.
+        relative_width: tensor of shape (W, W, key_dim), or None.
+        positions: integers, the numbers of the queries that are wanted, positions being counted row by row; None for
+            all.
+
+    Returns:
+        A tensor of shape (B, heads, queries, HW) and at least float32, rows being queries.
+    """
+    queries, relative = _scaled(queries, relative_height, relative_width)
+    position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
+    of_queries = [_flat(queries), *position_logits]
+    if positions is not None:
+        positions = ops.convert_to_tensor(positions, dtype="int32")
+        of_queries = [ops.take(tensor, positions, axis=2) for tensor in of_queries]
+    queries, *position_logits = of_queries
+    return dense.attention_probabilities(queries, _flat(keys), tuple(position_logits))
+
+
+def _scaled(queries, relative_height, relative_width):
+    """Returns queries, scaled, and the pair of relative embeddings or (), all at least float32."""
+    queries = at_least_float32(queries) * queries.shape[-1] ** -0.5
+    if relative_height is None:
+        return queries, ()
+    return queries, (at_least_float32(relative_height), at_least_float32(relative_width))
+
+
+def _flat(tensor):
+    """Counts the positions of a tensor (B, heads, H, W, channels) row by row: (B, heads, HW, channels)."""
+    _, num_heads, height, width, channels = ops.shape(tensor)
+    return ops.reshape(tensor, (-1, num_heads, height * width, channels))
 
 
 def choose_implementation(spec: AttentionSpec) -> str:

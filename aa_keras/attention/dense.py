@@ -24,6 +24,12 @@ def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         A pair: the outputs, of shape (B, heads, queries, value_dim) and the values' type, and the attention
         probabilities, of shape (B, heads, queries, HW) and at least float32, rows being queries.
     """
+    probabilities = attention_probabilities(queries, keys, position_logits)
+    return ops.matmul(ops.cast(probabilities, values.dtype), values), probabilities
+
+
+def attention_probabilities(queries: Any, keys: Any, position_logits: tuple = ()) -> Any:
+    """Returns the attention probabilities alone: see `dense_attention`."""
     logits = ops.matmul(at_least_float32(queries), ops.transpose(at_least_float32(keys), (0, 1, 3, 2)))
     if position_logits:
         _, num_heads, number_of_queries, positions = ops.shape(logits)
@@ -34,8 +40,7 @@ def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         logits = logits + rows[..., :, None] + columns[..., None, :]
         logits = ops.reshape(logits, (-1, num_heads, number_of_queries, positions))
     # Keras warns of the softmax of a single number.
-    probabilities = ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
-    return ops.matmul(ops.cast(probabilities, values.dtype), values), probabilities
+    return ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
 def at_least_float32(inputs: Any) -> Any:

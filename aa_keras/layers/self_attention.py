@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from aa_keras import attention
-from aa_keras.layers import _arguments
+from aa_keras.layers import _arguments, _observation
 from aa_keras.layers._arguments import IntegerPair
 from aa_keras.layers._convolutional import ConvolutionalLayer
 from aa_keras.layers.position_encoding import (
@@ -161,19 +161,40 @@ class SelfAttention2D(ConvolutionalLayer):
         return keras.layers.Conv2D(filters, 1, name=name, **self.child_arguments())
 
     def call(self, inputs, return_attention_scores=False):
-        encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
-        projected = self.query_key_value(encoded)
-        depth = self.num_heads * self.key_dim
-        queries = attention.split_heads(projected[..., :depth], self.num_heads)
-        keys = attention.split_heads(projected[..., depth : 2 * depth], self.num_heads)
-        values = attention.split_heads(projected[..., 2 * depth :], self.num_heads)
-        relative = (None, None) if self.relative_embedding is None else self.relative_embedding(inputs)
+        _observation.report(self, inputs)
         attended = attention.attention_2d(
-            queries, keys, values, *relative, self.implementation, return_scores=return_attention_scores
+            *self._queries_keys_values(inputs),
+            *self._relative_embeddings(inputs),
+            self.implementation,
+            return_scores=return_attention_scores,
         )
         outputs, scores = attended if return_attention_scores else (attended, None)
         outputs = self.output_projection(attention.merge_heads(outputs))
         return (outputs, scores) if return_attention_scores else outputs
+
+    def attention_scores(self, inputs: Any, positions: Any = None) -> Any:
+        """Returns the attention probabilities of some queries, as `return_attention_scores=True` has them.
+
+        Args:
+            inputs: tensor, the layer's input.
+            positions: integers, the numbers of the queries that are wanted, pixels being counted row by row; None for
+                all.
+
+        Returns:
+            A tensor of shape (batch, num_heads, queries, height * width) and at least float32.
+        """
+        queries, keys, _ = self._queries_keys_values(inputs)
+        return attention.attention_scores_2d(queries, keys, *self._relative_embeddings(inputs), positions)
+
+    def _queries_keys_values(self, inputs):
+        encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
+        projected = self.query_key_value(encoded)
+        depth = self.num_heads * self.key_dim
+        parts = projected[..., :depth], projected[..., depth : 2 * depth], projected[..., 2 * depth :]
+        return tuple(attention.split_heads(part, self.num_heads) for part in parts)
+
+    def _relative_embeddings(self, inputs):
+        return (None, None) if self.relative_embedding is None else self.relative_embedding(inputs)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.num_heads * self.value_dim)

@@ -1,0 +1,100 @@
+"""Grad-CAM: against what it is by hand, for classes by name and number, of every family."""
+
+import keras
+import numpy as np
+import pytest
+
+from aa_keras.applications import AAMnasNet, AAWideResNet, ResNet
+from aa_keras.explain import grad_cam
+
+NAMES = ("ant", "bee", "cat")
+
+
+def images_of(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def classifier(activation="softmax"):
+    """A feature map of three channels, pooled, and a class for each."""
+    return keras.Sequential(
+        [
+            keras.Input((4, 5, 3)),
+            keras.layers.Conv2D(3, 1, name="features"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation=activation, name="predictions"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+def test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels(activation):
+    """The gradient of a logit behind a pooling is the class's weights over the number of pixels."""
+    model = classifier(activation)
+    images = images_of(2, 4, 5, 3)
+    kernel, bias, weights, _ = model.get_weights()
+    features = images @ kernel[0, 0] + bias
+    for number, name in enumerate(NAMES):
+        expected = np.maximum((features * weights[:, number] / 20).sum(axis=-1), 0)
+        expected /= np.maximum(expected.max(axis=(1, 2), keepdims=True), 1e-12)
+        np.testing.assert_allclose(grad_cam(model, images, number), expected, atol=1e-5)
+        np.testing.assert_allclose(grad_cam(model, images, [name, name], NAMES), expected, atol=1e-5)
+    best = np.argmax(model.predict(images, verbose=0), axis=1)
+    np.testing.assert_allclose(grad_cam(model, images), grad_cam(model, images, best), atol=1e-6)
+    np.testing.assert_allclose(grad_cam(model, images, layer="features"), grad_cam(model, images), atol=1e-6)
+
+
+def test_it_finds_what_a_class_is_told_by():
+    """A class that is told by the red channel is where the red pixel is."""
+    model = classifier()
+    model.set_weights([np.eye(3)[None, None], np.zeros(3), np.eye(3), np.zeros(3)])
+    images = np.zeros((1, 4, 5, 3), "float32")
+    images[0, 2, 3, 0] = 1
+    maps = grad_cam(model, images, "ant", NAMES)
+    assert np.unravel_index(maps[0].argmax(), (4, 5)) == (2, 3)
+    assert maps.sum() == 1
+    assert grad_cam(model, images, "bee", NAMES).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("build", "size", "map_size"),
+    [
+        (lambda: AAWideResNet(10, 1, weights=None, classes=5), 32, 8),
+        (lambda: ResNet(18, width=8, weights=None, classes=5, input_shape=(64, 64, 3)), 64, 2),
+        (lambda: AAMnasNet(alpha=0.35, weights=None, classes=5, input_shape=(64, 64, 3)), 64, 2),
+    ],
+)
+def test_of_the_zoo(build, size, map_size):
+    """The last feature map, and not one that is pooled for channel attention."""
+    maps = grad_cam(build(), images_of(2, size, size, 3), 3)
+    assert maps.shape == (2, map_size, map_size)
+    assert np.isfinite(maps).all()
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+
+
+def test_of_a_model_around_another():
+    inner = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(2, 1)], name="inner")
+    inputs = keras.Input((4, 5, 3))
+    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(inner(inputs)))
+    assert grad_cam(keras.Model(inputs, keras.layers.Softmax()(outputs)), images_of(1, 4, 5, 3), 0).shape == (1, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": 3}, "numbers from 0 to 2. Received: 3"),
+        ({"classes": "bees", "class_names": NAMES}, "such as 'bee'. Received: 'bees'"),
+        ({"classes": "bee"}, "which no `class_names` tell"),
+        ({"classes": [0]}, "must be one, or 2, one for each image. Received: 1"),
+        ({"layer": "feature"}, "such as 'features'. Received: layer='feature'"),
+        ({"layer": "predictions"}, r"'predictions' returns \(None, 3\)"),
+    ],
+)
+def test_what_cannot_be_asked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        grad_cam(classifier(), images_of(2, 4, 5, 3), **arguments)
+
+
+def test_a_model_without_classes():
+    with pytest.raises(ValueError, match="must return probabilities or logits"):
+        grad_cam(AAWideResNet(10, 1, weights=None, include_top=False), images_of(1, 32, 32, 3))
