@@ -2,17 +2,14 @@
 
 import dataclasses
 import difflib
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable
 
 from absl import flags
 
 import aa_keras
 from aa_keras import _startup, command_line
-from aa_keras.recipes import list_recipes
-from aa_keras.recipes.fields import GROUPS
+from aa_keras.commands import help_pages
 
 FLAGS = flags.FLAGS
 
@@ -77,6 +74,14 @@ def _predict(paths):
     predict_images(paths, **{name: FLAGS[name].value for name in (*names, "draw", "batch_size")})
 
 
+def _explain(_):
+    _import_keras()
+    from aa_keras.commands.explain import explain_image
+
+    names = ("image", "workdir", "model", "layer", "query", "output", "html", "dataset", "labels")
+    explain_image(**{name: FLAGS[name].value for name in names})
+
+
 def _models(_):
     _import_keras()
     from aa_keras.commands.models import print_models
@@ -91,7 +96,7 @@ def _recipes(_):
 
 
 _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-_float, _choice = flags.DEFINE_float, flags.DEFINE_enum
+_float, _choice, _strings = flags.DEFINE_float, flags.DEFINE_enum, flags.DEFINE_multi_string
 _WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
 _MODEL = (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run."))
 _DATASET = (
@@ -180,6 +185,25 @@ COMMANDS = {
         takes_recipe=False,
         operands="IMAGE_OR_FOLDER ...",
     ),
+    "explain": Command(
+        "Shows what a trained network looks at in an image.",
+        "One of --workdir and --model says which. Pictures are written of where pixels look in each head of a layer, "
+        "of all layers, of how far heads look, and of what speaks for the most probable classes; with --html a page to "
+        "explore attention with, in a browser. Pixels are those of the image as the network takes it.",
+        [
+            (_string, ("image", None, "File of the image.")),
+            _WORKDIR,
+            _MODEL,
+            (_string, ("layer", None, "Name of the layer; by default the deepest of those of the largest maps.")),
+            (_strings, ("query", None, "Y,X of a pixel that looks; may be given several times. By default a grid.")),
+            (_string, ("output", None, "Folder for the pictures; by default explanation/, unless there is --html.")),
+            (_string, ("html", None, "File of the page, .html.")),
+            _DATASET,
+            _LABELS,
+        ],
+        _explain,
+        takes_recipe=False,
+    ),
     "models": Command(
         "Lists the networks of the zoo: parameters, FLOPs, trained weights.",
         "",
@@ -206,7 +230,7 @@ def main(command=None):
     if command is None:
         command, *arguments = arguments or ["--help"]
         if command in ("-h", "--help", "-help", "help"):
-            print(_overview())
+            print(help_pages.overview(COMMANDS))
             return
         if command == "--version":
             print(aa_keras.__version__)
@@ -218,74 +242,9 @@ def main(command=None):
         program = f"{program} {command}"
     chosen = COMMANDS[command]
     if {"-h", "--help", "-help", "--helpshort", "--helpfull"} & set(arguments):
-        print(_help(program, chosen))
+        print(help_pages.help_page(program, chosen))
         return
     for define, flag in chosen.flags:
         define(*flag)
     sys.argv[:] = [program, *arguments]
     command_line.run(chosen.run, chosen.default_recipe, chosen.takes_recipe, bool(chosen.operands))
-
-
-def _overview():
-    lines = [f"  {name:<10} {command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"Usage: {_startup.PROGRAM} COMMAND [--FLAG=VALUE ...]",
-            "",
-            "Attention Augmented Convolutional Networks for Keras.",
-            "",
-            *lines,
-            "",
-            f"{_startup.PROGRAM} COMMAND --help tells more.",
-        ]
-    )
-
-
-def _help(program, command):
-    """Returns the page that --help prints."""
-    columns = min(shutil.get_terminal_size().columns, 120)
-    lines = [f"Usage: {program} [--FLAG=VALUE ...] {command.operands}".rstrip(), "", command.summary]
-    lines += textwrap.wrap(command.details, columns)
-    own = [
-        (f"--{flag[0]}" + ("" if define is _switch else "=..."), _explanation(define, flag))
-        for define, flag in command.flags
-    ]
-    if command.takes_recipe:
-        default = f", by default {command.default_recipe}" if command.default_recipe else ""
-        own[:0] = [
-            ("--config=RECIPE", f"Recipe: one of the names below, or the path of a file{default}."),
-            ("--config.FIELD=VALUE", "Sets a field of the recipe."),
-        ]
-    lines += ["", "Flags:", *_table(own, columns)]
-    if command.takes_recipe:
-        lines += ["", "Recipes:", *_table(list_recipes().items(), columns)]
-        lines += ["", "Fields of a recipe, with their defaults:"]
-        for title, fields in GROUPS.items():
-            described = ((name, _described(field)) for name, field in fields.items())
-            lines += [f"  {title}", *(f"  {line}" for line in _table(described, columns - 2))]
-    return "\n".join(lines)
-
-
-def _explanation(define, flag):
-    """Returns what the help says of a flag."""
-    default = flag[1]
-    if define is _choice:
-        return f"{flag[3]} One of {', '.join(flag[2])}; {default} by default."
-    return flag[2] if default in (None, False, "*") else f"{flag[2]} {default} by default."
-
-
-def _described(field):
-    default = "set by the recipe" if field.required else "unset" if field.default is None else repr(field.default)
-    return f"{field.meaning} ({default})"
-
-
-def _table(rows, columns):
-    """Returns the lines of a table of two columns, the second wrapped."""
-    rows = list(rows)
-    width = max(len(name) for name, _ in rows) + 2
-    lines = []
-    for name, text in rows:
-        first, *more = textwrap.wrap(text, max(columns - width - 2, 30)) or [""]
-        lines.append(f"  {name:<{width}}{first}")
-        lines += [" " * (width + 2) + line for line in more]
-    return lines

@@ -93,10 +93,14 @@ def test_applications_import_each_other_relatively():
             assert not [node.module for node in absolute if node.module.startswith("aa_keras.applications")]
 
 
-@pytest.mark.parametrize("room", ["recipes", "cli", "command_line", "files", "errors", "_startup", "__main__"])
+@pytest.mark.parametrize(
+    "room", ["recipes", "cli", "command_line", "files", "errors", "_startup", "__main__", "help_pages"]
+)
 def test_what_the_help_needs_imports_nothing_heavy(room):
     if room == "recipes":  # `checks` is for those who have Keras already
         names = ["aa_keras.recipes", "aa_keras.recipes.fields", "aa_keras.recipes.files"]
+    elif room == "help_pages":
+        names = ["aa_keras.commands", "aa_keras.commands.help_pages"]
     else:
         names = [f"aa_keras.{room}"]
     for name in names:

@@ -1,0 +1,187 @@
+"""Shows what a trained network looks at in an image."""
+
+import difflib
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from aa_keras import explain
+from aa_keras.commands import trained
+from aa_keras.commands.images import read_images
+from aa_keras.errors import UserError
+from aa_keras.explain import figures
+from aa_keras.explain.explorer import explorer_page
+from aa_keras.export.rebuilding import rebuilt
+from aa_keras.files import local_path, write_whole
+
+FIGURES = ("heads.png", "layers.png", "distances.png", "grad_cam.png")
+TOP = 5
+# Distances are the mean over at most so many queries along each axis of a map.
+QUERIES = 32
+
+
+def explain_image(
+    image: str | None = None,
+    workdir: str | None = None,
+    model: str | None = None,
+    layer: str | None = None,
+    query: list[str] | None = None,
+    output: str | None = None,
+    html: str | None = None,
+    dataset: str | None = None,
+    labels: str | None = None,
+) -> list[pathlib.Path]:
+    """Writes pictures of what a trained network looks at in an image, a page to explore it with, or both.
+
+    The arguments are the flags of `aa-keras explain`. A network without attention has a picture of Grad-CAM alone, and
+    a detector none of it.
+
+    Returns:
+        The paths of the files that were written.
+
+    Raises:
+        UserError: if the flags name no network, image, layer or pixel, or the image cannot be read.
+    """
+    if image is None:
+        raise UserError("--image must be given")
+    if (workdir is None) == (model is None):
+        raise UserError("exactly one of --workdir and --model must be given")
+    if model is None and (dataset is not None or labels is not None):
+        raise UserError("--dataset and --labels go with --model: a run knows its own")
+    source = pathlib.Path(local_path("--image", image))
+    if not source.is_file():
+        raise UserError(f"--image must be the file of an image. Received: --image={image}")
+    pixels = [_parsed_pixel(text) for text in query or ()]
+    page = None if html is None else pathlib.Path(local_path("--html", html))
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--html must end in .html. Received: --html={html}")
+    folder = None
+    if output is not None or page is None:
+        folder = pathlib.Path(local_path("--output", output or "explanation"))
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--output must be a folder. Received: --output={folder}, which is a file")
+    targets = [page] if folder is None else [folder / name for name in FIGURES]
+    if any(target.exists() and target.samefile(source) for target in targets):
+        raise UserError(f"--image={source} would be overwritten: choose another --output")
+    if workdir is not None:
+        servable = trained.servable_of_run(workdir)
+    else:
+        servable = trained.servable_of_file(model, dataset, trained.read_labels(labels))
+    read = [array for _, array in read_images([source])]
+    if not read:
+        raise UserError(f"--image must be an image that can be read. Received: --image={image}")
+    seen = _Seen(servable, read[0], source.name)
+    layer = seen.checked_layer(layer, pixels, page)
+    written = []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        written += [folder / name for name in seen.draw(folder, layer, pixels)]
+        print(f"{folder}: {', '.join(path.name for path in written)}")
+    if page is not None:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(page, seen.page(layer))
+        written.append(page)
+        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    return written
+
+
+class _Seen:
+    """An image as a network takes it, with what the network says of it.
+
+    Args:
+        servable: the `Servable`.
+        image: uint8 array (height, width, 3), the image in its own size.
+        name: what the image is called.
+    """
+
+    def __init__(self, servable, image, name):
+        servable = servable.with_model(rebuilt(servable.model)).at_fixed_size()
+        spec = servable.spec
+        self.model, self.class_names = servable.model, spec.class_names
+        self.title = f"{self.model.name}, {name}"
+        self.image, _ = spec.fit(image)
+        self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
+        answer = servable.predictor().ask([image])[0]
+        self.is_classifier = spec.task == "classification"
+        shares = answer["probabilities" if self.is_classifier else "confidence"]
+        best = np.argsort(-shares, kind="stable")[:TOP]
+        self.classes = best if self.is_classifier else answer["labels"][best]
+        self.predictions = [
+            (spec.class_names[number], float(shares[index])) for index, number in zip(best, self.classes, strict=True)
+        ]
+        self.layers = list(explain.attention_layers(self.model))
+
+    def checked_layer(self, layer, pixels, page):
+        """Returns the name of the layer to show, or None for none; raises UserError where there is no such one."""
+        height, width = self.image.shape[:2]
+        if not self.layers:
+            if layer is not None or pixels or page is not None:
+                raise UserError(
+                    f"--layer, --query and --html are for networks with attention, and {self.model.name!r} has none"
+                )
+            print(f"{self.model.name} has no attention: there is Grad-CAM alone")
+            return None
+        for y, x in pixels:
+            if y >= height or x >= width:
+                raise UserError(
+                    f"--query must be a pixel of the {height}x{width} that the network takes, up to "
+                    f"{height - 1},{width - 1}. Received: --query={y},{x}"
+                )
+        if layer is not None and layer not in self.layers:
+            similar = difflib.get_close_matches(layer, self.layers, n=1)
+            hint = f"Did you mean {similar[0]}?" if similar else f"There are {', '.join(self.layers)}"
+            raise UserError(f"--layer={layer} is no layer with attention of {self.model.name!r}. {hint}")
+        return layer or self._default_layer()
+
+    def _default_layer(self):
+        """The deepest of the layers that attend within the largest maps."""
+        maps = explain.attention_at(self.model, self.pixels, [(0, 0)])
+        sizes = {name: array[0, 0, 0].size for name, array in maps.items() if name in self.layers}
+        return [name for name, size in sizes.items() if size == max(sizes.values())][-1]
+
+    def draw(self, folder, layer, pixels):
+        """Writes the pictures into a folder, and returns their names."""
+        names = []
+        height, width = self.image.shape[:2]
+        if layer is not None:
+            chosen = pixels or [(y, x) for y in _thirds(height) for x in _thirds(width)]
+            centre = chosen[len(chosen) // 2]
+            heads = explain.attention_at(self.model, self.pixels, chosen, [layer])[layer][0]
+            figures.plot_heads(self.image, heads, chosen, f"{layer} of {self.title}", folder / "heads.png")
+            of_all = explain.attention_at(self.model, self.pixels, [centre])
+            maps = {name: array[0, :, 0] for name, array in of_all.items()}
+            title = f"Where the pixel {centre} looks: {self.title}"
+            figures.plot_contact_sheet(self.image, maps, centre, title, folder / "layers.png")
+            scores = explain.attention_scores(self.model, self.pixels, queries=QUERIES)
+            distances = explain.mean_attention_distance(scores)
+            title = f"How far heads look: {self.title}"
+            figures.plot_distances(distances, (height, width), title, folder / "distances.png")
+            names += ["heads.png", "layers.png", "distances.png"]
+        if self.is_classifier:
+            maps = [explain.grad_cam(self.model, self.pixels, int(number))[0] for number in self.classes]
+            labels = [f"{name} {share:.1%}" for name, share in self.predictions]
+            title = f"What speaks for the most probable classes: {self.title}"
+            figures.plot_grad_cam(self.image, np.stack(maps), labels, title, folder / "grad_cam.png")
+            names.append("grad_cam.png")
+        return names
+
+    def page(self, layer):
+        """Returns the page to explore attention with."""
+        height, width = self.image.shape[:2]
+        subtitle = f"Attention of {self.model.name}, which takes {height}x{width} pixels"
+        name = self.title.split(", ", 1)[1]
+        return explorer_page(self.model, self.pixels, self.image, self.predictions, name, subtitle, layer)
+
+
+def _parsed_pixel(text):
+    """Returns "Y,X" as a pair of integers, or raises UserError."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise UserError(f"--query must be Y,X, two whole numbers from 0. Received: --query={text}")
+    return int(parts[0]), int(parts[1])
+
+
+def _thirds(length):
+    """The middles of three equal parts of a side."""
+    return sorted({(2 * part + 1) * length // 6 for part in range(3)})
