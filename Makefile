@@ -5,7 +5,8 @@ BIN = $(VENV)/bin
 
 # What must hold on every backend of Keras.
 BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
-  tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py
+  tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py tests/explain/test_scores.py \
+  tests/explain/test_grad_cam.py
 # Of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone
@@ -18,7 +19,7 @@ JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: help train test test-slow test-torch torch lint tables clean
+.PHONY: help train test test-slow test-torch test-browser torch lint tables clean
 
 help:  # what there is to make
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
@@ -27,7 +28,7 @@ train: $(VENV)/installed  # the environment, and a network trained on the digits
 	$(BIN)/python train.py
 
 test: lint  # the environment, style and types, and the tests on TensorFlow and JAX
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(JAX_TESTS)
 
 torch: $(VENV)/installed
@@ -35,6 +36,9 @@ torch: $(VENV)/installed
 
 test-torch: torch  # the tests that must hold on every backend, on PyTorch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
+
+test-browser: $(VENV)/installed  # the explorer in Chromium, which chromium and chromium-driver of the system bring
+	$(BIN)/python -m pytest -m browser tests/browser
 
 test-slow: $(VENV)/installed  # the slow tests
 	$(BIN)/python -m pytest -n 2 -m slow
