@@ -54,7 +54,7 @@ def _evaluate(config):
     _import_keras()
     from aa_keras.commands.evaluate import evaluate_run
 
-    evaluate_run(config, FLAGS.workdir, FLAGS.weights, FLAGS.saved_model, FLAGS.output, FLAGS.data_dir)
+    evaluate_run(config, FLAGS.workdir, FLAGS.weights, FLAGS.saved_model, FLAGS.output, FLAGS.data_dir, FLAGS.report)
 
 
 def _export(_):
@@ -136,6 +136,7 @@ COMMANDS = {
             (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
             (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
             (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of where the config says.")),
+            (_switch, ("report", False, "Write report.html, too: recipe, curves, results and pictures in one file.")),
         ],
         _evaluate,
     ),

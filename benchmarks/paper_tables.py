@@ -15,7 +15,7 @@ from absl import app, flags
 
 from aa_keras.applications import paper
 from aa_keras.evaluation import detection_report
-from aa_keras.evaluation.report import row
+from aa_keras.evaluation.report import cells, columns, row
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 BETWEEN = re.compile(r"(?<=<!-- paper tables -->\n).*?(?=<!-- end of paper tables -->)", re.DOTALL)
@@ -82,7 +82,7 @@ def markdown(classifiers=None, detectors=paper.DETECTORS):
     blocks = []
     for title, of_table in (classifiers or CLASSIFIERS).items():
         remarks = [f"`{spec.title}`: {spec.remark}." for spec in of_table if spec.remark]
-        blocks.append("\n".join([f"{title}:", "", *_header(title), *map(row, of_table)]))
+        blocks.append("\n".join([f"{title}:", "", *_header(title), *map(row, map(cells, of_table))]))
         blocks += remarks
     blocks.append("COCO, 640x640 pixels:\n\n" + _detectors(detectors))
     blocks.append(DETECTORS_REMARK)
@@ -91,16 +91,12 @@ def markdown(classifiers=None, detectors=paper.DETECTORS):
 
 def _header(title):
     source = "the authors of MnasNet" if "MnasNets" in title else "paper"
-    columns = ("network", "parameters", source, "GFLOPs", "without attention's products", source)
-    columns = (*columns, f"top-1 / top-5, {source}", "here")
-    return f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"
+    return row(columns(source)), "| --- " * len(columns()) + "|"
 
 
 def _detectors(specs):
-    columns = ("network", "parameters", "paper", "GFLOPs", "without attention's products")
-    columns = (*columns, "AP / AP50 / AP75, paper", "here")
-    header = (f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|")
-    return "\n".join([*header, *map(detection_report.row, specs)])
+    header = row(detection_report.COLUMNS), "| --- " * len(detection_report.COLUMNS) + "|"
+    return "\n".join([*header, *map(row, map(detection_report.cells, specs))])
 
 
 if __name__ == "__main__":

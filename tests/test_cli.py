@@ -60,7 +60,10 @@ def test_the_help_tells_of_flags_recipes_and_fields():
     ("command", "told"),
     [
         ("trian", "aa-keras: there is no command 'trian'. Did you mean \"train\"?"),
-        ("x", "aa-keras: there is no command 'x'. There are train, evaluate, export, predict, models, recipes."),
+        (
+            "x",
+            "aa-keras: there is no command 'x'. There are train, evaluate, export, predict, explain, models, recipes.",
+        ),
         ("train --epochs=3", "aa-keras train: flags: Unknown command line flag 'epochs'"),
         ("train --config=digits_of_pi", "Received: --config=digits_of_pi"),
         ("train --config=../digits_aa_wide_resnet10_2", "Received: --config=../digits_aa_wide_resnet10_2"),

@@ -128,12 +128,12 @@ def attention_scores_2d(
     """
     queries, relative = _scaled(queries, relative_height, relative_width)
     position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
-    of_queries = [_flat(queries), *position_logits]
+    queries = _flat(queries)
     if positions is not None:
         positions = ops.convert_to_tensor(positions, dtype="int32")
-        of_queries = [ops.take(tensor, positions, axis=2) for tensor in of_queries]
-    queries, *position_logits = of_queries
-    return dense.attention_probabilities(queries, _flat(keys), tuple(position_logits))
+        queries = ops.take(queries, positions, axis=2)
+        position_logits = tuple(ops.take(of_axis, positions, axis=2) for of_axis in position_logits)
+    return dense.attention_probabilities(queries, _flat(keys), position_logits)
 
 
 def _scaled(queries, relative_height, relative_width):

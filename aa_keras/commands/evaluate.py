@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import ml_collections
 
+from aa_keras.commands.report import report_page
 from aa_keras.commands.trained import config_of_run, model_file_of_run
 from aa_keras.errors import UserError
 from aa_keras.evaluation.classification import Evaluation
 from aa_keras.evaluation.detection import DetectionEvaluation
-from aa_keras.files import local_path
+from aa_keras.files import local_path, write_whole
 from aa_keras.recipes.checks import check_config
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
@@ -26,6 +27,7 @@ def evaluate_run(
     saved_model: FlagPath = None,
     output: FlagPath = None,
     data_dir: str | None = None,
+    report: bool = False,
 ) -> Evaluation | DetectionEvaluation:
     """Evaluates a trained model on the test split of its data set, and writes what came out.
 
@@ -39,6 +41,7 @@ def evaluate_run(
         saved_model: folder of a SavedModel as `aa_keras.export` writes it, or None.
         output: folder for `evaluation.json` and the pictures; None takes the run directory, or else `evaluation`.
         data_dir: where the data lies, instead of where the config says.
+        report: whether to write `report.html` into the folder, too, with everything in one file.
 
     Returns:
         What was measured: an `aa_keras.evaluation.classification.Evaluation`, or that of another task.
@@ -57,6 +60,10 @@ def evaluate_run(
     folder = pathlib.Path(output or candidate.run or "evaluation")
     folder.mkdir(parents=True, exist_ok=True)
     task.report(measured, folder, model)
+    if report:
+        path = folder / "report.html"
+        write_whole(path, report_page(candidate.config, task, measured, folder, candidate.run, model))
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return measured
 
 

@@ -61,7 +61,8 @@ def explain_image(
         folder = pathlib.Path(local_path("--output", output or "explanation"))
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--output must be a folder. Received: --output={folder}, which is a file")
-    targets = [page] if folder is None else [folder / name for name in FIGURES]
+    targets = [] if folder is None else [folder / name for name in FIGURES]
+    targets += [] if page is None else [page]
     if any(target.exists() and target.samefile(source) for target in targets):
         raise UserError(f"--image={source} would be overwritten: choose another --output")
     if workdir is not None:

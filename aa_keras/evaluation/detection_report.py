@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from aa_keras.applications import paper
 from aa_keras.complexity import model_complexity
 from aa_keras.evaluation.detection import STATISTICS
+from aa_keras.evaluation.html_report import Section
 from aa_keras.files import write_json, write_whole
 
 FILES = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")
@@ -50,22 +51,48 @@ def write(evaluation, dataset, images, folder):
 
 def print_classes(evaluation, categories, most=10):
     """Prints how well small and large objects, and the classes, are found: all of these, or the worst and the best."""
-    of_sizes = (f"{name} {_percent(getattr(evaluation, f'ap_{name}'))}" for name in ("small", "medium", "large"))
-    print(f"AP of objects: {', '.join(of_sizes)}; AR with 100 detections {_percent(evaluation.ar100)}")
+    of_sizes = (f"{name} {percent(getattr(evaluation, f'ap_{name}'))}" for name in ("small", "medium", "large"))
+    print(f"AP of objects: {', '.join(of_sizes)}; AR with 100 detections {percent(evaluation.ar100)}")
     order = [index for index in np.argsort(-evaluation.class_ap) if not np.isnan(evaluation.class_ap[index])]
     for title, indices in (
         [("Classes", order)] if len(order) <= most else [("Best classes", order[:3]), ("Worst classes", order[-3:])]
     ):
         classes = (
-            f"{categories.names[index]} AP {_percent(evaluation.class_ap[index])}, "
-            f"AP50 {_percent(evaluation.class_ap50[index])}"
+            f"{categories.names[index]} AP {percent(evaluation.class_ap[index])}, "
+            f"AP50 {percent(evaluation.class_ap50[index])}"
             for index in indices
         )
         print(f"{title}: {'; '.join(classes)}")
 
 
-def _percent(number):
+def percent(number):
+    """Returns a share as text; "none" for NaN."""
     return "none" if np.isnan(number) else f"{number:.1%}"
+
+
+def sections(evaluation, categories, folder, cells):
+    """Returns what a report of a `DetectionEvaluation` tells, a list of `Section`.
+
+    Args:
+        evaluation: the `DetectionEvaluation`.
+        categories: `Categories`.
+        folder: path of the folder that the `FILES` are in.
+        cells: what `cells_of` returns, or None.
+    """
+    of_sizes = tuple((name.replace("_", " ").upper(), percent(getattr(evaluation, name))) for name in STATISTICS)
+    of_classes = zip(
+        categories.names, map(percent, evaluation.class_ap), map(percent, evaluation.class_ap50), strict=True
+    )
+    return [
+        *([] if cells is None else [Section("Beside the paper", table=(COLUMNS, cells))]),
+        Section("Average precision and recall", table=(("COCO's", "here"), *of_sizes)),
+        Section(
+            "Classes",
+            table=(("class", "AP", "AP50"), *of_classes),
+            pictures=((folder / "precision_recall.png", "Precision and recall of each class"),),
+        ),
+        Section("Detections", pictures=((folder / "detections.png", "Truth and detections of test images"),)),
+    ]
 
 
 def plot_precision_recall(evaluation, class_names, path, most=10):
@@ -168,8 +195,19 @@ def _draw(axes, box, label, text, is_crowd=False):
     )
 
 
-def row_of(config, dataset, model, evaluation):
-    """Returns a detector's row for the README's table, the paper's columns filled where the paper has the detector."""
+COLUMNS = (
+    "network",
+    "parameters",
+    "paper",
+    "GFLOPs",
+    "without attention's products",
+    "AP / AP50 / AP75, paper",
+    "here",
+)
+
+
+def cells_of(config, dataset, model, evaluation):
+    """Returns a detector's cells for the README's table, the paper's filled where the paper has the detector."""
     complexity = model_complexity(model)
     spec = paper.DetectionSpec(
         config.builder,
@@ -181,15 +219,13 @@ def row_of(config, dataset, model, evaluation):
         same = (known.builder, known.parameters, known.gflops) == (spec.builder, spec.parameters, round(spec.gflops, 2))
         if same and dataset.name == known.dataset.name:
             spec = known
-    return row(spec, " / ".join(f"{100 * value:.1f}" for value in (evaluation.ap, evaluation.ap50, evaluation.ap75)))
+    return cells(spec, " / ".join(f"{100 * value:.1f}" for value in (evaluation.ap, evaluation.ap50, evaluation.ap75)))
 
 
-def row(spec, here=""):
-    """Returns the row of a `DetectionSpec`; `here` are the average precisions measured here."""
+def cells(spec, here=""):
+    """Returns the cells of a `DetectionSpec`; `here` are the average precisions measured here."""
     values = (spec.paper_ap, spec.paper_ap50, spec.paper_ap75)
     precisions = " / ".join(f"{value}" for value in values if value is not None)
     paper_parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
-    return (
-        f"| `{spec.builder}()` | {spec.parameters:,} | {paper_parameters} | {spec.gflops:.2f} | "
-        f"{spec.gflops_without_products:.2f} | {precisions} | {here} |"
-    )
+    flops = f"{spec.gflops:.2f}", f"{spec.gflops_without_products:.2f}"
+    return (f"`{spec.builder}()`", f"{spec.parameters:,}", paper_parameters, *flops, precisions, here)

@@ -1,5 +1,6 @@
 """The report of an evaluation: numbers, pictures, and a row beside the paper's."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -8,6 +9,8 @@ from aa_keras import applications
 from aa_keras.applications import datasets, paper
 from aa_keras.complexity import model_complexity
 from aa_keras.evaluation import pictures
+from aa_keras.evaluation.html_report import Section, picture
+from aa_keras.explain.mistakes import plot_mistakes
 from aa_keras.files import write_json
 
 FILES = ("class_accuracy.png", "confusion_matrix.png", "evaluation.json", "mistakes.png")
@@ -44,6 +47,54 @@ def _as_dictionary(evaluation, dataset):
     }
 
 
+def sections(evaluation, class_names, folder, cells, model, mean, std):
+    """Returns what a report of an `Evaluation` tells, a list of `Section`.
+
+    Args:
+        evaluation: the `Evaluation`.
+        class_names: names of the classes.
+        folder: path of the folder that the `FILES` are in.
+        cells: what `cells_of` returns, or None.
+        model: the Keras model, or None for a SavedModel.
+        mean: what was subtracted from pixels in [0, 255] to make the images that the model saw, by channel.
+        std: what they were then divided by.
+    """
+    beside = [] if cells is None else [Section("Beside the paper", table=(columns(), cells))]
+    attended = []
+    if model is not None and evaluation.mistakes:
+        told = "For the most confident mistakes: where attention flows, and what speaks for the two classes."
+        drawn = picture(lambda path: plot_mistakes(model, evaluation.mistakes, class_names, mean, std, path))
+        attended.append(Section("What the network looks at in its mistakes", told, pictures=((drawn, told),)))
+    return [
+        *beside,
+        _pictured("Which classes are taken for which", folder / "confusion_matrix.png"),
+        dataclasses.replace(
+            _pictured("Accuracy of the classes", folder / "class_accuracy.png"),
+            table=(("class", "top-1 accuracy", "images"), *_class_rows(evaluation, class_names)),
+            is_folded=True,
+        ),
+        _pictured("Mistakes", folder / "mistakes.png"),
+        *attended,
+    ]
+
+
+def _pictured(title, path):
+    return Section(title, pictures=((path, title),))
+
+
+def _class_rows(evaluation, class_names):
+    """Returns (class, accuracy, images) of each class as text, the worst first."""
+    images, accuracies = evaluation.confusion.sum(axis=1), evaluation.per_class_accuracy
+    return tuple(
+        (
+            class_names[index],
+            "none" if np.isnan(accuracies[index]) else f"{accuracies[index]:.1%}",
+            f"{images[index]:,}",
+        )
+        for index in np.argsort(accuracies, kind="stable")
+    )
+
+
 def print_extremes(evaluation, class_names, count=3):
     """Prints the classes that do worst and best."""
     order = [index for index in np.argsort(evaluation.per_class_accuracy) if evaluation.confusion[index].sum()]
@@ -52,8 +103,14 @@ def print_extremes(evaluation, class_names, count=3):
         print(f"{title} classes: {', '.join(classes)}")
 
 
-def row_of(config, dataset, model, evaluation):
-    """Returns a model's row for the README's tables, the paper's columns filled where the paper has the model."""
+def columns(source="paper"):
+    """Returns the headers of the README's tables of classifiers; `source` is whose numbers stand beside ours."""
+    counted = ("parameters", source, "GFLOPs", "without attention's products", source)
+    return ("network", *counted, f"top-1 / top-5, {source}", "here")
+
+
+def cells_of(config, dataset, model, evaluation):
+    """Returns a model's cells for the README's tables, the paper's columns filled where the paper has the model."""
     complexity = model_complexity(model, dataset.image_shape)
     arguments = _changed_arguments(config)
     same = (
@@ -75,21 +132,24 @@ def row_of(config, dataset, model, evaluation):
             gflops_without_products=without_products,
         )
     here = f"{100 * evaluation.top1:.1f} / {100 * evaluation.top5:.1f}"
-    return row(spec, here)
+    return cells(spec, here)
 
 
-def row(spec, here=None):
-    """Returns the row of a `ModelSpec`; `here` stands for the accuracies measured here in place of the spec's own."""
+def row(cells):
+    """Returns cells as a row of Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
+def cells(spec, here=None):
+    """Returns the cells of a `ModelSpec`; `here` stands for the accuracies measured here in place of the spec's own."""
     if here is None:
         here = " / ".join(f"{value:.1f}" for value in (spec.here_top1, spec.here_top5) if value is not None)
     accuracies = [f"{value}" for value in (spec.paper_top1, spec.paper_top5) if value is not None]
     paper_parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
     without = spec.gflops if spec.gflops_without_products is None else spec.gflops_without_products
-    paper_gflops = "" if spec.paper_gflops is None else spec.paper_gflops
-    return (
-        f"| `{spec.title}` | {spec.parameters:,} | {paper_parameters} | {spec.gflops:.2f} | {without:.2f} | "
-        f"{paper_gflops} | {' / '.join(accuracies)} | {here} |"
-    )
+    paper_gflops = "" if spec.paper_gflops is None else f"{spec.paper_gflops}"
+    counted = (f"{spec.parameters:,}", paper_parameters, f"{spec.gflops:.2f}", f"{without:.2f}", paper_gflops)
+    return (f"`{spec.title}`", *counted, " / ".join(accuracies), here)
 
 
 def _changed_arguments(config):

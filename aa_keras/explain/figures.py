@@ -82,9 +82,9 @@ def plot_distances(distances: Mapping[str, np.ndarray], image_size: tuple[int, i
         depths = [depth for depth, values in enumerate(distances.values(), 1) if head < len(values)]
         values = [values[head] for values in distances.values() if head < len(values)]
         axes.scatter(depths, values, color=colors[head], s=28, label=f"{head + 1}")
-    depths = range(1, len(distances) + 1)
-    axes.plot(depths, [values.mean() for values in distances.values()], color="black", linewidth=1, label="mean")
-    axes.set_xticks(depths, distances, rotation=90, fontsize=6, parse_math=False)
+    numbers = range(1, len(distances) + 1)
+    axes.plot(numbers, [values.mean() for values in distances.values()], color="black", linewidth=1, label="mean")
+    axes.set_xticks(numbers, distances, rotation=90, fontsize=6, parse_math=False)
     axes.set(xlabel="layer, in the order of depth", ylim=(0, None))
     axes.set_ylabel(f"mean attention distance, pixels of {image_size[0]}x{image_size[1]}")
     axes.set_title(title, fontsize=10, parse_math=False)
@@ -107,10 +107,29 @@ def plot_grad_cam(image: np.ndarray, maps: np.ndarray, labels: Sequence[str], ti
     _show(grid[0, 0], image)
     grid[0, 0].set_title("image", fontsize=8)
     for axes, values, label in zip(grid[0, 1:], maps, labels, strict=True):
-        _show(axes, image, grey=True)
-        axes.imshow(values, vmin=0, vmax=1, cmap=COLORS, alpha=0.6, extent=_extent(image), interpolation="bilinear")
+        _heat(axes, image, values)
         axes.set_title(_broken(label, 24), fontsize=8, parse_math=False)
     _color_bar(figure, grid, "Grad-CAM, in parts of the largest")
+    figure.savefig(path, dpi=DPI)
+
+
+def plot_rows(rows: Sequence[tuple[np.ndarray, str, Mapping[str, np.ndarray]]], title: str, path):
+    """Draws images, a row each, with maps of them beside.
+
+    Args:
+        rows: triples of an image, uint8 array (height, width, channels), of what it is, and of a dictionary from what
+            maps show to arrays (map height, map width), which are scaled to their largest values. At least one.
+        title: what it is all of.
+        path: PNG file to write, or a file object.
+    """
+    figure, grid = _panels(len(rows), 1 + max(len(maps) for *_, maps in rows), title, side=1.9)
+    for panels, (image, told, maps) in zip(grid, rows, strict=True):
+        _show(panels[0], image)
+        panels[0].set_title("\n".join(_broken(line, 30) for line in told.split("\n")), fontsize=7, parse_math=False)
+        for axes, (name, values) in zip(panels[1:], maps.items(), strict=True):
+            _heat(axes, image, values / max(float(values.max()), 1e-12))
+            axes.set_title(_broken(name, 28), fontsize=7, parse_math=False)
+    _color_bar(figure, grid, "in parts of the largest")
     figure.savefig(path, dpi=DPI)
 
 
@@ -129,6 +148,12 @@ def _show(axes, image, grey=False):
     if grey:
         pixels = np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
     axes.imshow(pixels, extent=_extent(image))
+
+
+def _heat(axes, image, values):
+    """Shows values from 0 to 1 over an image."""
+    _show(axes, image, grey=True)
+    axes.imshow(values, vmin=0, vmax=1, cmap=COLORS, alpha=0.6, extent=_extent(image), interpolation="bilinear")
 
 
 def _overlay(axes, image, values, pixel):

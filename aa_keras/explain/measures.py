@@ -48,14 +48,16 @@ def attention_rollout(scores: AttentionScores, residual: float = 0.5) -> np.ndar
     """
     if not 0 <= residual <= 1:
         raise ValueError(f"`residual` must be from 0 to 1. Received: residual={residual}")
-    flow = None
+    if not scores:
+        raise ValueError("`scores` must be of one layer at least. Received: scores={}")
+    flow, size, first = np.empty(0), (0, 0), (0, 0)
     for name, array in scores.items():
         batch, _, *query_size, height, width = array.shape
         if query_size != [height, width]:
             raise ValueError(f"`scores` must be of all queries: {name!r} has {query_size} of {[height, width]}")
         mixed = array.mean(axis=1).reshape(batch, height * width, height * width) * (1 - residual)
         mixed += residual * np.eye(height * width, dtype=np.float32)
-        if flow is None:
+        if not flow.size:
             flow, size, first = mixed, (height, width), (height, width)
         else:
             flow = mixed @ _resized_rows(flow, size, (height, width))

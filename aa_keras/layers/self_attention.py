@@ -184,7 +184,8 @@ class SelfAttention2D(ConvolutionalLayer):
             A tensor of shape (batch, num_heads, queries, height * width) and at least float32.
         """
         queries, keys, _ = self._queries_keys_values(inputs)
-        return attention.attention_scores_2d(queries, keys, *self._relative_embeddings(inputs), positions)
+        of_height, of_width = self._relative_embeddings(inputs)
+        return attention.attention_scores_2d(queries, keys, of_height, of_width, positions)
 
     def _queries_keys_values(self, inputs):
         encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)

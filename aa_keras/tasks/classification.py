@@ -291,8 +291,17 @@ class Classification(Task):
         report.write(measured, self.dataset, folder, mean, std)
         report.print_extremes(measured, self.dataset.class_names)
         if model is not None:
-            print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
+            print(f"Row: {report.row(self._cells(measured, model))}")
         print(f"{folder}: {', '.join(report.FILES)}")
+
+    def _cells(self, measured, model):
+        return report.cells_of(self.config, self.dataset, model, measured)
+
+    def sections(self, measured, folder, model=None):
+        """Returns what a report tells of an `Evaluation`."""
+        cells = None if model is None else self._cells(measured, model)
+        mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
+        return report.sections(measured, self.dataset.class_names, folder, cells, model, mean, std)
 
     def servable(self, model, data=None):
         """Returns a network with what it takes to be served: with an `image_size`, for photographs of any size."""

@@ -26,6 +26,7 @@ from aa_keras.errors import UserError, described, missing_extra
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation import detection_report as report
 from aa_keras.evaluation import pictures
+from aa_keras.evaluation.report import row
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.tasks.task import Task
 
@@ -273,8 +274,16 @@ class Detection(Task):
         report.write(measured, self.dataset, images, folder)
         report.print_classes(measured, self.categories)
         if model is not None:
-            print(f"Row: {report.row_of(self.config, self.dataset, model, measured)}")
+            print(f"Row: {row(self._cells(measured, model))}")
         print(f"{folder}: {', '.join(report.FILES)}")
+
+    def _cells(self, measured, model):
+        return report.cells_of(self.config, self.dataset, model, measured)
+
+    def sections(self, measured, folder, model=None):
+        """Returns what a report tells of a `DetectionEvaluation`."""
+        cells = None if model is None else self._cells(measured, model)
+        return report.sections(measured, self.categories, folder, cells)
 
     def servable(self, model, data=None):
         """Returns a detector with what it takes to be served, for images of any size."""

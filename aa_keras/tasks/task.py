@@ -143,6 +143,16 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
+    def sections(self, measured, folder, model=None):
+        """Returns the parts of a report of what was measured, a list of `aa_keras.evaluation.html_report.Section`.
+
+        Args:
+            measured: what `evaluate` or `evaluate_saved_model` returned.
+            folder: the path of the folder into which `report` has written.
+            model: the Keras model that was evaluated, or None for a SavedModel.
+        """
+
+    @abc.abstractmethod
     def servable(self, model, data=None):
         """Returns a network of `inference_model` or `load_model` as an `aa_keras.export.Servable`.
 

@@ -22,6 +22,7 @@ except ImportError:  # on Windows: no two processes are kept apart there
 FILES = (
     *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "result.json"),
     *sorted({name for task in TASKS.values() for name in task.FILES}),
+    "report.html",
     "data.json",
     "config.json",  # last, since it is what tells that a folder is a run's
 )

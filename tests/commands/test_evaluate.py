@@ -1,6 +1,8 @@
 """Evaluating a model from its files: what goes wrong is told in one line that names the flag."""
 
+import base64
 import json
+import re
 import types
 import zipfile
 
@@ -239,7 +241,7 @@ def test_the_row_for_the_tables_of_models(builder, arguments, dataset, row):
     keras.utils.clear_session()
     evaluation = types.SimpleNamespace(top1=0.1234, top5=0.4567)
     data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3), class_names=("a", "b"))
-    assert report.row_of(config, data, model, evaluation) == row
+    assert report.row(report.cells_of(config, data, model, evaluation)) == row
 
 
 @pytest.mark.parametrize("spec", dict.fromkeys(paper.CLASSIFIERS), ids=lambda spec: spec.title)
@@ -252,5 +254,30 @@ def test_each_network_of_the_paper_finds_its_own_row(spec, monkeypatch):
     defaults = {"num_heads": 8, "implementation": "dense"} if spec.builder.startswith("AAResNet") else {}
     config.builder_arguments = ml_collections.ConfigDict({**defaults, **dict(spec.arguments)})
     data = types.SimpleNamespace(name=spec.dataset.name, image_shape=spec.dataset.input_shape, class_names=("a", "b"))
-    row = report.row_of(config, data, None, types.SimpleNamespace(top1=0.5, top5=0.75))
-    assert row == report.row(spec, "50.0 / 75.0")
+    cells = report.cells_of(config, data, None, types.SimpleNamespace(top1=0.5, top5=0.75))
+    assert cells == report.cells(spec, "50.0 / 75.0")
+
+
+def test_a_report_in_one_file(tmp_path, capsys):
+    """Of a network that is not trained, and so makes mistakes."""
+    workdir = run_folder(tmp_path, digits_config(name="a <b>run"))
+    task = classification.Classification(digits_config())
+    task.inference_model().save(workdir / "model.keras")
+    measured = evaluate_run(workdir=workdir, report=True)
+    assert f"{workdir / 'report.html'}: " in capsys.readouterr().out
+    page = (workdir / "report.html").read_text(encoding="utf-8")
+    titles = re.findall("<h2>(.*?)</h2>", page)
+    assert titles[:3] == ["Test", "Beside the paper", "Which classes are taken for which"]
+    assert titles[-2:] == ["What the network looks at in its mistakes", "Recipe"]  # there are no curves
+    assert "<h1>a &lt;b&gt;run</h1>" in page
+    assert f"top-1 {measured.top1:.2%}" in page
+    assert "<td>learning_rate_per_256</td><td>0.2</td>" in page
+    pictures = re.findall('<img src="data:image/png;base64,([^"]*)" alt="([^"]+)">', page)
+    assert len(pictures) == 4
+    for name in ("confusion_matrix.png", "class_accuracy.png", "mistakes.png"):
+        assert (workdir / name).read_bytes() in [base64.b64decode(content) for content, _ in pictures]
+    assert len(re.findall("(?:src|href)=", page)) == 4
+    names = tuple(map(str, range(10)))
+    write_saved_model(small_classifier(), Preprocessing((0.0,), (1.0,)), names, workdir / "saved_model")
+    evaluate_run(saved_model=workdir / "saved_model", report=True)
+    assert "Beside the paper" not in (workdir / "report.html").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ import odd_images
 import pytest
 from export_helpers import small_network
 from PIL import Image
+from run_helpers import CLASSES, finished_run
 
-from aa_keras import recipes
 from aa_keras.applications._building import dtype_policy
 from aa_keras.commands import answers, predict, trained
 from aa_keras.commands.export import export_network
@@ -21,26 +21,10 @@ from aa_keras.data import DetectionPreprocessing, Preprocessing
 from aa_keras.data.decoding import decode_image
 from aa_keras.errors import UserError
 from aa_keras.export import ServingSpec, servable_for
-from aa_keras.recipes.fields import as_dictionary
 
-CLASSES = ("cat", "dog", "Ölbaum")
 OUTPUTS = {"saved_model": "saved", "onnx": "network.onnx", "litert": "network.tflite"}
 HAVE_EXTRAS = all(map(importlib.util.find_spec, ("onnxruntime", "tf2onnx", "ai_edge_litert")))
 needs_extras = pytest.mark.skipif(not HAVE_EXTRAS, reason="the extras `onnx` and `litert` are not installed")
-
-
-def finished_run(folder, model, **fields):
-    """The folder of a finished run of image_folder, whose images are gone."""
-    config = recipes.default_config()
-    config.update(name="run", dataset="image_folder", data_dir="/gone", builder="AAWideResNet", epochs=1, batch_size=2)
-    config.update(learning_rate_per_256=0.2, builder_arguments={"depth": 10, "width": 1}, image_size=24)
-    config.update(fields)
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(as_dictionary(config)))
-    data = {"class_names": list(CLASSES), "training_images": 9, "validation_images": 0, "test_images": 9}
-    (folder / "data.json").write_text(json.dumps(data))
-    model.save(folder / "model.keras")
-    return folder
 
 
 @pytest.fixture(scope="module")

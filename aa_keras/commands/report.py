@@ -1,0 +1,77 @@
+"""The report of an evaluation, in one file."""
+
+import csv
+import pathlib
+
+from aa_keras.evaluation.html_report import Section, page
+from aa_keras.files import read_json
+from aa_keras.recipes.fields import as_dictionary, default_config
+from aa_keras.training.run_directory import flattened
+
+# What is told of a run's result, with its headings.
+OUTCOME = {
+    "epochs": "epochs",
+    "training_seconds": "training, seconds",
+    "training_examples_per_second": "training, examples a second",
+    "date": "end of training",
+    "backend": "backend",
+    "machine": "machine",
+    "git_revision": "revision",
+}
+
+
+def report_page(config, task, measured, folder, run, model):
+    """Returns the report of an evaluation as HTML.
+
+    Args:
+        config: the recipe.
+        task: the `aa_keras.tasks.Task`.
+        measured: what was measured.
+        folder: path of the folder that the pictures of the evaluation lie in.
+        run: path of the run directory, or None.
+        model: the Keras model that was evaluated, or None for a SavedModel.
+    """
+    sections = [Section("Test", f"{config.builder} on {config.dataset}: {task.summary(measured)}")]
+    sections += task.sections(measured, folder, model)
+    if run is not None:
+        sections += _of_run(pathlib.Path(run))
+    sections.append(_recipe(config))
+    return page(config.name, "Report of a network trained with aa-keras.", sections)
+
+
+def _of_run(run):
+    """What a run directory tells of training, as far as it is there."""
+    if (run / "curves.png").is_file():
+        pictures = ((run / "curves.png", "Metrics of each epoch"),)
+        yield Section("Training", _last_epoch(run / "metrics.csv"), pictures=pictures)
+    if (run / "result.json").is_file():
+        result = read_json(run / "result.json")
+        rows = [(heading, _text(result[name])) for name, heading in OUTCOME.items() if result.get(name) is not None]
+        versions = result.get("versions", {})
+        rows += [(name, version) for name, version in versions.items() if version is not None]
+        yield Section("Run", table=(("result", ""), *rows))
+
+
+def _last_epoch(path):
+    """The metrics of the last epoch as a sentence; "" where they are not there."""
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return ""
+    told = (f"{name} {float(value):.4g}" for name, value in rows[-1].items() if name != "epoch" and value)
+    return f"After epoch {rows[-1]['epoch']}: {', '.join(told)}."
+
+
+def _recipe(config):
+    """The fields that the recipe sets to something else than their defaults."""
+    defaults = flattened(as_dictionary(default_config()))
+    rows = [
+        (name, _text(value)) for name, value in flattened(as_dictionary(config)).items() if defaults.get(name) != value
+    ]
+    return Section("Recipe", "All other fields are as they are by default.", table=(("field", "value"), *rows))
+
+
+def _text(value):
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
