@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 # What must hold on every backend of Keras.
 BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
   tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py tests/explain/test_scores.py \
-  tests/explain/test_grad_cam.py
+  tests/explain/test_grad_cam.py::test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels
 # Of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone
@@ -19,7 +19,7 @@ JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: help train test test-slow test-torch test-browser torch lint tables clean
+.PHONY: help train test test-slow test-torch test-browser torch lint tables docs clean
 
 help:  # what there is to make
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
@@ -51,6 +51,10 @@ lint: $(VENV)/installed  # style and types
 
 tables: $(VENV)/installed  # the paper's tables in README.md, every network built and counted
 	$(BIN)/python benchmarks/paper_tables.py
+
+docs: $(VENV)/installed  # the tutorial as a notebook, docs/tutorial.ipynb
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/jupytext --to ipynb docs/tutorial.py
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
