@@ -35,7 +35,7 @@ def explain_image(
     """Writes pictures of what a trained network looks at in an image, a page to explore it with, or both.
 
     The arguments are the flags of `aa-keras explain`. A network without attention has a picture of Grad-CAM alone, and
-    a detector none of it.
+    a detector one of the classes that it sees.
 
     Returns:
         The paths of the files that were written.
@@ -104,13 +104,15 @@ class _Seen:
         self.image, _ = spec.fit(image)
         self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
         answer = servable.predictor().ask([image])[0]
-        self.is_classifier = spec.task == "classification"
-        shares = answer["probabilities" if self.is_classifier else "confidence"]
-        best = np.argsort(-shares, kind="stable")[:TOP]
-        self.classes = best if self.is_classifier else answer["labels"][best]
-        self.predictions = [
-            (spec.class_names[number], float(shares[index])) for index, number in zip(best, self.classes, strict=True)
-        ]
+        is_classifier = spec.task == "classification"
+        shares = answer["probabilities" if is_classifier else "confidence"]
+        best = np.argsort(-shares, kind="stable")
+        numbers = best if is_classifier else answer["labels"][best]
+        names = [spec.class_names[number] for number in numbers[:TOP]]
+        self.predictions = list(zip(names, shares[best[:TOP]].tolist(), strict=True))
+        # Of a detector, each class that it sees, with the best of its boxes.
+        seen = {int(number): float(shares[index]) for index, number in zip(best[::-1], numbers[::-1], strict=True)}
+        self.classes = sorted(seen.items(), key=lambda item: -item[1])[:TOP]
         self.layers = list(explain.attention_layers(self.model))
 
     def checked_layer(self, layer, pixels, page):
@@ -159,9 +161,9 @@ class _Seen:
             title = f"How far heads look: {self.title}"
             figures.plot_distances(distances, (height, width), title, folder / "distances.png")
             names += ["heads.png", "layers.png", "distances.png"]
-        if self.is_classifier:
-            maps = [explain.grad_cam(self.model, self.pixels, int(number))[0] for number in self.classes]
-            labels = [f"{name} {share:.1%}" for name, share in self.predictions]
+        if self.classes:
+            maps = [explain.grad_cam(self.model, self.pixels, number)[0] for number, _ in self.classes]
+            labels = [f"{self.class_names[number]} {share:.1%}" for number, share in self.classes]
             title = f"What speaks for the most probable classes: {self.title}"
             figures.plot_grad_cam(self.image, np.stack(maps), labels, title, folder / "grad_cam.png")
             names.append("grad_cam.png")

@@ -19,15 +19,20 @@ def grad_cam(
     """Returns which parts of images speak for a class: Grad-CAM.
 
     *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization* (Selvaraju et al., 2017): the
-    channels of the last feature map, weighted by the mean gradient of the class's logit, negative sums set to 0.
+    channels of the last feature map, weighted by the mean gradient of the class's logit, negative sums set to 0. Of a
+    detector, the feature maps are those of its pyramid, and the logit is that of the class's best box; since that box
+    is in one place, gradients are not averaged over the map (*Use HiResCAM instead of Grad-CAM*, Draelos and Carin,
+    2020).
 
     Args:
-        model: functional or `Sequential` classifier, whose outputs are probabilities or logits (batch, classes).
+        model: functional or `Sequential` classifier, whose outputs are probabilities or logits (batch, classes); or a
+            detector of the zoo.
         images: what the model takes: array (batch, height, width, channels), preprocessed.
         classes: class by number, or by name; or a sequence with one for each image. None for each image's most
             probable.
         class_names: names of the classes, for classes by name.
-        layer: name of the layer whose feature map to take; None takes the last one, in front of the pooling.
+        layer: name of the layer whose feature map to take; None takes the last one, in front of the pooling, or a
+            detector's pyramid.
 
     Returns:
         A float32 array (batch, map height, map width) from 0 to 1; each image's largest value is 1, or 0 where nothing
@@ -43,9 +48,15 @@ def grad_cam(
     >>> grad_cam(model, keras.random.normal((1, 32, 32, 3)), "leopard", names).shape
     (1, 8, 8)
     """
-    features, head = _split(model, layer)
-    maps = features(keras.tree.map_structure(ops.convert_to_tensor, images), training=False)
-    logits = head(maps, training=False)
+    is_detector = hasattr(model, "decode_predictions")
+    features, head = _split(model, layer, is_detector)
+    maps = keras.tree.flatten(features(keras.tree.map_structure(ops.convert_to_tensor, images), training=False))
+
+    def logits_of(maps):
+        logits = ops.cast(head(maps, training=False), "float32")
+        return ops.max(logits, axis=1) if len(logits.shape) == 3 else logits  # of all boxes
+
+    logits = logits_of(maps)
     count = logits.shape[0]
     if classes is None:
         numbers = np.argmax(ops.convert_to_numpy(logits), axis=1)
@@ -55,44 +66,62 @@ def grad_cam(
             raise ValueError(f"`classes` must be one, or {count}, one for each image. Received: {len(given)}")
         numbers = np.array([_class_number(each, logits.shape[1], class_names) for each in given])
     chosen = ops.one_hot(numbers, logits.shape[1], dtype="float32")
-    gradients = _gradient(lambda maps: ops.sum(ops.cast(head(maps, training=False), "float32") * chosen), maps)
-    maps, gradients = (ops.convert_to_numpy(ops.cast(each, "float32")) for each in (maps, gradients))
-    weights = gradients.mean(axis=(1, 2), keepdims=True)
-    speaking = np.maximum((weights * maps).sum(axis=-1), 0)
+    gradients = _gradient(lambda maps: ops.sum(logits_of(maps) * chosen), maps)
+    speaking = np.float32(0)
+    for level, gradient in zip(maps, gradients, strict=True):  # the finest first
+        level, gradient = (ops.convert_to_numpy(ops.cast(each, "float32")) for each in (level, gradient))
+        weights = gradient if is_detector else gradient.mean(axis=(1, 2), keepdims=True)
+        of_level = np.maximum((weights * level).sum(axis=-1), 0)
+        speaking = speaking + (_enlarged(of_level, speaking.shape[1:]) if np.ndim(speaking) else of_level)
     largest = speaking.max(axis=(1, 2), keepdims=True)
     return speaking / np.where(largest > 0, largest, 1)
 
 
-def _split(model, layer):
-    """Returns a classifier in two: from images to a feature map, and from there to logits; Keras models."""
+def _enlarged(maps, size):
+    """Repeats the rows and columns of maps (batch, height, width) until they have a size."""
+    rows, columns = (np.arange(new) * old // new for new, old in zip(size, maps.shape[1:], strict=True))
+    return maps[:, rows][:, :, columns]
+
+
+def _split(model, layer, is_detector):
+    """Returns a network in two, Keras models: from images to a list of feature maps, and from there to logits.
+
+    The logits are those of an image (batch, classes), or of its boxes (batch, boxes, classes).
+    """
     if not hasattr(model, "operations") and not isinstance(model, keras.Sequential):
         raise ValueError(f"`model` must be a functional or Sequential classifier. Received: model={model!r}")
-    output = model.outputs[0]
-    if len(model.outputs) != 1 or len(output.shape) != 2:
+    if not is_detector and (len(model.outputs) != 1 or len(model.outputs[0].shape) != 2):
         raise ValueError(
             "`model` must return probabilities or logits (batch, classes). Received: a model that returns "
             f"{[tuple(tensor.shape) for tensor in model.outputs]}"
         )
+    output = model.output["cls_logits"] if is_detector else _logits(model.outputs[0])
+    if layer is None and is_detector:
+        layer = model.backbone.name
+    maps = _feature_maps(model, layer)
+    return keras.Model(model.inputs, maps), keras.Model(maps, output)
+
+
+def _feature_maps(model, layer):
+    """Returns the outputs of a layer, or what is pooled last; a list of symbolic tensors."""
     graph = model._functional if isinstance(model, keras.Sequential) else model
-    tensors = {}  # the outputs of the layers in this graph, by name: a layer may be in several
-    pooled = None
+    tensors: dict[str, list] = {}  # the outputs of the layers in this graph, by name: a layer may be in several
+    pooled = []
     for _, nodes in sorted(graph._nodes_by_depth.items()):  # from the outputs on
         for node in nodes:
-            tensors[node.operation.name] = node.outputs[0]
+            tensors.setdefault(node.operation.name, node.outputs)
             spatial = [tensor for tensor in node.input_tensors if len(tensor.shape) == 4]
-            if pooled is None and spatial and len(node.outputs[0].shape) != 4:
-                pooled = spatial[0]
-    if layer is None:
-        tensor = pooled
-    elif layer in tensors:
-        tensor = tensors[layer]
-    else:
+            if not pooled and spatial and len(node.outputs[0].shape) != 4:
+                pooled = spatial[:1]
+    if layer is not None and layer not in tensors:
         similar = difflib.get_close_matches(layer, tensors, n=1) or [next(iter(tensors))]
         raise ValueError(f"`layer` must be the name of a layer, such as {similar[0]!r}. Received: layer={layer!r}")
-    if tensor is None or len(tensor.shape) != 4:
-        of = "" if layer is None else f", and {layer!r} returns {tuple(tensor.shape)}"
-        raise ValueError(f"`layer` must return a feature map (batch, height, width, channels){of}")
-    return keras.Model(model.inputs, tensor), keras.Model(tensor, _logits(output))
+    maps = pooled if layer is None else tensors[layer]
+    if not maps or any(len(tensor.shape) != 4 for tensor in maps):
+        shapes = [tuple(tensor.shape) for tensor in maps]
+        of = "there is none in front of a pooling" if layer is None else f"{layer!r} returns {shapes}"
+        raise ValueError(f"`layer` must return a feature map (batch, height, width, channels), and {of}")
+    return maps
 
 
 def _logits(output):
@@ -135,7 +164,7 @@ def _class_number(given, count, class_names):
 
 
 def _gradient(function: Callable, inputs: Any) -> Any:
-    """Returns the gradient of a function of a tensor that returns a number, on any backend."""
+    """Returns the gradients of a function of a list of tensors that returns a number, on any backend."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -143,12 +172,12 @@ def _gradient(function: Callable, inputs: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             value = function(inputs)
-        return tape.gradient(value, inputs)
+        return tape.gradient(value, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     if backend == "jax":
         import jax
 
         return jax.grad(function)(inputs)
     import torch
 
-    inputs = inputs.detach().requires_grad_()
-    return torch.autograd.grad(function(inputs), inputs)[0]
+    inputs = [tensor.detach().requires_grad_() for tensor in inputs]
+    return torch.autograd.grad(function(inputs), inputs, allow_unused=True, materialize_grads=True)

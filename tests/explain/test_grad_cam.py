@@ -1,10 +1,17 @@
 """Grad-CAM: against what it is by hand, for classes by name and number, of every family."""
 
+import importlib.util
+import json
+import os
+import pathlib
+
 import keras
 import numpy as np
 import pytest
 
+from aa_keras import applications
 from aa_keras.applications import AAMnasNet, AAWideResNet, ResNet
+from aa_keras.data.decoding import decode_image
 from aa_keras.explain import grad_cam
 
 NAMES = ("ant", "bee", "cat")
@@ -87,7 +94,7 @@ def test_of_a_model_around_another():
         ({"classes": "bee"}, "which no `class_names` tell"),
         ({"classes": [0]}, "must be one, or 2, one for each image. Received: 1"),
         ({"layer": "feature"}, "such as 'features'. Received: layer='feature'"),
-        ({"layer": "predictions"}, r"'predictions' returns \(None, 3\)"),
+        ({"layer": "predictions"}, r"'predictions' returns \[\(None, 3\)\]"),
     ],
 )
 def test_what_cannot_be_asked(arguments, message):
@@ -98,3 +105,34 @@ def test_what_cannot_be_asked(arguments, message):
 def test_a_model_without_classes():
     with pytest.raises(ValueError, match="must return probabilities or logits"):
         grad_cam(AAWideResNet(10, 1, weights=None, include_top=False), images_of(1, 32, 32, 3))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("keras_hub") is None, reason="the extra `detection` is not installed")
+@pytest.mark.skipif("AA_KERAS_DATA" not in os.environ, reason="AA_KERAS_DATA does not name a folder of data")
+def test_of_a_detector_it_is_where_the_object_is():
+    """What speaks most for a white blood cell lies in its box."""
+    folder = pathlib.Path(os.environ["AA_KERAS_DATA"]) / "bccd"
+    content = json.loads((folder / "annotations" / "instances_test.json").read_text(encoding="utf-8"))
+    (number,) = (category["id"] for category in content["categories"] if category["name"] == "WBC")
+    box = next(each for each in content["annotations"] if each["category_id"] == number)
+    name = next(each["file_name"] for each in content["images"] if each["id"] == box["image_id"])
+    image = decode_image(next(folder.rglob(name)).read_bytes()).astype("float32")
+    images = keras.ops.image.resize(image[None], (192, 256))
+    model = applications.AARetinaNet(
+        depth=18,
+        width=32,
+        blocks=(1, 1, 1, 1),
+        max_level=5,
+        head_convolutions=1,
+        anchor_size=2.5,
+        input_shape=(192, 256, 3),
+        classes=3,
+        weights="bccd",
+        include_preprocessing=True,
+    )
+    maps = grad_cam(model, images, "WBC", applications.datasets.BCCD.class_names)
+    assert maps.shape == (1, 24, 32)  # the finest level of the pyramid
+    y, x = np.unravel_index(maps[0].argmax(), maps[0].shape)
+    left, top, width, height = np.array(box["bbox"]) * 256 / image.shape[1]
+    assert left <= 8 * (x + 0.5) <= left + width
+    assert top <= 8 * (y + 0.5) <= top + height
