@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import importlib
 import sys
 from collections.abc import Callable
 
@@ -37,13 +38,15 @@ class Command:
     operands: str = ""
 
 
-def _import_keras():
+def _import_quietly(*names):
+    """Imports libraries; where Keras has another backend than TensorFlow, TensorFlow still reads images."""
     with _startup.quiet_import():
-        import keras  # noqa: F401
+        for name in names:
+            importlib.import_module(name)
 
 
 def _train(config):
-    _import_keras()
+    _import_quietly("keras", "tensorflow")
     from aa_keras.training import Hosts, train_and_evaluate
 
     hosts = Hosts.from_flags(FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id)
@@ -51,14 +54,14 @@ def _train(config):
 
 
 def _evaluate(config):
-    _import_keras()
+    _import_quietly("keras", "tensorflow")
     from aa_keras.commands.evaluate import evaluate_run
 
     evaluate_run(config, FLAGS.workdir, FLAGS.weights, FLAGS.saved_model, FLAGS.output, FLAGS.data_dir, FLAGS.report)
 
 
 def _export(_):
-    _import_keras()
+    _import_quietly("keras", "tensorflow")
     from aa_keras.commands.export import export_network
 
     names = ("workdir", "model", "builder", "weights", "output", "size", "quantize", "calibration", "images")
@@ -67,7 +70,7 @@ def _export(_):
 
 
 def _predict(paths):
-    _import_keras()
+    _import_quietly("keras", "tensorflow")
     from aa_keras.commands.predict import predict_images
 
     names = ("workdir", "model", "saved_model", "onnx", "litert", "dataset", "labels", "top", "min_score", "output")
@@ -75,7 +78,7 @@ def _predict(paths):
 
 
 def _explain(_):
-    _import_keras()
+    _import_quietly("keras", "tensorflow")
     from aa_keras.commands.explain import explain_image
 
     names = ("image", "workdir", "model", "layer", "query", "output", "html", "dataset", "labels")
@@ -83,7 +86,7 @@ def _explain(_):
 
 
 def _models(_):
-    _import_keras()
+    _import_quietly("keras")
     from aa_keras.commands.models import print_models
 
     print_models(FLAGS.filter, FLAGS.pretrained)

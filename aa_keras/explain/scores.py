@@ -12,7 +12,7 @@ from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 from aa_keras.layers._observation import observed
 
 # Of the probabilities that are computed at a time.
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**24
 
 
 class AttentionScores(dict):
@@ -75,7 +75,7 @@ def attention_scores(
         layers: names of layers, of those that `attention_layers` has; None for all.
         queries: the largest number of queries along each axis: of larger maps only every second, or third, ... row and
             column of queries is there. None for all. A map of 64x64 with 8 heads has scores of 512 MiB an image; blocks
-            of queries of at most 64 MiB are computed at a time.
+            of queries of at most 16 MiB are computed at a time.
 
     Returns:
         An `AttentionScores`: dictionary from names of layers to arrays of shape (batch, heads, query height, query
