@@ -12,6 +12,7 @@ JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone
 # And what is slow there, beside the tests that start programs on JAX themselves.
 SLOW_BACKEND_TESTS = tests/training tests/tasks/test_detection_task.py tests/applications/test_retinanet.py \
+  tests/layers/test_layer_serialization.py tests/explain \
   --deselect tests/training/test_distribution.py --deselect tests/training/test_detection_distribution.py
 # XLA's optimizations are not what is tested, and compiling with them takes twice as long.
 JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1

@@ -100,7 +100,7 @@ class _Seen:
         servable = servable.with_model(rebuilt(servable.model)).at_fixed_size()
         spec = servable.spec
         self.model, self.class_names = servable.model, spec.class_names
-        self.title = f"{self.model.name}, {name}"
+        self.name, self.title = name, f"{self.model.name}, {name}"
         self.image, _ = spec.fit(image)
         self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
         answer = servable.predictor().ask([image])[0]
@@ -113,12 +113,15 @@ class _Seen:
         # Of a detector, each class that it sees, with the best of its boxes.
         seen = {int(number): float(shares[index]) for index, number in zip(best[::-1], numbers[::-1], strict=True)}
         self.classes = sorted(seen.items(), key=lambda item: -item[1])[:TOP]
-        self.layers = list(explain.attention_layers(self.model))
+        self.sizes = {}  # of the maps of each layer, in positions
+        if explain.attention_layers(self.model):
+            maps = explain.attention_at(self.model, self.pixels, [(0, 0)])
+            self.sizes = {layer: array[0, 0, 0].size for layer, array in maps.items()}
 
     def checked_layer(self, layer, pixels, page):
         """Returns the name of the layer to show, or None for none; raises UserError where there is no such one."""
         height, width = self.image.shape[:2]
-        if not self.layers:
+        if not self.sizes:
             if layer is not None or pixels or page is not None:
                 raise UserError(
                     f"--layer, --query and --html are for networks with attention, and {self.model.name!r} has none"
@@ -131,17 +134,11 @@ class _Seen:
                     f"--query must be a pixel of the {height}x{width} that the network takes, up to "
                     f"{height - 1},{width - 1}. Received: --query={y},{x}"
                 )
-        if layer is not None and layer not in self.layers:
-            similar = difflib.get_close_matches(layer, self.layers, n=1)
-            hint = f"Did you mean {similar[0]}?" if similar else f"There are {', '.join(self.layers)}"
+        if layer is not None and layer not in self.sizes:
+            similar = difflib.get_close_matches(layer, self.sizes, n=1)
+            hint = f"Did you mean {similar[0]}?" if similar else f"There are {', '.join(self.sizes)}"
             raise UserError(f"--layer={layer} is no layer with attention of {self.model.name!r}. {hint}")
-        return layer or self._default_layer()
-
-    def _default_layer(self):
-        """The deepest of the layers that attend within the largest maps."""
-        maps = explain.attention_at(self.model, self.pixels, [(0, 0)])
-        sizes = {name: array[0, 0, 0].size for name, array in maps.items() if name in self.layers}
-        return [name for name, size in sizes.items() if size == max(sizes.values())][-1]
+        return layer or [name for name, size in self.sizes.items() if size == max(self.sizes.values())][-1]
 
     def draw(self, folder, layer, pixels):
         """Writes the pictures into a folder, and returns their names."""
@@ -149,23 +146,22 @@ class _Seen:
         height, width = self.image.shape[:2]
         if layer is not None:
             chosen = pixels or [(y, x) for y in _thirds(height) for x in _thirds(width)]
-            centre = chosen[len(chosen) // 2]
-            heads = explain.attention_at(self.model, self.pixels, chosen, [layer])[layer][0]
-            figures.plot_heads(self.image, heads, chosen, f"{layer} of {self.title}", folder / "heads.png")
-            of_all = explain.attention_at(self.model, self.pixels, [centre])
-            maps = {name: array[0, :, 0] for name, array in of_all.items()}
-            title = f"Where the pixel {centre} looks: {self.title}"
-            figures.plot_contact_sheet(self.image, maps, centre, title, folder / "layers.png")
+            maps = {name: array[0] for name, array in explain.attention_at(self.model, self.pixels, chosen).items()}
+            figures.plot_heads(self.image, maps[layer], chosen, f"{layer} of {self.title}", folder / "heads.png")
+            middle = len(chosen) // 2
+            of_middle = {name: array[:, middle] for name, array in maps.items()}
+            title = f"Where the pixel {chosen[middle]} looks: {self.title}"
+            figures.plot_contact_sheet(self.image, of_middle, chosen[middle], title, folder / "layers.png")
             scores = explain.attention_scores(self.model, self.pixels, queries=QUERIES)
             distances = explain.mean_attention_distance(scores)
             title = f"How far heads look: {self.title}"
             figures.plot_distances(distances, (height, width), title, folder / "distances.png")
             names += ["heads.png", "layers.png", "distances.png"]
         if self.classes:
-            maps = [explain.grad_cam(self.model, self.pixels, number)[0] for number, _ in self.classes]
+            speaking = [explain.grad_cam(self.model, self.pixels, number)[0] for number, _ in self.classes]
             labels = [f"{self.class_names[number]} {share:.1%}" for number, share in self.classes]
             title = f"What speaks for the most probable classes: {self.title}"
-            figures.plot_grad_cam(self.image, np.stack(maps), labels, title, folder / "grad_cam.png")
+            figures.plot_grad_cam(self.image, np.stack(speaking), labels, title, folder / "grad_cam.png")
             names.append("grad_cam.png")
         return names
 
@@ -173,8 +169,7 @@ class _Seen:
         """Returns the page to explore attention with."""
         height, width = self.image.shape[:2]
         subtitle = f"Attention of {self.model.name}, which takes {height}x{width} pixels"
-        name = self.title.split(", ", 1)[1]
-        return explorer_page(self.model, self.pixels, self.image, self.predictions, name, subtitle, layer)
+        return explorer_page(self.model, self.pixels, self.image, self.predictions, self.name, subtitle, layer)
 
 
 def _parsed_pixel(text):

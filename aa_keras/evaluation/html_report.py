@@ -1,12 +1,12 @@
 """A report that is one file: a page of HTML with its tables and pictures in it, which needs nothing else."""
 
-import base64
 import dataclasses
-import hashlib
 import html
 import io
 import pathlib
 from collections.abc import Callable
+
+from aa_keras.explain.embedding import png_uri, policy
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fbfbfd; --panel: #fff; --text: #1b1b22; --dim: #5c5c6b; --line: #d9d9e3; }
@@ -58,13 +58,11 @@ def picture(draw: Callable) -> bytes:
 
 def page(title: str, subtitle: str, sections: list[Section]) -> str:
     """Returns a report as HTML."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy(STYLE)}">',
             f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>",
             f'<h1>{html.escape(title)}</h1>\n<p class="dim">{html.escape(subtitle)}</p>',
             *map(_section, sections),
@@ -82,8 +80,7 @@ def _section(section):
         parts.append(f"<details><summary>All of them</summary>\n{table}\n</details>" if section.is_folded else table)
     for image, description in section.pictures:
         content = image if isinstance(image, bytes) else image.read_bytes()
-        encoded = base64.b64encode(content).decode()
-        parts.append(f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(description)}">')
+        parts.append(f'<img src="{png_uri(content)}" alt="{html.escape(description)}">')
     return "\n".join([*parts, "</section>"])
 
 

@@ -1,7 +1,5 @@
 """A page to look at attention with: one file, which needs neither a network nor a server."""
 
-import base64
-import hashlib
 import html
 import importlib.resources
 import io
@@ -14,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from aa_keras.explain.embedding import as_base64, png_uri, policy
 from aa_keras.explain.measures import mean_attention_distance
 from aa_keras.explain.scores import attention_scores, query_strip
 
@@ -86,8 +85,8 @@ def _layer(name, array, distances, side):
         "size": list(array.shape[-2:]),
         "strips": strips,
         "distances": [round(float(distance), 4) for distance in distances],
-        "values": _base64(zlib.compress(values.tobytes(), 9)),
-        "largest": _base64(largest.astype("<f4").tobytes()),
+        "values": as_base64(zlib.compress(values.tobytes(), 9)),
+        "largest": as_base64(largest.astype("<f4").tobytes()),
     }
 
 
@@ -102,17 +101,9 @@ def _filled(content):
     template = importlib.resources.files("aa_keras.explain").joinpath("explorer.html").read_text(encoding="utf-8")
     (style,) = re.findall(r"<style>(.*?)</style>", template, re.DOTALL)
     (script,) = re.findall(r"<script>(.*?)</script>", template, re.DOTALL)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; "
-        "form-action 'none'"
-    )
     data = json.dumps(content).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    parts = {"policy": policy, "title": html.escape(content["title"]), "data": data}
+    parts = {"policy": policy(style, script), "title": html.escape(content["title"]), "data": data}
     return re.sub(r"{{(\w+)}}", lambda match: parts[match.group(1)], template)
-
-
-def _hash(text):
-    return f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
 
 
 def _data_uri(image):
@@ -120,8 +111,4 @@ def _data_uri(image):
 
     buffer = io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{_base64(buffer.getvalue())}"
-
-
-def _base64(content):
-    return base64.b64encode(content).decode("ascii")
+    return png_uri(buffer.getvalue())

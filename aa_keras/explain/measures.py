@@ -15,7 +15,12 @@ def mean_attention_distance(scores: AttentionScores) -> dict[str, np.ndarray]:
 
     Returns:
         A dictionary from names of layers to arrays (heads,), in pixels of the image.
+
+    Raises:
+        ValueError: if `scores` is another dictionary, which does not know the size of the image.
     """
+    if not isinstance(scores, AttentionScores):
+        raise ValueError(f"`scores` must be what `attention_scores` returns. Received: {type(scores).__name__}")
     return {name: _distance(array, scores.image_size, scores.queries) for name, array in scores.items()}
 
 

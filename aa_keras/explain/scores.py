@@ -120,6 +120,8 @@ def attention_at(
         ValueError: as for `attention_scores`, and for a pixel outside the images.
     """
     height, width = _size_of(images)
+    if not len(pixels):
+        raise ValueError(f"`pixels` must be pairs (y, x), one at least. Received: pixels={pixels}")
     for y, x in pixels:
         if not (0 <= y < height and 0 <= x < width):
             raise ValueError(
@@ -179,6 +181,10 @@ def _observe(model: keras.Layer, images: Any, layers: Iterable[str] | None, choo
 
     with observed(observer):
         model(keras.tree.map_structure(_as_tensor, images), training=False)
+    for name in sorted((wanted or set()) - set(scores)):
+        raise ValueError(
+            f"`layers` must be names of layers that run. Received: {name!r}, which {model.name!r} only holds"
+        )
     return size, scores
 
 

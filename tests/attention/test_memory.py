@@ -49,9 +49,9 @@ print((kilobytes("VmHWM") - before) * 1024 / batch)
 @pytest.mark.parametrize(
     ("implementation", "size", "number_of_layers", "batch"),
     [
-        ("dense", (32, 32), 1, 8),
+        pytest.param("dense", (32, 32), 1, 8, marks=pytest.mark.slow),
         ("dense", (20, 36), 4, 8),
-        ("blockwise", (32, 32), 3, 8),
+        pytest.param("blockwise", (32, 32), 3, 8, marks=pytest.mark.slow),
         ("blockwise", (56, 40), 2, 4),
         pytest.param("blockwise", (96, 96), 2, 2, marks=pytest.mark.slow),
     ],

@@ -5,7 +5,7 @@ import numpy as np
 import oracle
 import pytest
 from keras import ops
-from layer_helpers import attention_weights, randomize_weights, to_numpy, with_random_weights
+from layer_helpers import attention_weights, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 
 import aa_keras
 from aa_keras import explain
@@ -102,6 +102,7 @@ def test_queries_are_a_part_of_all_whatever_the_blocks(monkeypatch):
         np.testing.assert_allclose(at[:, :, number], whole["bare"][:, :, y, x], atol=1e-6)
 
 
+@slow_on_jax
 def test_networks_of_any_size_reloaded_and_augmented(tmp_path):
     model = randomize_weights(AAResNet(18, width=8, blocks=(1, 1, 1, 1), weights=None, input_shape=(None, None, 3)))
     model.save(tmp_path / "model.keras")
@@ -141,7 +142,19 @@ def test_what_cannot_be_asked(arguments, message):
         explain.attention_scores(small_network(), **{"images": images_of(1, 12, 10, 3), **arguments})
 
 
+def test_a_layer_that_does_not_run():
+    model = small_network()
+    part = keras.Model(model.inputs, model.get_layer("pooled").output)
+    part.unused = augmented("unused")
+    part.unused.build((None, 6, 5, 3))
+    assert list(explain.attention_scores(part, images_of(1, 12, 10, 3))) == ["pooled"]
+    with pytest.raises(ValueError, match=r"names of layers that run.* 'unused'"):
+        explain.attention_scores(part, images_of(1, 12, 10, 3), layers="unused")
+
+
 def test_pixels_lie_in_the_image():
+    with pytest.raises(ValueError, match="one at least"):
+        explain.attention_at(small_network(), images_of(1, 12, 10, 3), [])
     with pytest.raises(ValueError, match=r"to \(11, 9\). Received: \(12, 0\)"):
         explain.attention_at(small_network(), images_of(1, 12, 10, 3), [(12, 0)])
 
@@ -161,6 +174,8 @@ def test_distances_are_pixels_of_the_image():
     sideways = np.eye(6)[[1, 0, 1, 4, 3, 4]].reshape(1, 1, 2, 3, 2, 3)
     scores = explain.AttentionScores({"layer": sideways}, (20, 60))
     np.testing.assert_allclose(explain.mean_attention_distance(scores)["layer"], [20])
+    with pytest.raises(ValueError, match=r"what `attention_scores` returns.* dict"):
+        explain.mean_attention_distance(dict(scores))
     thinned = explain.AttentionScores({"layer": sideways[:, :, 1:, 1:2]}, (20, 60), queries=1)
     np.testing.assert_allclose(explain.mean_attention_distance(thinned)["layer"], [20])
 

@@ -2,6 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
+
+# For tests that take more than about ten seconds where each operation is compiled.
+slow_on_jax = pytest.mark.slow if keras.backend.backend() == "jax" else lambda test: test
 
 POSITION_ENCODINGS = ["relative", "sinusoidal", "coordinates", None]
 

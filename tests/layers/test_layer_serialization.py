@@ -9,7 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, randomize_weights, to_numpy, with_random_weights
+from layer_helpers import feature_map, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
@@ -159,6 +159,7 @@ numpy.savez(folder + "/outputs.npz", **outputs)
 """
 
 
+@slow_on_jax
 def test_saved_models_predict_the_same_in_a_fresh_process(tmp_path):
     inputs, expected = {}, {}
     for name, (make, sizes) in MODELS.items():

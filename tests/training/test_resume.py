@@ -69,6 +69,7 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
     assert metrics_of(workdir) == metrics_of(uninterrupted)
 
 
+@pytest.mark.slow
 def test_the_moving_average_is_evaluated_too_and_goes_on(finished, tmp_path, monkeypatch, capsys):
     config = tiny_config(ema_momentum=0.5, export=False)
     expected = train_and_evaluate(config, tmp_path / "uninterrupted")
