@@ -162,5 +162,6 @@ page = explorer_page(large, image, shown, predictions, "A digit", large.name)
 inputs = keras.Input((16, 16, 1))
 outputs = large(keras.layers.Rescaling(1 / 255, name="preprocessing")(inputs))
 servable = keras.Model(inputs, outputs, name="digits_of_pixels")
-print(export_model(servable, OUTPUT / "saved_model", dataset="none", class_names=[str(number) for number in range(10)]))
+names = [str(number) for number in range(10)]
+print(export_model(servable, OUTPUT / "saved_model", dataset="none", class_names=names, overwrite=True))
 print(f"{OUTPUT}: {', '.join(sorted(path.name for path in OUTPUT.iterdir()))}")
