@@ -63,7 +63,7 @@ def evaluate_run(
     if report:
         path = folder / "report.html"
         write_whole(path, report_page(candidate.config, task, measured, folder, candidate.run, model))
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return measured
 
 

@@ -83,7 +83,7 @@ def explain_image(
         page.parent.mkdir(parents=True, exist_ok=True)
         write_whole(page, seen.page(layer))
         written.append(page)
-        print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+        print(f"{page}: {page.stat().st_size / 1e6:.2f} MB")
     return written
 
 
