@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from aa_keras.explain.scores import as_tensor
+
 
 def grad_cam(
     model: keras.Model,
@@ -50,7 +52,7 @@ def grad_cam(
     """
     is_detector = hasattr(model, "decode_predictions")
     features, head = _split(model, layer, is_detector)
-    maps = keras.tree.flatten(features(keras.tree.map_structure(ops.convert_to_tensor, images), training=False))
+    maps = keras.tree.flatten(features(keras.tree.map_structure(as_tensor, images), training=False))
 
     def logits_of(maps):
         logits = ops.cast(head(maps, training=False), "float32")

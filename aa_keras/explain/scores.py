@@ -180,7 +180,7 @@ def _observe(model: keras.Layer, images: Any, layers: Iterable[str] | None, choo
             scores[called] = _scores(layer, inputs, choose)
 
     with observed(observer):
-        model(keras.tree.map_structure(_as_tensor, images), training=False)
+        model(keras.tree.map_structure(as_tensor, images), training=False)
     for name in sorted((wanted or set()) - set(scores)):
         raise ValueError(
             f"`layers` must be names of layers that run. Received: {name!r}, which {model.name!r} only holds"
@@ -216,7 +216,7 @@ def _size_of(images):
         shape = np.shape(array) if not hasattr(array, "shape") else tuple(array.shape)
         if len(shape) == 4:
             return int(shape[1]), int(shape[2])
-    shapes = [tuple(np.shape(array)) for array in keras.tree.flatten(images)]
+    shapes = [tuple(np.shape(array)) for array in keras.tree.flatten(images)][:3]
     raise ValueError(f"`images` must have the shape (batch, height, width, channels). Received: shape {shapes}")
 
 
@@ -232,9 +232,10 @@ def _check_images(model, images):
         raise ValueError(f"`images` must have the shape {expected}, which the model takes. Received: shape {shape}")
 
 
-def _as_tensor(array):
-    is_integer = not hasattr(array, "dtype") or not keras.backend.is_float_dtype(str(array.dtype).split(".")[-1])
-    return ops.convert_to_tensor(array, dtype="float32") if is_integer else ops.convert_to_tensor(array)
+def as_tensor(array: Any) -> Any:
+    """Returns an array or a tensor of any kind as a tensor of floating-point numbers."""
+    dtype = keras.backend.standardize_dtype(array.dtype) if hasattr(array, "dtype") else "int"
+    return ops.convert_to_tensor(array, dtype=dtype if "float" in dtype else "float32")
 
 
 def _numbered(name, taken):

@@ -48,6 +48,7 @@ def test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels(activation):
     best = np.argmax(model.predict(images, verbose=0), axis=1)
     np.testing.assert_allclose(grad_cam(model, images), grad_cam(model, images, best), atol=1e-6)
     np.testing.assert_allclose(grad_cam(model, images, layer="features"), grad_cam(model, images), atol=1e-6)
+    np.testing.assert_allclose(grad_cam(model, keras.ops.convert_to_tensor(images)), grad_cam(model, images), atol=1e-6)
 
 
 def test_it_finds_what_a_class_is_told_by():

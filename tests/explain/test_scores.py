@@ -120,6 +120,15 @@ def test_networks_of_any_size_reloaded_and_augmented(tmp_path):
     assert explain.attention_scores(network, images_of(1, 9, 7, 3))["convolution"].shape == (1, 2, 9, 7, 9, 7)
 
 
+def test_images_of_any_kind():
+    """NumPy's and the backend's; of whole numbers, too."""
+    model, images = small_network(), np.round(5 * images_of(1, 12, 10, 3))
+    expected = explain.attention_scores(model, images, layers="strided")["strided"]
+    for same in (images.astype("int32"), images.astype("float64"), ops.convert_to_tensor(images)):
+        found = explain.attention_scores(model, same, layers="strided")["strided"]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_layer_alone():
     layer = with_random_weights(SelfAttention2D(2, 3, name="attention"), (None, 4, 5, 6))
     inputs = images_of(1, 4, 5, 6)
@@ -133,6 +142,7 @@ def test_a_layer_alone():
     [
         ({"layers": ["stridden"]}, "such as 'strided'. Received: 'stridden'"),
         ({"queries": 0}, "positive integer or None. Received: queries=0"),
+        ({"images": np.zeros((1, 12, 10, 3)).tolist()}, r"channels\). Received: shape \[\(\), \(\), \(\)\]$"),
         ({"images": np.zeros((12, 10, 3))}, r"must have the shape \(batch, height"),
         ({"images": np.zeros((1, 12, 11, 3))}, r"shape \(None, 12, 10, 3\), which the model takes"),
     ],
