@@ -233,9 +233,8 @@ def _check_images(model, images):
 
 
 def as_tensor(array: Any) -> Any:
-    """Returns an array or a tensor of any kind as a tensor of floating-point numbers."""
-    dtype = keras.backend.standardize_dtype(array.dtype) if hasattr(array, "dtype") else "int"
-    return ops.convert_to_tensor(array, dtype=dtype if "float" in dtype else "float32")
+    """Returns an array or a tensor of any type as a tensor of Keras's floating-point type, which layers then cast."""
+    return ops.convert_to_tensor(array, dtype=keras.config.floatx())
 
 
 def _numbered(name, taken):
