@@ -17,6 +17,16 @@ FILES = ("detections.json", "detections.png", "evaluation.json", "precision_reca
 PICTURES = 12
 # Detections that score less are not drawn.
 DRAWN_SCORE = 0.5
+# The headers of the README's table of detectors.
+COLUMNS = (
+    "network",
+    "parameters",
+    "paper",
+    "GFLOPs",
+    "without attention's products",
+    "AP / AP50 / AP75, paper",
+    "here",
+)
 
 
 def numbers(evaluation, categories):
@@ -193,17 +203,6 @@ def _draw(axes, box, label, text, is_crowd=False):
     axes.text(left, top, text, fontsize=5, color="white", va=place, parse_math=False, clip_on=True).set_bbox(
         {"facecolor": color, "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
     )
-
-
-COLUMNS = (
-    "network",
-    "parameters",
-    "paper",
-    "GFLOPs",
-    "without attention's products",
-    "AP / AP50 / AP75, paper",
-    "here",
-)
 
 
 def cells_of(config, dataset, model, evaluation):

@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 
 DPI = 200
 COLORS = "inferno"
+ATTENTION = "attention, in parts of a map's largest (below it, in % of all)"
 QUERY = {"marker": "s", "clip_on": False, "s": 26, "facecolors": "none", "edgecolors": "#19e3ff", "linewidths": 1.4}
 
 
-def plot_heads(
-    image: np.ndarray, maps: np.ndarray, pixels: Sequence[tuple[int, int]], title: str, path, head_names: Sequence = ()
-):
+def plot_heads(image: np.ndarray, maps: np.ndarray, pixels: Sequence[tuple[int, int]], title: str, path):
     """Draws where some pixels look in each head of a layer, a row a pixel, as in the paper's appendix.
 
     Args:
@@ -22,7 +21,6 @@ def plot_heads(
         pixels: pairs (y, x), the queries.
         title: what layer of what it is.
         path: PNG file to write.
-        head_names: titles of the columns; by default numbers from 1.
     """
     heads, queries = maps.shape[:2]
     figure, grid = _panels(queries, heads + 1, title)
@@ -32,10 +30,9 @@ def plot_heads(
         grid[row, 0].scatter([x], [y], **QUERY)
         for head in range(heads):
             _overlay(grid[row, head + 1], image, maps[head, row], (y, x))
-    names = head_names or [f"head {number + 1}" for number in range(heads)]
-    for axes, name in zip(grid[0], ["query", *names], strict=True):
-        axes.set_title(name, fontsize=8, parse_math=False)
-    _color_bar(figure, grid, "attention, in parts of a map's largest (below it, in % of all)")
+    grid[0, 0].set_title("query", fontsize=8)
+    _title_heads(grid[0, 1:])
+    _color_bar(figure, grid, ATTENTION)
     figure.savefig(path, dpi=DPI)
 
 
@@ -59,9 +56,8 @@ def plot_contact_sheet(image: np.ndarray, maps: Mapping[str, np.ndarray], pixel:
                 _overlay(axes, image, of_layer[head], pixel)
             else:
                 axes.axis("off")
-    for head, axes in enumerate(grid[0]):
-        axes.set_title(f"head {head + 1}", fontsize=8)
-    _color_bar(figure, grid, "attention, in parts of a map's largest (below it, in % of all)")
+    _title_heads(grid[0])
+    _color_bar(figure, grid, ATTENTION)
     figure.savefig(path, dpi=DPI)
 
 
@@ -140,6 +136,11 @@ def _panels(rows, columns, title, side=1.15):
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
     return figure, grid
+
+
+def _title_heads(panels):
+    for number, axes in enumerate(panels, 1):
+        axes.set_title(f"head {number}", fontsize=8)
 
 
 def _show(axes, image, grey=False):

@@ -55,18 +55,16 @@ def attention_rollout(scores: AttentionScores, residual: float = 0.5) -> np.ndar
         raise ValueError(f"`residual` must be from 0 to 1. Received: residual={residual}")
     if not scores:
         raise ValueError("`scores` must be of one layer at least. Received: scores={}")
-    flow, size, first = np.empty(0), (0, 0), (0, 0)
+    first = next(iter(scores.values())).shape[-2:]
+    flow, size = np.eye(first[0] * first[1], dtype=np.float32)[None], first
     for name, array in scores.items():
         batch, _, *query_size, height, width = array.shape
         if query_size != [height, width]:
             raise ValueError(f"`scores` must be of all queries: {name!r} has {query_size} of {[height, width]}")
         mixed = array.mean(axis=1).reshape(batch, height * width, height * width) * (1 - residual)
         mixed += residual * np.eye(height * width, dtype=np.float32)
-        if not flow.size:
-            flow, size, first = mixed, (height, width), (height, width)
-        else:
-            flow = mixed @ _resized_rows(flow, size, (height, width))
-            size = height, width
+        flow = mixed @ _resized_rows(flow, size, (height, width))
+        size = height, width
     return flow.mean(axis=1).reshape(-1, *first)
 
 
