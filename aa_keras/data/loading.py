@@ -5,6 +5,7 @@ import pathlib
 from aa_keras.data import digits
 from aa_keras.data.coco import BadBoxes
 from aa_keras.data.coco_folder import load_coco_folder
+from aa_keras.data.fashion_mnist import find_fashion_mnist, load_fashion_mnist
 from aa_keras.data.image_folder import load_image_folder
 from aa_keras.errors import UserError
 
@@ -23,7 +24,8 @@ def load_dataset(
     Args:
         name: "digits" for the 1,797 handwritten digits that scikit-learn ships, or "digit_neighbours" for a task made
             of them (see `aa_keras.data.digits`), which need no download; "image_folder" for a folder of class folders
-            (see `aa_keras.data.image_folder`); or the name of a set of labelled images in TensorFlow Datasets, such as
+            (see `aa_keras.data.image_folder`); "fashion_mnist" as IDX files, where `data_dir` or the system's package
+            `dataset-fashion-mnist` has them (see `aa_keras.data.fashion_mnist`); or the name of a set of labelled images in TensorFlow Datasets, such as
             "cifar100" or "imagenet2012".
         data_dir: the image folder; or folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None
             takes theirs.
@@ -43,14 +45,17 @@ def load_dataset(
     Raises:
         UserError: if there is no such data set, folder or split, or it does not consist of labelled images.
     """
-    if name in ("digits", "digit_neighbours"):
-        if image_size is not None or test_split not in (None, "test") or validation_examples:
+    idx_folder = find_fashion_mnist(data_dir) if name == "fashion_mnist" else None
+    if name in ("digits", "digit_neighbours") or idx_folder is not None:
+        has_own_validation = idx_folder is None
+        if image_size is not None or test_split not in (None, "test") or (has_own_validation and validation_examples):
             raise UserError(
-                "config.image_size and config.test_split must be unset and config.validation_examples 0 for "
-                f"dataset={name!r}, of one size and with a split of its own. Received: "
+                f"config.image_size and config.test_split must be unset"
+                f"{' and config.validation_examples 0' if has_own_validation else ''} for dataset={name!r}, of one "
+                "size and with a split of its own. Received: "
                 f"image_size={image_size}, test_split={test_split!r}, validation_examples={validation_examples}"
             )
-        return getattr(digits, name)()
+        return getattr(digits, name)() if has_own_validation else load_fashion_mnist(idx_folder, validation_examples)
     if image_size is not None and image_size < 1:
         raise UserError(f"config.image_size must be at least 1, or unset. Received: image_size={image_size}")
     if name == "image_folder":

@@ -1,0 +1,32 @@
+"""A small AA-Wide-ResNet-10-2 on Fashion-MNIST, with attention where the maps are small: trained on two CPU cores.
+
+Command:   aa-keras train --config=fashion_mnist_aa_wide_resnet10_2
+Hardware:  two CPU cores
+Time:      not known yet
+Accuracy:  not known yet
+Status:    not run yet
+
+The images are found where Debian's package `dataset-fashion-mnist` installs them, in the IDX files of a folder that
+--config.data_dir names, or with TensorFlow Datasets, which download them.
+"""
+
+from aa_keras.recipes import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "fashion_mnist_aa_wide_resnet10_2"
+    config.dataset = "fashion_mnist"
+    config.validation_examples = 5000
+    config.horizontal_flip = True
+    config.crop_padding = 2
+    config.builder = "AAWideResNet"
+    config.builder_arguments.depth = 10
+    config.builder_arguments.width = 2
+    config.builder_arguments.num_heads = 4
+    config.builder_arguments.attention_stages = (2, 3)
+    config.epochs = 8
+    config.batch_size = 128
+    config.learning_rate_per_256 = 0.2
+    config.weight_decay = 5e-4
+    return config
