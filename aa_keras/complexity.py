@@ -6,7 +6,7 @@ import math
 import keras
 from keras import layers
 
-from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D, SqueezeExcite
+from aa_keras.layers import AttentionAugmentedConv2D, EfficientChannelAttention, SelfAttention2D, SqueezeExcite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +83,8 @@ def _layer_flops(layer, args, outputs, attention_products):
         return _self_attention_flops(layer, args[0].shape[1:3], attention_products)
     if isinstance(layer, SqueezeExcite):
         return 2 * (math.prod(layer.squeeze.kernel.shape) + math.prod(layer.excite.kernel.shape))
+    if isinstance(layer, EfficientChannelAttention):
+        return 2 * layer.convolution.kernel.shape[0] * outputs.shape[-1]
     if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
         return 2 * math.prod(args[0].shape[1:-1]) * math.prod(layer.kernel.shape)
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):
@@ -119,7 +121,9 @@ def _self_attention_flops(layer, size, attention_products):
     height, width = size
     positions = height * width
     key_depth, value_depth = layer.num_heads * layer.key_dim, layer.num_heads * layer.value_dim
-    projections = math.prod(layer.query_key_value.kernel.shape) + math.prod(layer.output_projection.kernel.shape)
+    projections = math.prod(layer.query_key_value.kernel.shape)
+    if layer.output_projection is not None:
+        projections += math.prod(layer.output_projection.kernel.shape)
     flops = 2 * positions * projections + attention_products * 2 * positions**2 * (key_depth + value_depth)
     if layer.position_encoding == "relative":
         flops += 2 * positions * key_depth * (2 * height - 1 + 2 * width - 1)

@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from aa_keras.layers import AttentionAugmentedConv2D
+from aa_keras.layers._transfer import kept_channels, normalizations_behind, take_kept_channels, take_kept_statistics
 
 LARGEST_MAP = 28 * 28
 
@@ -26,8 +27,8 @@ def augment(
 
     Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
     activation. The weights of everything else are copied, and so are those of the channels that remain the
-    convolution's; attention's are new. What is new can be trained, also where the rest is frozen. The model given is
-    not changed.
+    convolution's, in the layer and in a batch normalisation behind it; attention's are new. What is new can be trained,
+    also where the rest is frozen. The model given is not changed.
 
     Args:
         model: a functional or `Sequential` Keras model, which may hold others.
@@ -87,8 +88,15 @@ def augment(
             f"has none. Received: select={select!r}, num_heads={num_heads}"
         )
     augmented.trainable = True  # or the copy of a frozen model would hold back what is new in it
+    converted = [new for old, new in pairs if type(old) is not type(new)]
+    behind = normalizations_behind([new for _, new in pairs], of=converted)
     for old, new in pairs:
-        _copy_weights(old, new)
+        if new in converted:
+            take_kept_channels(new, old.get_weights())
+        elif new in behind:
+            take_kept_statistics(new, old.get_weights(), kept_channels(behind[new]))
+        elif isinstance(old, layers.Layer):  # and no operation such as the sum of two tensors
+            new.set_weights(old.get_weights())
         if isinstance(new, layers.Layer) and type(old) is type(new):
             new.trainable = old.trainable
     return augmented
@@ -163,12 +171,3 @@ def _pads_nothing(layer):
         or (length is not None and length % stride == 0 and (window - 1) * dilation + 1 == stride)
         for length, window, stride, dilation in windows
     )
-
-
-def _copy_weights(old, new):
-    if type(old) is type(new):
-        if isinstance(old, layers.Layer):  # and no operation such as the sum of two tensors
-            new.set_weights(old.get_weights())
-    elif new.convolution is not None:
-        kept = new.convolution.filters
-        new.convolution.set_weights([weight[..., :kept] for weight in old.get_weights()])

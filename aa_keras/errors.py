@@ -24,6 +24,7 @@ def described(error):
 # Packages that other extras than `train` bring, with what they are for.
 _EXTRAS = {
     **dict.fromkeys(("keras_hub", "pycocotools"), ("detection", "detectors need")),
+    **dict.fromkeys(("huggingface_hub", "safetensors"), ("timm", "weights of timm and of the Hugging Face Hub need")),
     **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), ("onnx", "ONNX needs")),
     "ai_edge_litert": ("litert", "LiteRT needs"),
 }

@@ -2,6 +2,7 @@
 
 from ._building import pyramid_outputs  # noqa: F401
 from ._catalogue import create_model, list_models  # noqa: F401
+from .botnet import BoTNet, BoTNet26t, BoTNet50, ECABoTNeXt26ts, SEBoTNet33ts
 from .mnasnet import AAMnasNet, MnasNet
 from .resnet import (
     AAResNet,
@@ -58,6 +59,10 @@ __all__ = [
     "AAWideResNet",
     "AAWideResNet16_4",
     "AAWideResNet28_10",
+    "BoTNet",
+    "BoTNet26t",
+    "BoTNet50",
+    "ECABoTNeXt26ts",
     "GEWideResNet",
     "GEWideResNet28_10",
     "MnasNet",
@@ -69,6 +74,7 @@ __all__ = [
     "RetinaNet",
     "RetinaNet50",
     "RetinaNet101",
+    "SEBoTNet33ts",
     "SEResNet",
     "SEResNet34",
     "SEResNet50",

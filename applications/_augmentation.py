@@ -36,6 +36,7 @@ class AttentionOptions:
     """The keyword arguments by which the builders of all families are augmented.
 
     `stages` counts residual stages from 1; `pooling` is that of the first augmented stage, which has the largest maps.
+    `padding` is that of all convolutions of the network.
     """
 
     num_heads: int
@@ -46,6 +47,7 @@ class AttentionOptions:
     pooling: int
     implementation: str = "auto"
     budget: int | None = None
+    padding: str = "same"
 
     def for_network(self, places):
         """Returns the options with the stages settled, those that "auto" comes to included.
@@ -140,7 +142,7 @@ class AttentionOptions:
     def convolution(self, inputs, place, name):
         """Applies a convolution without bias, augmented with attention where its stage is one of those augmented."""
         if place.stage not in self.stages:
-            return building.convolution(inputs, place.filters, place.kernel_size, place.strides, name)
+            return building.convolution(inputs, place.filters, place.kernel_size, place.strides, name, self.padding)
         return self._layer(place, name)(inputs)
 
     def _layer(self, place, name):
@@ -148,6 +150,7 @@ class AttentionOptions:
             place.filters,
             place.kernel_size,
             strides=place.strides,
+            padding=self.padding,
             num_heads=self.num_heads,
             key_ratio=self.key_ratio,
             value_ratio=self.value_ratio,

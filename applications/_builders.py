@@ -11,7 +11,8 @@ import keras
 
 from aa_keras.layers import _arguments
 
-from . import pretrained
+from . import _sources
+from .converters import TimmRules
 from .datasets import Dataset
 
 Function = TypeVar("Function", bound=Callable)
@@ -30,6 +31,8 @@ class Family:
         pyramid: the levels of `pyramid_outputs`, in words.
         arguments: the family's own arguments, from name to description.
         example: the arguments of a call, from name to value, of those that a builder requires.
+        timm: `TimmRules` of the family's networks that timm has, or None.
+        backbone: the builder of the networks that a detector's `backbone_weights` are of, or None.
         task: what its networks are for, the name of one of `aa_keras.tasks`.
         returns: what a builder returns, in words.
         raises: when a builder raises ValueError, in words.
@@ -42,6 +45,8 @@ class Family:
     pyramid: str
     arguments: dict[str, str]
     example: dict[str, object] = dataclasses.field(default_factory=dict)
+    timm: TimmRules | None = None
+    backbone: Any = None
     task: str = "classification"
     returns: str = """A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
 `include_preprocessing=True`. Its outputs have the shape (batch, classes), or without top and pooling {output_shape}.
@@ -119,7 +124,14 @@ def _build(definition, function_name, summary):
             given[name] = _arguments.boolean(name, given[name])
         if given.get("include_top", True):  # detectors always have their heads
             given["classes"] = _arguments.positive_integer("classes", given["classes"])
-        given["weights"] = pretrained.find(function_name, given["weights"])
+        given["weights"] = _found(definition, function_name, given["weights"], "weights")
+        if definition.family.backbone is not None:
+            backbone = definition.family.backbone.definition
+            given["backbone_weights"] = _found(backbone, "", given["backbone_weights"], "backbone_weights")
+        for weights in (given["weights"], given.get("backbone_weights")):
+            for name, value in _sources.structure_of(weights).items():
+                if name in given and given[name] is None:
+                    given[name] = value
         if "pooling" in given:
             _check_pooling(given["pooling"], given["include_top"])
         return definition.function(**given, **definition.fixed)
@@ -131,6 +143,11 @@ def _build(definition, function_name, summary):
     if summary:  # Python's option -OO removes docstrings
         build.__doc__ = f"{summary}\n{_documentation(definition, function_name)}"
     return build
+
+
+def _found(definition, function_name, weights, argument):
+    """Returns what a builder's argument of weights means: see `_sources.find`."""
+    return _sources.find(function_name, weights, argument, definition.family.timm, definition.function)
 
 
 def _check_pooling(pooling, include_top):
@@ -170,8 +187,13 @@ def _documentation(definition, function_name):
 
 _ARGUMENTS = {
     "include_top": "boolean, whether the model ends in a classifier.",
-    "weights": "None for random weights, the name of trained ones that `aa_keras.applications.pretrained` lists for "
-    "the builder, or the path of a file of weights (`.weights.h5` or `.keras`) of the same network. "
+    "weights": "None for random weights; the name of trained ones that `aa_keras.applications.pretrained` lists for "
+    "the builder; the path of a file of weights (`.weights.h5` or `.keras`) of the same network, or of a folder that "
+    "`aa_keras.save_pretrained` wrote; 'hf://USER/REPOSITORY' for such a folder on the Hugging Face Hub; the URL of a "
+    "file with its checksum, 'https://HOST/NAME.keras#sha256=...'; or, of ResNets and BoTNets, weights of timm's, "
+    "'timm/NAME' or a checkpoint (`.safetensors`, `.bin` or `.pth`), which are converted and kept in Keras's cache. "
+    "An augmented network takes of a plain one's what fits, unless the path of its file is given; a log line counts "
+    "it. "
     "Tables of relative positions for another image size are resized, and a log line says so; where the "
     "size is unknown, they stay as they are. Without a top, the file's number of classes does not matter;"
     " named weights for other classes than `classes` leave the classifier new, and a log line says so.",
@@ -187,6 +209,10 @@ _ARGUMENTS = {
     "pixels of 0 to 255.",
     "channel_attention": 'what weighs the channels of each block before its shortcut is added: "squeeze_excite", '
     '"gather_excite" or None.',
+    "channel_attention_bias": 'boolean, whether the dense layers of "squeeze_excite" have biases, as in timm; '
+    "None takes what `weights` has, or else False.",
+    "padding": 'how windows that stride are padded: "same", as TensorFlow does, or "symmetric", as PyTorch does; None '
+    'takes what `weights` was trained with, or else "same".',
     "num_heads": "number of attention heads.",
     "key_ratio": "the paper's kappa, the depth of keys over the filters of the convolution.",
     "value_ratio": "the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.",

@@ -9,7 +9,9 @@ from keras import layers
 from aa_keras.layers import GatherExcite, SqueezeExcite, _arguments
 
 from ._weights import load_weights
+from .pretrained import statistics_of
 
+PADDINGS = ("same", "symmetric")
 CHANNEL_ATTENTION = (None, "squeeze_excite", "gather_excite")
 
 
@@ -24,11 +26,42 @@ def dtype_policy(policy):
         keras.config.set_dtype_policy(before)
 
 
-def convolution(inputs, filters, kernel_size, strides, name):
-    """Applies a convolution without bias, since batch normalisation follows."""
+def convolution(inputs, filters, kernel_size, strides, name, padding="same", groups=1):
+    """Applies a convolution without bias, since batch normalisation follows.
+
+    Where windows stride over an even number of pixels, padding "same" has one more of them behind than before; as
+    "symmetric", PyTorch's, both sides are padded alike.
+    """
+    if padding == "symmetric" and strides > 1 and kernel_size > 1:
+        inputs = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(inputs)
+        padding = "valid"
+    else:
+        padding = "same"
     return layers.Conv2D(
-        filters, kernel_size, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
+        filters,
+        kernel_size,
+        strides,
+        padding=padding,
+        groups=groups,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
     )(inputs)
+
+
+def checked_padding(padding):
+    """Returns a builder's `padding`, for None the usual one, or raises ValueError."""
+    return _arguments.one_of("padding", padding or "same", PADDINGS)
+
+
+def max_pooling(inputs, name, padding="same"):
+    """Halves a map by the largest values of windows of 3x3, padded as those of `convolution`."""
+    if padding == "symmetric":
+        # Every second of all windows, the first one being centred on the first pixel: zeros around the map would do
+        # for activations that are never negative alone.
+        inputs = layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_windows")(inputs)
+        return layers.MaxPooling2D(1, strides=2, padding="same", name=name)(inputs)
+    return layers.MaxPooling2D(3, strides=2, padding="same", name=name)(inputs)
 
 
 def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
@@ -36,15 +69,15 @@ def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(inputs)
 
 
-def channel_attention(inputs, kind, name):
+def channel_attention(inputs, kind, name, use_bias=False):
     """Weighs the channels of a block's output by "squeeze_excite", "gather_excite" or, for None, not at all."""
     _arguments.one_of("channel_attention", kind, CHANNEL_ATTENTION)
     if kind == "squeeze_excite":
-        return SqueezeExcite(ratio=16, use_bias=False, name=f"{name}_se")(inputs)
+        return SqueezeExcite(ratio=16, use_bias=use_bias, name=f"{name}_se")(inputs)
     return GatherExcite(name=f"{name}_ge")(inputs) if kind == "gather_excite" else inputs
 
 
-def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing):
+def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing, weights=None):
     """Returns the tensor that a model's layers start from: its input, normalised where the model does that itself.
 
     Args:
@@ -54,6 +87,7 @@ def image_input(input_tensor, input_shape, dataset, include_top, include_preproc
         dataset: `datasets.Dataset` of the family.
         include_top: whether the model has a classifier.
         include_preprocessing: whether pixels of 0 to 255 are to be normalised here.
+        weights: the builders' argument, checked: where it tells the statistics of its images, these are taken.
 
     Raises:
         ValueError: for a shape of another form, or one that disagrees with that of the tensor; for other channels than
@@ -62,14 +96,15 @@ def image_input(input_tensor, input_shape, dataset, include_top, include_preproc
     image = _input(input_tensor, _checked_shape(input_shape), dataset.input_shape, include_top)
     if not include_preprocessing:
         return image
-    if image.shape[-1] != len(dataset.mean):
+    mean, std = statistics_of(weights) or (dataset.mean, dataset.std)
+    if image.shape[-1] != len(mean):
         raise ValueError(
-            f"`include_preprocessing` needs images of {len(dataset.mean)} channels, those of {dataset.name}. "
+            f"`include_preprocessing` needs images of {len(mean)} channels, those of {dataset.name}. "
             f"Received: include_preprocessing=True, images of shape {tuple(image.shape[1:])}"
         )
-    variance = [deviation**2 for deviation in dataset.std]
+    variance = [deviation**2 for deviation in std]
     # In float32 whatever the network's precision: bfloat16 would round the pixels' mean.
-    return layers.Normalization(mean=dataset.mean, variance=variance, dtype="float32", name="preprocessing")(image)
+    return layers.Normalization(mean=mean, variance=variance, dtype="float32", name="preprocessing")(image)
 
 
 def _checked_shape(input_shape):
@@ -146,6 +181,7 @@ def classification_model(
     model.pyramid_outputs = pyramid_outputs(model)
     if weights is not None:
         load_weights(model, weights, include_top)
+    model.weights_info = getattr(weights, "info", None)
     return model
 
 

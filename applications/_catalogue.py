@@ -8,13 +8,13 @@ import keras
 
 from aa_keras.layers import _arguments
 
-from . import mnasnet, resnet, retinanet, wide_resnet
+from . import botnet, mnasnet, resnet, retinanet, wide_resnet
 from .datasets import Dataset
 from .pretrained import PRETRAINED
 
 BUILDERS = {
     name: value
-    for family in (mnasnet, resnet, retinanet, wide_resnet)
+    for family in (botnet, mnasnet, resnet, retinanet, wide_resnet)
     for name, value in vars(family).items()
     if hasattr(value, "definition")
 }

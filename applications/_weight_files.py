@@ -110,6 +110,25 @@ def table_sizes(path):
     return [tuple(sizes[number]) for number in sorted(sizes) if None not in sizes[number]]
 
 
+def structure(path):
+    """Returns the arguments of builders that the whole model in a file decides: a dictionary, {} for bare weights.
+
+    They are those that make no difference to the names and shapes of weights, or are taken over without being asked
+    for: "padding", and "channel_attention_bias" where there are such layers.
+    """
+    configs = layer_configs(path)
+    if not configs:
+        return {}
+    if "backbone" in configs:
+        return {name: configs["backbone"].get(name) for name in ("padding", "channel_attention_bias")}
+    is_padded = any(name.endswith("_conv_pad") or re.search(r"_conv\d_pad$", name) for name in configs)
+    excitation = [
+        config["use_bias"] for name, config in configs.items() if name.endswith("_se") and "use_bias" in config
+    ]
+    found = {"padding": "symmetric" if is_padded else "same"}
+    return {**found, "channel_attention_bias": excitation[0]} if excitation else found
+
+
 def layer_configs(path):
     """Returns the configurations of the layers of a whole model by name, or {} for bare weights.
 

@@ -7,13 +7,16 @@ import re
 import tempfile
 
 import h5py
+import keras
 
 from aa_keras import attention
-from aa_keras.layers import AttentionAugmentedConv2D
+from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+from aa_keras.layers._transfer import kept_channels, normalizations_behind, take_kept_channels, take_kept_statistics
 
 from . import _weight_files
 from ._weight_files import TABLES, layer_configs, stored_weights, values_of
 from .pretrained import PretrainedWeights
+from .weights_info import WeightsFolder
 
 _LOGGER = logging.getLogger("aa_keras")
 # As Keras names them in its files, by the class of the layer: a classifier; the last layer of a detector's class head.
@@ -39,37 +42,90 @@ def load_weights(model, weights, include_top):
         ValueError: if the file is of another kind or holds weights of another architecture; the message names the first
             difference.
     """
-    is_named = isinstance(weights, PretrainedWeights)
+    is_named = isinstance(weights, (PretrainedWeights, WeightsFolder))
     path = path_of(weights)
+    if isinstance(weights, WeightsFolder) and _is_augmented(model) and not table_sizes(weights):
+        _take_what_fits(model, weights, include_top)
+        return
+    label = str(weights) if isinstance(weights, WeightsFolder) else path
     with tempfile.TemporaryDirectory() as folder:
-        _check_attention(model, path)
         # Keras decides how weights are named in files: so let it write the model's own, to be replaced one by one.
         own_path = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own_path)
         with stored_weights(path) as theirs, h5py.File(own_path, "r+") as own:
             ours = {name: item for name, item in _datasets(own).items() if name.startswith("layers/")}
             has_new_head = is_named and include_top and _remove_other_classifier(theirs, ours)
-            resized = _copy(theirs, ours, _layer_names(model), path, include_top and not has_new_head)
+            resized = _copy(theirs, ours, _layer_names(model), label, include_top and not has_new_head)
+        _check_structure(model, path, label)
         model.load_weights(own_path)
     if resized:
-        _LOGGER.warning("%s: resized %d tables of relative positions for %s", path, len(resized), model.name)
+        _LOGGER.warning("%s: resized %d tables of relative positions for %s", label, len(resized), model.name)
     if has_new_head:
         _LOGGER.warning(
             "%s: the classifier of %s, for %d classes, is new and has to be trained",
-            path,
+            label,
             model.name,
             model.num_classes if hasattr(model, "backbone") else model.output_shape[-1],
         )
 
 
 def path_of(weights):
-    """Returns the path of a builder's `weights`: that of `PretrainedWeights`, or the path that they are."""
-    return weights.path() if isinstance(weights, PretrainedWeights) else weights
+    """Returns the path of a builder's `weights`: that of its entry or folder, or the path that they are."""
+    return weights.path() if isinstance(weights, (PretrainedWeights, WeightsFolder)) else weights
 
 
 def table_sizes(weights):
     """Returns pairs of the (height, width) of the tables of relative positions in a builder's `weights`."""
     return _weight_files.table_sizes(path_of(weights))
+
+
+def _is_augmented(model):
+    return any(map(_is_attention, model.layers))
+
+
+def _take_what_fits(model, weights, include_top):
+    """Gives an augmented network what a plain one has of it, and says in a log line how much that is.
+
+    Of an augmented convolution, and of the batch normalisation behind it, it is the channels that are the
+    convolution's; attention stays new. Nothing else may differ, but for the classes.
+    """
+    plain = {layer.name: layer for layer in keras.models.load_model(weights.path(), compile=False).layers}
+    behind = normalizations_behind(model.layers, of=[item for item in model.layers if _is_attention(item)])
+    whole, partial, new = 0, 0, 0
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        is_classifier = include_top and layer is model.layers[-1]
+        values = plain[layer.name].get_weights() if layer.name in plain else None
+        shapes = None if values is None else [value.shape for value in values]
+        if is_classifier and shapes != [tuple(weight.shape) for weight in layer.weights]:
+            new += len(layer.weights)
+            _LOGGER.warning("%s: the classifier of %s is new and has to be trained", weights, model.name)
+        elif _is_attention(layer):
+            kernel = (*layer.kernel_size, layer.input.shape[-1], layer.filters)
+            if shapes != [kernel]:
+                raise _difference(weights, f"the kernel of the layer {layer.name!r} would be {kernel}, and is {shapes}")
+            take_kept_channels(layer, values)
+            partial += kept_channels(layer) > 0
+            new += len(layer.self_attention.weights)
+        elif shapes != [tuple(weight.shape) for weight in layer.weights]:
+            own = [tuple(weight.shape) for weight in layer.weights]
+            raise _difference(weights, f"the weights of the layer {layer.name!r} are {shapes}, and {own} in the model")
+        elif layer in behind:
+            take_kept_statistics(layer, values, kept_channels(behind[layer]))
+            partial += len(values)
+        else:
+            layer.set_weights(values)
+            whole += len(values)
+    _LOGGER.warning(
+        "%s: %s took %d weights whole, and of %d the channels that are still a convolution's; "
+        "%d are new and have to be trained",
+        *(weights, model.name, whole, partial, new),
+    )
+
+
+def _is_attention(layer):
+    return isinstance(layer, AttentionAugmentedConv2D)
 
 
 def _datasets(file):
@@ -142,18 +198,22 @@ def _to_snake_case(name):
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _check_attention(model, path):
-    """Raises ValueError where the file holds a whole model whose augmented convolutions attend in another way."""
+def _check_structure(model, path, label):
+    """Raises ValueError where the file holds a whole model that pads or attends in another way."""
     configs = layer_configs(path)
-    own = {layer.name: layer.get_config() for layer in model.layers if isinstance(layer, AttentionAugmentedConv2D)}
+    own = {
+        layer.name: layer.get_config()
+        for layer in model.layers
+        if isinstance(layer, (AttentionAugmentedConv2D, SelfAttention2D, keras.layers.Conv2D))
+    }
     if hasattr(model, "backbone"):
         own["backbone"] = model.backbone.image_encoder.arguments
     for name in own.keys() & configs.keys():
         ours, theirs = own[name], configs[name]
-        for argument in ("num_heads", "position_encoding", "attention_pooling"):
-            if argument in theirs and theirs[argument] != ours[argument]:
+        for argument in ("padding", "num_heads", "position_encoding", "attention_pooling"):
+            if argument in theirs and argument in ours and theirs[argument] != ours[argument]:
                 raise _difference(
-                    path,
+                    label,
                     f"{argument} of the layer {name!r} is {theirs[argument]!r} in the file, "
                     f"{ours[argument]!r} in the model",
                 )

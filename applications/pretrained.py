@@ -98,10 +98,17 @@ def find(builder, weights, argument="weights"):
             return entry
     if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
         raise ValueError(
-            f"`{argument}` must be None, the path of a file of weights (.weights.h5 or .keras) that exists, or the "
-            f"name of trained ones ({listed()}). Received: {argument}={weights!r}"
+            f"`{argument}` must be None, the path of a file of weights (.weights.h5 or .keras), of a checkpoint of "
+            "timm's or of a folder that `aa_keras.save_pretrained` wrote, 'timm/NAME', 'hf://USER/REPOSITORY', a URL "
+            f"with a checksum, or the name of trained ones ({listed()}). Received: {argument}={weights!r}"
         )
     return weights
+
+
+def statistics_of(weights):
+    """Returns the mean and the standard deviation of the images that weights were trained with, or None."""
+    info = getattr(weights, "info", None)
+    return None if info is None else (info.mean, info.std)
 
 
 def listed():

@@ -19,6 +19,7 @@ from aa_keras.layers import _arguments
 from . import _building as building
 from ._augmentation import NO_ATTENTION, AttentionOptions, Place
 from ._builders import Family, builder, sized, variant
+from .converters.timm_families import resnet_rules
 from .datasets import IMAGENET
 
 preprocess_input = IMAGENET.preprocess_input
@@ -46,6 +47,7 @@ MOST_BLOCKS, MOST_WIDTH = 200, 4096
             "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
         },
         example={"depth": 50},
+        timm=resnet_rules(BLOCKS, WITHOUT_BOTTLENECK),
     )
 )
 def AAResNet(  # noqa: N802
@@ -62,6 +64,8 @@ def AAResNet(  # noqa: N802
     width: int = 64,
     blocks: tuple[int, int, int, int] | None = None,
     channel_attention: str | None = None,
+    channel_attention_bias: bool | None = None,
+    padding: str | None = None,
     num_heads: int = 8,
     key_ratio: float = 0.2,
     value_ratio: float = 0.1,
@@ -76,6 +80,8 @@ def AAResNet(  # noqa: N802
         raise ValueError(f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth!r}")
     width = _arguments.positive_integer("width", width, most=MOST_WIDTH)
     blocks = _checked_blocks(BLOCKS[depth] if blocks is None else blocks)
+    padding = building.checked_padding(padding)
+    use_bias = _arguments.boolean("channel_attention_bias", channel_attention_bias or False)
     attention = AttentionOptions(
         num_heads=num_heads,
         key_ratio=key_ratio,
@@ -85,22 +91,26 @@ def AAResNet(  # noqa: N802
         pooling=attention_pooling,
         implementation=implementation,
         budget=attention_budget,
+        padding=padding,
     )
-    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing, weights)
     places = _places(blocks, width, building.known_size(image, IMAGENET.input_shape))
     attention = attention.for_network(places)
     places = attention.sized_as_in(weights, places, image)
     residual = _basic_residual if depth in WITHOUT_BOTTLENECK else _bottleneck_residual
 
-    x = building.convolution(image, width, 7, 2, name="stem_conv")
+    x = building.convolution(image, width, 7, 2, "stem_conv", padding)
     x = building.batch_normalization(x, name="stem_bn")
     x = layers.ReLU(name="stem_relu")(x)
-    x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
+    x = building.max_pooling(x, "stem_pool", padding)
     for stage, number_of_blocks in enumerate(blocks, start=1):
         for block in range(1, number_of_blocks + 1):
             block_name = f"stage{stage}_block{block}"
             output_name = f"P{stage + 1}" if block == number_of_blocks else f"{block_name}_out"
-            x = _block(x, places.pop(0), residual, attention, channel_attention, block_name, output_name)
+            place, shortcut = places.pop(0), x
+            x = residual(x, place, attention, block_name)
+            x = building.channel_attention(x, channel_attention, block_name, use_bias)
+            x = _add(shortcut, x, place.strides, block_name, output_name)
     return building.classification_model(
         image,
         x,
@@ -137,13 +147,10 @@ def _places(blocks, width, size):
     return places
 
 
-def _block(inputs, place, residual, attention, channel_attention, name, output_name):
-    """Applies a block: its residual, weighed channel by channel where asked for, and the shortcut."""
-    x = residual(inputs, place, attention, name)
-    x = building.channel_attention(x, channel_attention, name)
-    shortcut = inputs
-    if inputs.shape[-1] != x.shape[-1] or place.strides > 1:
-        shortcut = building.convolution(inputs, x.shape[-1], 1, place.strides, f"{name}_shortcut_conv")
+def _add(shortcut, x, strides, name, output_name):
+    """Adds what enters a block, projected where its shape changes, to what its convolutions make of it."""
+    if shortcut.shape[-1] != x.shape[-1] or strides > 1:
+        shortcut = building.convolution(shortcut, x.shape[-1], 1, strides, f"{name}_shortcut_conv")
         shortcut = building.batch_normalization(shortcut, name=f"{name}_shortcut_bn")
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=output_name)(x)
@@ -174,7 +181,7 @@ ResNet = variant(
     AAResNet,
     "ResNet",
     "Builds a ResNet of any depth and width.",
-    fixed={**NO_ATTENTION, "channel_attention": None},
+    fixed={**NO_ATTENTION, "channel_attention": None, "channel_attention_bias": None},
     name="resnet",
 )
 SEResNet = variant(
@@ -189,6 +196,8 @@ SEResNet = variant(
 def _named(of: Any, depth: int, summary: str, **defaults) -> Callable[..., keras.Model]:
     """Returns the variant of a builder for one depth, of the usual width."""
     usual = {"depth": depth, "width": 64, "blocks": None, "channel_attention": None}
+    if of is AAResNet:
+        usual["channel_attention_bias"] = None
     return sized(of, str(depth), summary, usual, **defaults)
 
 

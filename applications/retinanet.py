@@ -7,6 +7,7 @@ pyramid, heads and anchors, which come with the extra `detection`. It is importe
 import os
 
 import keras
+import numpy as np
 
 from aa_keras._startup import quiet_import
 from aa_keras.errors import missing_extra
@@ -16,7 +17,8 @@ from . import _building as building
 from ._augmentation import NO_ATTENTION
 from ._builders import Family, builder, sized, variant
 from .datasets import COCO
-from .pretrained import find
+from .pretrained import statistics_of
+from .resnet import AAResNet
 
 preprocess_input = COCO.preprocess_input
 
@@ -37,8 +39,8 @@ MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
             "(`.weights.h5` or `.keras`) of the same detector. Tables of relative positions for another image size are "
             "resized, and a log line says so; named weights for other classes than `classes` leave the last layer of "
             "the class head new, and a log line says so.",
-            "backbone_weights": "None, or the path of a file of weights of the ResNet alone, with a classifier, which "
-            "is left out, or without.",
+            "backbone_weights": "None, or weights of the ResNet alone, with a classifier, which is left out, or "
+            "without: whatever `weights` of its builder may be, timm's and those of a plain ResNet included.",
             "input_shape": "(height, width, channels) of the images, whose sides are multiples of 2 ** max_level, "
             "of 128 by default; None takes {default_shape}. Tables of relative positions are made for this size.",
             "width": "positive integer, the channels of the ResNet's stem; the pyramid has 256 whatever it is.",
@@ -49,6 +51,7 @@ MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
             "anchor_size": "positive number, the side of the smallest anchors of each level over the level's stride.",
         },
         example={"depth": 50},
+        backbone=AAResNet,
         returns="""A `keras_hub.models.RetinaNetObjectDetector` of images that went through `preprocess_input`, or of
 pixels of 0 to 255 with `include_preprocessing=True`. `predict` returns the detections as a dictionary: "boxes", the
 pixels top, left, bottom and right, of shape (batch, 100, 4), "confidence" and "labels" (batch, 100), best first, and
@@ -75,6 +78,8 @@ def AARetinaNet(  # noqa: N802
     head_convolutions: int = 4,
     anchor_size: float = 4.0,
     channel_attention: str | None = None,
+    channel_attention_bias: bool | None = None,
+    padding: str | None = None,
     num_heads: int = 8,
     key_ratio: float = 0.2,
     value_ratio: float = 0.1,
@@ -91,7 +96,6 @@ def AARetinaNet(  # noqa: N802
     head_convolutions = _arguments.positive_integer("head_convolutions", head_convolutions, most=MOST_HEAD_CONVOLUTIONS)
     anchor_size = _arguments.ratio("anchor_size", anchor_size, most=MOST_ANCHOR_SIZE)
     shape = _checked_shape(COCO.input_shape if input_shape is None else input_shape, max_level)
-    backbone_weights = find("", backbone_weights, "backbone_weights")
     detection = _import_detector()
     arguments = {
         "depth": depth,
@@ -99,6 +103,8 @@ def AARetinaNet(  # noqa: N802
         "width": width,
         "blocks": blocks,
         "channel_attention": channel_attention,
+        "channel_attention_bias": channel_attention_bias,
+        "padding": padding,
         "num_heads": num_heads,
         "key_ratio": key_ratio,
         "value_ratio": value_ratio,
@@ -112,11 +118,23 @@ def AARetinaNet(  # noqa: N802
         "AAResNet", shape, arguments, dtype=keras.config.dtype_policy(), name=f"{name}_encoder"
     )
     if backbone_weights is not None:
+        _check_statistics(backbone_weights)
         building.load_weights(encoder, backbone_weights, include_top=False)
     model = detection.detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name)
     if weights is not None:
         building.load_weights(model, weights, include_top=True)
     return model
+
+
+def _check_statistics(backbone_weights):
+    """Raises ValueError for a backbone that was trained with images normalised in another way."""
+    mean, std = statistics_of(backbone_weights) or (COCO.mean, COCO.std)
+    if not np.allclose(mean, COCO.mean, atol=0.1) or not np.allclose(std, COCO.std, atol=0.1):
+        raise ValueError(
+            "`backbone_weights` must be of images that were normalised as detectors have it, with ImageNet's "
+            f"statistics. Received: backbone_weights={str(backbone_weights)!r}, with the mean {mean} and the standard "
+            f"deviation {std}"
+        )
 
 
 def _checked_shape(input_shape, max_level):
@@ -165,7 +183,7 @@ RetinaNet = variant(
     AARetinaNet,
     "RetinaNet",
     "Builds a RetinaNet on a ResNet of any depth and width.",
-    fixed={**NO_ATTENTION, "channel_attention": None},
+    fixed={**NO_ATTENTION, "channel_attention": None, "channel_attention_bias": None},
     name="retinanet",
 )
 SERetinaNet = variant(
@@ -188,6 +206,7 @@ def _named(of, depth, summary):
         "max_level": 7,
         "head_convolutions": 4,
         "anchor_size": 4.0,
+        **({"channel_attention_bias": None} if of is AARetinaNet else {}),
     }
     return sized(of, str(depth), summary, usual)
 

@@ -66,7 +66,9 @@ def _load_split(folder, prefix):
     if len(images) != len(labels) or not len(labels):
         raise UserError(f"{folder} must have a label for each image: {len(images)} and {len(labels)} in {prefix}-*")
     if labels.max() >= len(CLASS_NAMES):
-        raise UserError(f"{folder} must have labels from 0 to {len(CLASS_NAMES) - 1}: up to {labels.max()} in {prefix}-*")
+        raise UserError(
+            f"{folder} must have labels from 0 to {len(CLASS_NAMES) - 1}: up to {labels.max()} in {prefix}-*"
+        )
     return LabelledImages(images[..., None], labels.astype(np.int32))
 
 

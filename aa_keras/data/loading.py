@@ -25,8 +25,8 @@ def load_dataset(
         name: "digits" for the 1,797 handwritten digits that scikit-learn ships, or "digit_neighbours" for a task made
             of them (see `aa_keras.data.digits`), which need no download; "image_folder" for a folder of class folders
             (see `aa_keras.data.image_folder`); "fashion_mnist" as IDX files, where `data_dir` or the system's package
-            `dataset-fashion-mnist` has them (see `aa_keras.data.fashion_mnist`); or the name of a set of labelled images in TensorFlow Datasets, such as
-            "cifar100" or "imagenet2012".
+            `dataset-fashion-mnist` has them (see `aa_keras.data.fashion_mnist`); or the name of a set of labelled
+            images in TensorFlow Datasets, such as "cifar100" or "imagenet2012".
         data_dir: the image folder; or folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None
             takes theirs.
         validation_examples: how many training examples to hold out, unless the data set has a split for that; the

@@ -16,6 +16,7 @@ from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
 # More than any network has: 100 times as many channels of keys as filters, and maps of 1024 pixels pooled to one.
 MOST_KEYS = 100
 MOST_POOLING = 1024
+PADDINGS = ("same", "symmetric")
 
 
 @keras.saving.register_keras_serializable("aa_keras")
@@ -37,7 +38,9 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         kernel_size: integer or pair of integers, the size of the convolution's window.
         strides: integer or pair of integers. The convolution strides; the attention branch first average-pools its
             input by as much (3x3 windows).
-        padding: "same"; attention covers the whole map, so that nothing else fits it.
+        padding: "same"; or "symmetric", of the same output size, which pads both sides of an axis alike as PyTorch
+            does, for weights from there. The two differ where windows stride over an even number of pixels. Attention
+            covers the whole map, so that nothing else fits it, and pools as with "same" in either case.
         data_format: "channels_last" or None.
         dilation_rate: integer or pair of integers, of the convolution alone.
         num_heads: positive integer, the number of attention heads.
@@ -126,12 +129,17 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         self.filters = _arguments.positive_integer("filters", filters)
         self.kernel_size = _arguments.integer_pair("kernel_size", kernel_size)
         self.strides = _arguments.integer_pair("strides", strides)
-        self.padding = _arguments.one_of("padding", padding.lower() if isinstance(padding, str) else padding, ("same",))
+        self.padding = _arguments.one_of("padding", padding.lower() if isinstance(padding, str) else padding, PADDINGS)
         self.dilation_rate = _arguments.integer_pair("dilation_rate", dilation_rate)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 "`strides` and `dilation_rate` cannot both be above 1. "
                 f"Received: strides={strides}, dilation_rate={dilation_rate}"
+            )
+        if self.padding == "symmetric" and 0 in (window % 2 for window in self.kernel_size):
+            raise ValueError(
+                "`kernel_size` must be odd where padding='symmetric'. "
+                f"Received: kernel_size={kernel_size}, padding={padding!r}"
             )
         self.num_heads = _arguments.positive_integer("num_heads", num_heads)
         self.key_ratio = _arguments.ratio("key_ratio", key_ratio, most=MOST_KEYS)
@@ -181,6 +189,12 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             dtype=self.compute_dtype,
         )
 
+    def _margins(self):
+        """Pixels by which to pad each side of the two axes before the convolution, or None where Keras pads alike."""
+        if self.padding == "same" or max(self.strides) == 1:
+            return None
+        return [((window - 1) // 2, (window - 1) // 2) for window in self.kernel_size]
+
     def _poolings(self):
         """The strides of the average poolings in front of attention, pairs (vertical, horizontal)."""
         steps = ((factor, factor) for factor in _prime_factors(self.attention_pooling))
@@ -196,7 +210,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
                 self.filters - self.value_depth,
                 self.kernel_size,
                 strides=self.strides,
-                padding=self.padding,
+                padding="same" if self._margins() is None else "valid",
                 dilation_rate=self.dilation_rate,
                 name="convolution",
                 **self.child_arguments(),
@@ -224,7 +238,9 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             attended = resize_bilinear(attended, size)
         outputs = attended
         if self.convolution is not None:
-            outputs = ops.concatenate([self.convolution(inputs), attended], axis=-1)
+            margins = self._margins()
+            padded = inputs if margins is None else ops.pad(inputs, ((0, 0), *margins, (0, 0)))
+            outputs = ops.concatenate([self.convolution(padded), attended], axis=-1)
         return outputs if self.activation is None else self.activation(outputs)
 
     def compute_output_shape(self, input_shape):

@@ -1,5 +1,6 @@
 """Attention over channels, what the paper compares its attention over positions with."""
 
+import math
 from typing import Any
 
 import keras
@@ -129,3 +130,71 @@ class GatherExcite(layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
+
+
+@keras.saving.register_keras_serializable("aa_keras")
+class EfficientChannelAttention(layers.Layer):
+    """Weighs each channel of a map by a number in (0, 1) computed from the means of its neighbours among the channels.
+
+    Wang et al., *ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks* (CVPR 2020), section 3:
+    global average pooling, a convolution along the channels, a sigmoid, and a product with the map.
+
+    Args:
+        kernel_size: odd positive integer, the channels in a window; None takes the paper's: the whole part of
+            (log2(channels) + 1) / 2, made odd, and 3 at least.
+        kernel_initializer: initializer of the kernel.
+        **kwargs: `name`, `dtype` and `trainable`, as for any layer.
+
+    Call arguments:
+        inputs: tensor, a feature map of any height and width.
+
+    Input shape:
+        (batch, height, width, channels)
+
+    Output shape:
+        that of the input
+
+    Raises:
+        ValueError: for an argument out of its range, and for an input of another form.
+
+    Example:
+
+    >>> EfficientChannelAttention()(keras.random.normal((2, 14, 14, 32))).shape
+    (2, 14, 14, 32)
+    """
+
+    def __init__(self, kernel_size: int | None = None, kernel_initializer: Any = "glorot_uniform", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.kernel_size = None if kernel_size is None else _arguments.positive_integer("kernel_size", kernel_size)
+        if self.kernel_size is not None and self.kernel_size % 2 == 0:
+            raise ValueError(f"`kernel_size` must be odd, or None. Received: kernel_size={kernel_size}")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        channels = _arguments.feature_map_shape(self, input_shape)[-1]
+        self.convolution = layers.Conv1D(
+            1,
+            self.kernel_size or max(3, int((math.log2(channels) + 1) / 2) // 2 * 2 + 1),
+            padding="same",
+            activation="sigmoid",
+            use_bias=False,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name="convolution",
+        )
+        self.convolution.build((input_shape[0], channels, 1))
+
+    def call(self, inputs):
+        means = ops.mean(inputs, axis=(1, 2))
+        return inputs * self.convolution(means[..., None])[:, None, None, :, 0]
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -38,6 +38,8 @@ class SelfAttention2D(ConvolutionalLayer):
             raises where the backend has no kernel. LiteRT converts "dense" and "blockwise" where the height and width
             are known: give the model a fixed input size first.
         data_format: "channels_last" or None.
+        use_output_projection: boolean, whether the second convolution is there. Without it the output is the
+            concatenated heads, as in bottleneck transformers (Srinivas et al., CVPR 2021).
         use_bias: boolean, whether the two convolutions have biases.
         kernel_initializer: initializer of the two kernels.
         bias_initializer: initializer of the two biases.
@@ -86,6 +88,7 @@ class SelfAttention2D(ConvolutionalLayer):
         max_size: IntegerPair | None = None,
         implementation: str = "auto",
         data_format: str | None = None,
+        use_output_projection: bool = True,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -114,6 +117,7 @@ class SelfAttention2D(ConvolutionalLayer):
         self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
         self.max_size = None if max_size is None else _arguments.integer_pair("max_size", max_size)
         self.implementation = _arguments.one_of("implementation", implementation, attention.IMPLEMENTATIONS)
+        self.use_output_projection = _arguments.boolean("use_output_projection", use_output_projection)
 
     def build(self, input_shape):
         input_shape = _arguments.feature_map_shape(self, input_shape)
@@ -141,8 +145,10 @@ class SelfAttention2D(ConvolutionalLayer):
             encoded_shape = self.input_encoding.compute_output_shape(input_shape)
         self.query_key_value = self._pointwise_convolution(self.num_heads * (2 * self.key_dim + self.value_dim), "qkv")
         self.query_key_value.build(encoded_shape)
-        self.output_projection = self._pointwise_convolution(self.num_heads * self.value_dim, "output")
-        self.output_projection.build((*input_shape[:-1], self.num_heads * self.value_dim))
+        self.output_projection = None
+        if self.use_output_projection:
+            self.output_projection = self._pointwise_convolution(self.num_heads * self.value_dim, "output")
+            self.output_projection.build((*input_shape[:-1], self.num_heads * self.value_dim))
 
     def attention_spec(self, size: tuple) -> attention.AttentionSpec:
         """Returns the `aa_keras.attention.AttentionSpec` of an input of `size` (height, width), None for unknown."""
@@ -169,7 +175,9 @@ class SelfAttention2D(ConvolutionalLayer):
             return_scores=return_attention_scores,
         )
         outputs, scores = attended if return_attention_scores else (attended, None)
-        outputs = self.output_projection(attention.merge_heads(outputs))
+        outputs = attention.merge_heads(outputs)
+        if self.output_projection is not None:
+            outputs = self.output_projection(outputs)
         return (outputs, scores) if return_attention_scores else outputs
 
     def attention_scores(self, inputs: Any, positions: Any = None) -> Any:
@@ -218,4 +226,5 @@ class SelfAttention2D(ConvolutionalLayer):
             "position_encoding": self.position_encoding,
             "max_size": self.max_size,
             "implementation": self.implementation,
+            "use_output_projection": self.use_output_projection,
         }

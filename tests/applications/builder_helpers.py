@@ -28,6 +28,10 @@ ARGUMENTS = {
     "AAWideResNet": _SMALL_WIDE_RESNET,
     "AAWideResNet16_4": _WIDE_RESNET,
     "AAWideResNet28_10": _WIDE_RESNET,
+    "BoTNet": {**_RESNET, "stages": ("c", "c", "ca", "a")},
+    "BoTNet26t": _RESNET,
+    "BoTNet50": _RESNET,
+    "ECABoTNeXt26ts": _RESNET,
     "GEWideResNet": _SMALL_WIDE_RESNET,
     "GEWideResNet28_10": _WIDE_RESNET,
     "MnasNet": {"alpha": 0.75, "input_shape": (64, 64, 3)},
@@ -39,6 +43,7 @@ ARGUMENTS = {
     "RetinaNet": _SMALL_RETINANET,
     "RetinaNet50": _RETINANET,
     "RetinaNet101": _RETINANET,
+    "SEBoTNet33ts": _RESNET,
     "SEResNet": _SMALL_RESNET,
     "SEResNet34": _RESNET,
     "SEResNet50": _RESNET,
@@ -79,16 +84,18 @@ def images(*shape, seed=1):
 
 STATISTICS = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "moving_mean": (-0.5, 0.5), "moving_variance": (2, 6)}
 # Variances are large, so that activations stay small enough for a softmax without training; small in MnasNets, whose
-# linear bottlenecks have nothing left to tell otherwise.
-VARIANCE_OF_MNASNETS = (0.15, 0.4)
+# linear bottlenecks have nothing left to tell otherwise, and where the activation is SiLU, which is small for small
+# numbers.
+SMALL_VARIANCE = (0.15, 0.4)
+OF_SMALL_VARIANCE = ("mnasnet", "ecabotnext", "sebotnet")
 
 
 def with_random_statistics(model, seed=2):
     """Draws the weights of batch normalisation anew, so that none stays at 0 or 1."""
     generator = np.random.default_rng(seed)
     statistics = dict(STATISTICS)
-    if "mnasnet" in model.name:
-        statistics["moving_variance"] = VARIANCE_OF_MNASNETS
+    if any(name in model.name for name in OF_SMALL_VARIANCE):
+        statistics["moving_variance"] = SMALL_VARIANCE
     for variable in model.weights:
         if variable.name in statistics:
             variable.assign(generator.uniform(*statistics[variable.name], size=variable.shape))

@@ -124,7 +124,7 @@ def test_arguments_stand_where_keras_applications_has_them(name):
     required = [argument for argument, parameter in ours.items() if parameter.default is inspect.Parameter.empty]
     first = len(required) + ("alpha" in ours)  # Keras's MobileNets have it early, too
     common = list(ours)[first:][: len(theirs)]
-    of_any_size = {"ResNet": ["depth"], "WideResNet": ["depth", "width"]}
+    of_any_size = {"BoTNet": ["stages"], "ResNet": ["depth"], "WideResNet": ["depth", "width"]}
     assert list(ours)[: len(required)] == required == of_any_size.get(name[-len(name.lstrip("AGSE")) :], [])
     assert ("alpha" in ours) == ("Mnas" in name)
     assert common == list(theirs)

@@ -35,6 +35,13 @@ COUNTS = {
     ("AAResNet50", (("position_encoding", None),)): 25_809_392 - 12_360,
     ("AAResNet50", (("position_encoding", "sinusoidal"),)): 25_809_392 - 12_360,
     ("AAResNet50", (("position_encoding", "coordinates"),)): 25_809_392 - 12_360 + 8_960,
+    ("SEResNet50", (("channel_attention_bias", True),)): 28_088_024,  # timm's
+    # timm's three at 256x256; Srinivas et al. have 20.8 M.
+    ("BoTNet26t", ()): 12_488_672,
+    ("ECABoTNeXt26ts", ()): 10_593_301,
+    ("SEBoTNet33ts", ()): 13_701_984,
+    ("BoTNet50", (("input_shape", (224, 224, 3)),)): 20_852_008,
+    ("BoTNet", (("stages", ("ccc", "cccc", "cccccc", "ccc")),)): 25_557_032,  # a ResNet-50
     ("MnasNet", (("alpha", 0.75),)): 2_912_278,
     ("MnasNet", ()): 3_887_038,
     ("MnasNet", (("alpha", 1.25),)): 5_255_486,
@@ -80,8 +87,9 @@ def test_every_builder_has_a_count():
     assert {(spec.builder, spec.arguments) for spec in CLASSIFIERS} <= set(COUNTS)
     in_tables = {spec.builder for spec in CLASSIFIERS}
     of_any_depth = {"AAResNet", "ResNet", "SEResNet", "AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet"}
+    timms = {"BoTNet", "BoTNet26t", "BoTNet50", "ECABoTNeXt26ts", "SEBoTNet33ts"}
     small = {"AAWideResNet16_4", "WideResNet16_4"}
-    assert in_tables | of_any_depth | small == {builder for builder, _ in COUNTS}
+    assert in_tables | of_any_depth | small | timms == {builder for builder, _ in COUNTS}
 
 
 @pytest.mark.parametrize("spec", dict.fromkeys(CLASSIFIERS), ids=lambda spec: spec.title)

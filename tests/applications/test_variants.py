@@ -45,7 +45,7 @@ def test_a_builder_is_known_by_its_name_and_takes_what_its_signature_says(name):
     assert builder.__module__.startswith("aa_keras.applications.")
     parameters = inspect.signature(builder).parameters
     assert ("attention_stages" in parameters) == name.startswith("AA")
-    assert ("channel_attention" in parameters) == (name in ("AAResNet", "AARetinaNet", "AAWideResNet"))
+    assert ("channel_attention" in parameters) == (name in ("AAResNet", "AARetinaNet", "AAWideResNet", "BoTNet"))
     assert ("blocks" in parameters) == (re.sub("^(AA|SE)", "", name) in ("ResNet", "RetinaNet"))
     # Nothing is described that it does not take.
     arguments = inspect.getdoc(builder).split("\nArgs:\n")[1].split("\n\nReturns:")[0]

@@ -57,6 +57,7 @@ CASES = [
             "position_encoding": "coordinates",
             "max_size": (6, 7),
             "implementation": "dense",
+            "use_output_projection": False,
             **OF_CONVOLUTIONS,
         },
     ),

@@ -1,0 +1,159 @@
+"""What a builder's `weights` may be: files and names of this library, timm's, the Hugging Face Hub's, URLs."""
+
+import logging
+import os
+import pathlib
+import re
+import tempfile
+import urllib.parse
+
+import keras
+
+from . import pretrained
+from ._building import dtype_policy
+from ._weight_files import structure
+from .converters import SUFFIXES, convert, read_checkpoint
+from .converters.timm_hub import download, info_of_file, info_of_name
+from .sharing import save_folder
+from .weights_info import INFO, checksum, read_folder
+
+_LOGGER = logging.getLogger("aa_keras")
+
+
+def find(builder, weights, argument="weights", rules=None, build=None):
+    """Returns what a builder's argument of weights means.
+
+    Args:
+        builder: name of the builder.
+        weights: its argument.
+        argument: the name of that.
+        rules: `TimmRules` of the family, or None.
+        build: function of the family that builds a network.
+
+    Returns:
+        None, the path of a file of Keras's, a `PretrainedWeights` or a `WeightsFolder`.
+
+    Raises:
+        ValueError: if there is nothing of that name, or it cannot be fetched or converted.
+    """
+    is_text = isinstance(weights, str)
+    if is_text and weights.startswith("timm/"):
+        return _converted_from_timm(weights, argument, rules, build)
+    if is_text and weights.startswith("hf://"):
+        return _from_hub(weights, argument)
+    if is_text and re.match(r"(https?|file)://", weights):
+        return _from_url(weights, argument)
+    if isinstance(weights, (str, os.PathLike)) and os.path.isfile(os.path.join(weights, INFO)):
+        return _folder(weights, argument)
+    found = pretrained.find(builder, weights, argument)
+    if isinstance(found, (str, os.PathLike)) and pathlib.Path(found).suffix in SUFFIXES:
+        return _converted_from_file(pathlib.Path(found), argument, rules, build)
+    return found
+
+
+def structure_of(weights):
+    """Returns the arguments of builders that weights decide where they are None: a dictionary."""
+    if weights is None:
+        return {}
+    return structure(weights if isinstance(weights, (str, os.PathLike)) else weights.path())
+
+
+def _cache(*parts):
+    """Returns a folder in Keras's cache."""
+    home = os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
+    return pathlib.Path(home).expanduser().joinpath("models", "aa_keras", *parts)
+
+
+def _cached(folder):
+    """Returns what an earlier conversion left in a folder of the cache, or None."""
+    if not (folder / INFO).is_file():
+        return None
+    try:
+        return read_folder(folder)
+    except ValueError as error:
+        _LOGGER.warning("%s; it is converted anew", error)
+        return None
+
+
+def _converted_from_timm(weights, argument, rules, build):
+    name = weights.removeprefix("timm/")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError(
+            f"`{argument}` must name weights of timm's, such as 'timm/resnet50.a1h_in1k'. "
+            f"Received: {argument}={weights!r}"
+        )
+    _require_rules(rules, argument, weights)
+    folder = _cache("timm", name)
+    found = _cached(folder)
+    if found is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            files = download(weights, ("config.json", "model.safetensors", "README.md"), temporary, argument)
+            info = info_of_name(weights, files)
+            found = _convert(files["model.safetensors"], info, folder, rules, build, weights)
+    return found
+
+
+def _converted_from_file(path, argument, rules, build):
+    _require_rules(rules, argument, path)
+    folder = _cache("converted", f"{path.stem}-{checksum(path)[:16]}")
+    return _cached(folder) or _convert(path, info_of_file(path), folder, rules, build, path)
+
+
+def _require_rules(rules, argument, weights):
+    if rules is None:
+        raise ValueError(
+            f"`{argument}` can be weights of timm's for ResNets and BoTNets alone. "
+            f"Received: {argument}={os.fspath(weights)!r}"
+        )
+
+
+def _convert(path, info, folder, rules, build, source):
+    """Converts a checkpoint into a folder of the cache."""
+    state = read_checkpoint(path)
+    with dtype_policy("float32"):
+        builder, model = convert(state, rules, build, source)
+    _LOGGER.warning("%s: converted %d tensors of %s into %s", source, len(state), builder, folder)
+    return save_folder(model, info(builder), folder)
+
+
+def _from_hub(weights, argument):
+    repository = weights.removeprefix("hf://")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise ValueError(f"`{argument}` must be 'hf://USER/REPOSITORY'. Received: {argument}={weights!r}")
+    folder = _cache("hf", *repository.split("/"))
+    found = _cached(folder)
+    if found is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        download(repository, ("weights.json", "model.keras", "README.md"), folder, argument)
+        found = _folder(folder, argument)
+    return found
+
+
+def _from_url(weights, argument):
+    """Returns the path of a file of Keras's behind a URL that ends in its checksum."""
+    url, _, fragment = weights.partition("#")
+    match = re.fullmatch(r"sha256=([0-9a-f]{64})", fragment)
+    name = os.path.basename(urllib.parse.urlparse(url).path)
+    if match is None or not name.endswith((".keras", ".h5")):
+        raise ValueError(
+            f"`{argument}` must be the URL of a file .keras or .weights.h5 with its checksum, "
+            f"'https://HOST/NAME.keras#sha256=...' of 64 digits. Received: {argument}={weights!r}"
+        )
+    try:
+        return keras.utils.get_file(
+            f"{match[1][:16]}-{name}", url, cache_subdir="models/aa_keras/urls", file_hash=match[1]
+        )
+    except Exception as error:  # Keras raises plain ones for a lack of network, too
+        raise ValueError(
+            f"`{argument}` could not be fetched: {' '.join(str(error).split())[:200]}. Received: {argument}={url!r}"
+        ) from None
+
+
+def _folder(folder, argument):
+    try:
+        return read_folder(folder)
+    except ValueError as error:
+        raise ValueError(
+            f"`{argument}` must be a folder that `aa_keras.save_pretrained` wrote. "
+            f"Received: {argument}={os.fspath(folder)!r} ({error})"
+        ) from None

@@ -1,0 +1,265 @@
+"""BoTNets: ResNets whose last blocks have self-attention in place of the 3x3 convolution.
+
+Srinivas et al., *Bottleneck Transformers for Visual Recognition* (CVPR 2021). Their layer is the paper's attention over
+a whole map, `SelfAttention2D`, without its output projection. `BoTNet50` is their ResNet-50; `BoTNet26t`,
+`ECABoTNeXt26ts` and `SEBoTNet33ts` are the smaller networks that timm designed and trained (`botnet26t_256`,
+`eca_botnext26ts_256`, `sebotnet33ts_256`), with a stem of three 3x3 convolutions: their weights are converted by name.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from aa_keras.layers import EfficientChannelAttention, SelfAttention2D, SqueezeExcite, _arguments
+
+from . import _building as building
+from ._builders import Family, builder, variant
+from .converters.timm_families import botnet_rules
+from .datasets import IMAGENET
+
+# timm's networks were trained on images of 256x256 pixels.
+IMAGENET_256 = dataclasses.replace(IMAGENET, input_shape=(256, 256, 3))
+preprocess_input = IMAGENET.preprocess_input
+decode_predictions = IMAGENET.decode_predictions
+
+STEMS = ("7x7", "3x3")
+ACTIVATIONS = ("relu", "silu")
+CHANNEL_ATTENTION = (None, "squeeze_excite", "efficient")
+# Channels of the 3x3 convolutions of the stem, and of the narrow part of the blocks of the first stage, which doubles.
+STEM_CHANNELS = (24, 32, 64)
+WIDTH = 64
+# How many times as many the outputs of a block have.
+EXPANSION = 4
+# The networks, and by what they differ from the usual one: arguments of `BoTNet`.
+STRUCTURES = {
+    "BoTNet50": {"stages": ("ccc", "cccc", "cccccc", "aaa")},
+    "BoTNet26t": {"stages": ("cc", "cc", "ca", "aa"), "stem": "3x3"},
+    "ECABoTNeXt26ts": {
+        "stages": ("cc", "cc", "ca", "aa"),
+        "stem": "3x3",
+        "activation": "silu",
+        "group_size": 16,
+        "channel_attention": "efficient",
+        "key_dim": 16,
+    },
+    "SEBoTNet33ts": {
+        "stages": ("cc", "cca", "cca", "aa"),
+        "stem": "3x3 strided",
+        "activation": "silu",
+        "channel_attention": "squeeze_excite",
+        "last_channels": 1536,
+        "head_channels": 1280,
+    },
+}
+
+
+@builder(
+    Family(
+        dataset=IMAGENET_256,
+        stages="1 to 4",
+        output_shape="(batch, ceil(height / 32), ceil(width / 32), channels)",
+        pyramid='"P2" to "P5"',
+        arguments={
+            "stages": 'tuple of four strings, a letter for each block: "c" has a 3x3 convolution, "a" attention.',
+            "stem": '"7x7" for the stem of ResNets, a convolution and a pooling; "3x3" for three convolutions and a '
+            'pooling; "3x3 strided" for three convolutions of which the last one strides instead.',
+            "activation": '"relu" or "silu".',
+            "group_size": "None, or the channels in each group of the 3x3 convolutions, as in ResNeXts.",
+            "channel_attention": 'what weighs the channels behind each 3x3 convolution: "squeeze_excite", "efficient" '
+            "(ECA) or None.",
+            "last_channels": "None, or the channels of the last stage's output where they are not four times those "
+            "within its blocks.",
+            "head_channels": "None, or the channels of a 1x1 convolution before the classifier.",
+            "num_heads": "positive integer, the heads of each attention.",
+            "key_dim": "positive integer, the channels of a key in each head; None takes as many as a value has.",
+        },
+        example={"stages": STRUCTURES["BoTNet50"]["stages"]},
+        timm=botnet_rules({name: structure for name, structure in STRUCTURES.items() if name != "BoTNet50"}),
+    )
+)
+def BoTNet(  # noqa: N802
+    stages: tuple[str, str, str, str],
+    include_top: bool = True,
+    weights: str | os.PathLike | None = None,
+    input_tensor: keras.KerasTensor | None = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int = 1000,
+    classifier_activation: str | None = "softmax",
+    name: str = "botnet",
+    include_preprocessing: bool = False,
+    stem: str = "7x7",
+    activation: str = "relu",
+    group_size: int | None = None,
+    channel_attention: str | None = None,
+    last_channels: int | None = None,
+    head_channels: int | None = None,
+    num_heads: int = 4,
+    key_dim: int | None = None,
+    position_encoding: str | None = "relative",
+    implementation: str = "auto",
+    padding: str | None = None,
+) -> keras.Model:
+    """Builds a bottleneck transformer of any depth."""
+    network = _Network(
+        activation=_arguments.one_of("activation", activation, ACTIVATIONS),
+        group_size=None if group_size is None else _arguments.positive_integer("group_size", group_size, most=WIDTH),
+        channel_attention=_arguments.one_of("channel_attention", channel_attention, CHANNEL_ATTENTION),
+        num_heads=_arguments.positive_integer("num_heads", num_heads, most=WIDTH),
+        key_dim=None if key_dim is None else _arguments.positive_integer("key_dim", key_dim),
+        position_encoding=position_encoding,
+        implementation=implementation,
+        padding=building.checked_padding(padding),
+    )
+    stages = _checked_stages(stages)
+    for argument, channels in (("last_channels", last_channels), ("head_channels", head_channels)):
+        if channels is not None:
+            _arguments.positive_integer(argument, channels)
+    image = building.image_input(
+        input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights=weights
+    )
+    size = building.strided(building.strided(building.known_size(image, IMAGENET_256.input_shape), 2), 2)
+    x = network.stem(image, _arguments.one_of("stem", stem, (*STEMS, "3x3 strided")))
+    for stage, blocks in enumerate(stages, start=1):
+        channels = WIDTH * 2 ** (stage - 1)
+        outputs = last_channels if stage == len(stages) and last_channels else EXPANSION * channels
+        for block, kind in enumerate(blocks, start=1):
+            strides = 2 if stage > 1 and block == 1 else 1
+            block_name = f"stage{stage}_block{block}"
+            is_last = block == len(blocks) and not (head_channels and stage == len(stages))
+            output_name = f"P{stage + 1}" if is_last else f"{block_name}_out"
+            x = network.block(x, kind, channels, outputs, strides, size, block_name, output_name)
+            size = building.strided(size, strides)
+    if head_channels:
+        x = network.normalized(building.convolution(x, head_channels, 1, 1, "head_conv"), "head_bn", "P5")
+    return building.classification_model(
+        image,
+        x,
+        include_top=include_top,
+        weights=weights,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        name=name,
+    )
+
+
+def _checked_stages(stages):
+    is_valid = (
+        isinstance(stages, (tuple, list))
+        and len(stages) == 4
+        and all(isinstance(blocks, str) and blocks and set(blocks) <= set("ac") for blocks in stages)
+    )
+    if not is_valid:
+        raise ValueError(
+            "`stages` must be a tuple of four strings of the letters 'c' and 'a', a block each. "
+            f"Received: stages={stages!r}"
+        )
+    return tuple(stages)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """What all blocks of a network have in common: the arguments of the builder."""
+
+    activation: str
+    group_size: int | None
+    channel_attention: str | None
+    num_heads: int
+    key_dim: int | None
+    position_encoding: str | None
+    implementation: str
+    padding: str
+
+    def stem(self, image, kind):
+        """Applies the layers before the first stage."""
+        if kind == "7x7":
+            x = building.convolution(image, WIDTH, 7, 2, "stem_conv", self.padding)
+            x = self.normalized(x, "stem_bn", "stem_act")
+        else:
+            x = image
+            for number, channels in enumerate(STEM_CHANNELS, start=1):
+                strides = 2 if number == 1 or (number == len(STEM_CHANNELS) and kind == "3x3 strided") else 1
+                x = building.convolution(x, channels, 3, strides, f"stem_conv{number}", self.padding)
+                x = self.normalized(x, f"stem_bn{number}", f"stem_act{number}")
+        return x if kind == "3x3 strided" else building.max_pooling(x, "stem_pool", self.padding)
+
+    def block(self, inputs, kind, channels, outputs, strides, size, name, output_name):
+        """Applies a bottleneck around a 3x3 convolution or attention, and adds what enters it."""
+        x = self.normalized(
+            building.convolution(inputs, channels, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_act1"
+        )
+        if kind == "a":
+            x = self._attention(x, channels, strides, size, name)
+        else:
+            groups = 1 if self.group_size is None else max(1, channels // self.group_size)
+            x = building.convolution(x, channels, 3, strides, f"{name}_conv2", self.padding, groups)
+        # So that a block's layers tell what there is in it.
+        x = self.normalized(x, f"{name}_attention_bn" if kind == "a" else f"{name}_bn2", f"{name}_act2")
+        if kind == "c" and self.channel_attention == "squeeze_excite":
+            x = SqueezeExcite(max(8, channels // 16), name=f"{name}_se")(x)
+        elif kind == "c" and self.channel_attention == "efficient":
+            x = EfficientChannelAttention(name=f"{name}_eca")(x)
+        x = building.batch_normalization(building.convolution(x, outputs, 1, 1, f"{name}_conv3"), f"{name}_bn3")
+        shortcut = inputs
+        if inputs.shape[-1] != outputs or strides > 1:
+            shortcut = building.convolution(inputs, outputs, 1, strides, f"{name}_shortcut_conv")
+            shortcut = building.batch_normalization(shortcut, f"{name}_shortcut_bn")
+        x = layers.Add(name=f"{name}_add")([x, shortcut])
+        return layers.Activation(self.activation, name=output_name)(x)
+
+    def _attention(self, x, channels, strides, size, name):
+        """Applies attention over the whole map, averaged over 2x2 pixels behind it where the block strides."""
+        x = SelfAttention2D(
+            self.num_heads,
+            self.key_dim or channels // self.num_heads,
+            channels // self.num_heads,
+            position_encoding=self.position_encoding,
+            max_size=size,
+            implementation=self.implementation,
+            use_output_projection=False,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_attention",
+        )(x)
+        return x if strides == 1 else layers.AveragePooling2D(2, padding="same", name=f"{name}_attention_pool")(x)
+
+    def normalized(self, x, normalization_name, name):
+        """Applies batch normalisation and the activation."""
+        return layers.Activation(self.activation, name=name)(building.batch_normalization(x, normalization_name))
+
+
+def _named(function_name: str, summary: str) -> Callable[..., keras.Model]:
+    """Returns the variant of `BoTNet` of one of `STRUCTURES`."""
+    usual = {
+        "stem": "7x7",
+        "activation": "relu",
+        "group_size": None,
+        "channel_attention": None,
+        "last_channels": None,
+        "head_channels": None,
+        "num_heads": 4,
+        "key_dim": None,
+    }
+    return variant(BoTNet, function_name, summary, {**usual, **STRUCTURES[function_name]}, name=function_name.lower())
+
+
+BoTNet50 = _named(
+    "BoTNet50",
+    "Builds the BoTNet-50 of Srinivas et al.: a ResNet-50 with attention in its last stage.",
+)
+BoTNet26t = _named(
+    "BoTNet26t",
+    "Builds timm's `botnet26t_256`: 26 layers, attention in half of the third stage and in the fourth.",
+)
+ECABoTNeXt26ts = _named(
+    "ECABoTNeXt26ts",
+    "Builds timm's `eca_botnext26ts_256`: the same with groups of 16 channels, ECA and SiLU.",
+)
+SEBoTNet33ts = _named(
+    "SEBoTNet33ts",
+    "Builds timm's `sebotnet33ts_256`: 33 layers, attention in three stages, squeeze-and-excitation and SiLU.",
+)

@@ -1,0 +1,75 @@
+"""Files of PyTorch's weights: their tensors by name."""
+
+import pathlib
+
+import numpy as np
+
+# Those that PyTorch pickles, and that of safetensors.
+PICKLED = (".bin", ".pt", ".pth")
+SUFFIXES = (".safetensors", *PICKLED)
+# Where training scripts put the weights beside other things.
+_NESTED = ("state_dict", "model", "state_dict_ema", "model_ema")
+
+
+def read_checkpoint(path):
+    """Returns the tensors of a checkpoint.
+
+    Nothing in the file is executed: safetensors hold numbers alone, and of what PyTorch pickles, `weights_only=True`
+    reads nothing else.
+
+    Args:
+        path: path of a file, `.safetensors`, which the package safetensors reads, or `.bin`, `.pt` or `.pth`, which
+            PyTorch does.
+
+    Returns:
+        A dictionary from the tensors' names to float32 arrays, in the order of the file. Counters of batches are left
+        out.
+
+    Raises:
+        ValueError: if the file is damaged or holds anything but tensors of finite numbers.
+        ImportError: without the package that reads it.
+    """
+    path = pathlib.Path(path)
+    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
+    state = {}
+    for name, tensor in tensors.items():
+        if name.split(".")[-1] == "num_batches_tracked":
+            continue
+        state[name] = np.asarray(tensor, np.float32)
+        if not np.isfinite(state[name]).all():
+            raise unusable(path, f"{name} holds numbers that are infinite or NaN")
+    return state
+
+
+def unusable(path, reason):
+    """Returns the error for a checkpoint that cannot be converted."""
+    return ValueError(
+        "`weights` must be a whole checkpoint of a network that is here, as timm saves it. "
+        f"Received: weights={str(path)!r} ({' '.join(str(reason).split())[:300]})"
+    )
+
+
+def _read_safetensors(path):
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise unusable(path, error) from None
+
+
+def _read_pickled(path):
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds, for what a file may hold
+        raise unusable(path, str(error).split("\n")[0]) from None
+    for key in _NESTED:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    if not isinstance(content, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
+        raise unusable(path, "it does not hold tensors by name")
+    return {str(name): tensor.float().numpy() for name, tensor in content.items()}

@@ -1,0 +1,106 @@
+"""timm's checkpoints on the Hugging Face Hub: how they are fetched, and what is known of them."""
+
+import csv
+import functools
+import importlib.resources
+import json
+import pathlib
+import re
+
+from aa_keras.errors import missing_extra
+
+from ..weights_info import WeightsInfo
+
+RESULTS = "timm_results.csv"
+# Of checkpoints that do not tell: timm's own defaults.
+_DEFAULTS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_pct": 0.875, "interpolation": "bicubic"}
+
+
+def download(repository, names, folder, argument):
+    """Fetches files of a repository of the Hugging Face Hub into a folder.
+
+    Args:
+        repository: its name, such as "timm/resnet50.a1h_in1k".
+        names: names of the files.
+        folder: where to.
+        argument: the argument that asks for them, for errors.
+
+    Returns:
+        A dictionary from the names to paths.
+
+    Raises:
+        ValueError: if there is no such repository or file, or no network.
+        ImportError: without the package huggingface_hub.
+    """
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ImportError(missing_extra(error), name=error.name) from None
+    try:
+        huggingface_hub.HfApi().model_info(
+            repository, timeout=10
+        )  # which fails at once, instead of after half a minute
+        return {
+            name: pathlib.Path(huggingface_hub.hf_hub_download(repository, name, local_dir=folder)) for name in names
+        }
+    except Exception as error:  # of many kinds: of HTTP, of the system, of the hub's own
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"`{argument}` could not be fetched from huggingface.co: {type(error).__name__}: {reason}. Is there a "
+            f"network, and such a repository? Received: {argument}={repository!r}"
+        ) from None
+
+
+def info_of_name(weights, files):
+    """Returns a function of a builder's name that makes the `WeightsInfo` of a checkpoint by timm's name.
+
+    Args:
+        weights: its name, such as "timm/resnet50.a1h_in1k".
+        files: dictionary from the names of its files to paths: of its configuration and its model card.
+    """
+    licence = re.search(r"^license:\s*(\S+)", files["README.md"].read_text(encoding="utf-8"), re.MULTILINE)
+    result = results().get(weights.removeprefix("timm/"))
+    return functools.partial(
+        WeightsInfo,
+        source=weights,
+        licence=licence[1] if licence else "",
+        scores={} if result is None else {name: float(result[name]) for name in ("top1", "top5")},
+        reported=""
+        if result is None
+        else f"timm, on ImageNet's validation images at {result['img_size']}x{result['img_size']}, central fraction "
+        f"{result['crop_pct']}",
+        **_statistics(files["config.json"]),
+    )
+
+
+def info_of_file(path):
+    """Returns the same for a file; a `config.json` of timm's beside it is read, else timm's defaults are taken."""
+    config = pathlib.Path(path).with_name("config.json")
+    return functools.partial(WeightsInfo, source=str(path), **_statistics(config))
+
+
+def _statistics(config):
+    """Returns the fields of `WeightsInfo` that timm's configuration of a checkpoint tells."""
+    told = {}
+    if config.is_file():
+        try:
+            content = json.loads(config.read_text(encoding="utf-8"))
+            told = content.get("pretrained_cfg", content)
+            told = {name: told[name] for name in _DEFAULTS if name in told}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(f"{config} is not a configuration of timm's: {error}") from None
+    told = {**_DEFAULTS, **told}
+    return {
+        "mean": tuple(255 * value for value in told["mean"]),
+        "std": tuple(255 * value for value in told["std"]),
+        "central_fraction": told["crop_pct"],
+        "interpolation": told["interpolation"],
+    }
+
+
+@functools.cache
+def results():
+    """Returns the rows of timm's results on ImageNet for the networks that are here, by the weights' names."""
+    file = importlib.resources.files("aa_keras.applications") / "converters" / RESULTS
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {row["model"]: row for row in csv.DictReader(lines)}

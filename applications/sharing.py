@@ -1,0 +1,147 @@
+"""Trained networks as folders that others can use: a Keras model, what is known of it, and a model card."""
+
+import dataclasses
+import os
+import pathlib
+import tempfile
+
+import keras
+
+from aa_keras.errors import missing_extra
+
+from .weights_info import CARD, INFO, MODEL, WeightsFolder, WeightsInfo, read_folder, write_info
+
+
+def save_pretrained(
+    model: keras.Model, directory: str | os.PathLike, info: WeightsInfo | None = None, overwrite: bool = False, **fields
+) -> WeightsFolder:
+    """Writes a network into a folder that a builder's `weights=` takes, with a model card.
+
+    Args:
+        model: a network of a builder in `aa_keras.applications`.
+        directory: the folder, which is made.
+        info: what is known of the weights, or None to say so by `fields`.
+        overwrite: whether what is in the folder may be replaced.
+        **fields: attributes of `WeightsInfo`, such as `builder="AAResNet50"`, `scores={"top1": 77.7}` and
+            `licence="Apache-2.0"`. `builder` may be left out where the model's name tells it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: for a model that is none, for fields that are unknown or make no sense, and for a folder that is not
+            empty, unless `overwrite`.
+
+    Example:
+
+    >>> model = aa_keras.applications.AAWideResNet16_4(weights="cifar100")
+    >>> aa_keras.save_pretrained(model, "mine", builder="AAWideResNet16_4", source="my own", licence="MIT")
+    >>> aa_keras.applications.AAWideResNet16_4(weights="mine")
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a Keras model. Received: model={model!r:.100}")
+    known = {field.name for field in dataclasses.fields(WeightsInfo)}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise ValueError(f"The fields of `WeightsInfo` are {', '.join(sorted(known))}. Received: {', '.join(unknown)}")
+    if info is None:
+        info = WeightsInfo(**{"source": f"trained by their author, as {model.name!r}", **fields})
+    elif fields:
+        info = dataclasses.replace(info, **fields)
+    directory = pathlib.Path(directory).expanduser()
+    if directory.exists() and not overwrite and (not directory.is_dir() or any(directory.iterdir())):
+        raise ValueError(
+            "`directory` must be a new folder or an empty one, unless overwrite=True. "
+            f"Received: directory={str(directory)!r}"
+        )
+    return save_folder(model, info, directory)
+
+
+def save_folder(model, info, directory):
+    """Writes the same without questions; what was in the folder goes once the new one is whole."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as temporary:
+        partial = pathlib.Path(temporary) / "whole"
+        partial.mkdir()
+        model.save(partial / MODEL)
+        write_info(partial, info)
+        (partial / CARD).write_text(model_card(model, info), encoding="utf-8")
+        if directory.exists():
+            directory.rename(pathlib.Path(temporary) / "before")
+        partial.rename(directory)
+    return read_folder(directory)
+
+
+def push_to_hub(directory: str | os.PathLike, repository: str, private: bool = False) -> str:
+    """Uploads a folder of `save_pretrained` to the Hugging Face Hub, as whoever `hf auth login` is logged in.
+
+    Args:
+        directory: the folder.
+        repository: name of the repository, "USER/NAME", which is made where there is none.
+        private: whether a new one is private.
+
+    Returns:
+        The repository's address. A builder takes it as `weights="hf://USER/NAME"`.
+
+    Raises:
+        ValueError: for a folder of another kind, and where the hub refuses or is not reached.
+        ImportError: without the package huggingface_hub, which the extra `timm` installs.
+    """
+    folder = read_folder(pathlib.Path(directory).expanduser()).folder
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise ImportError(missing_extra(error), name=error.name) from None
+    try:
+        api = huggingface_hub.HfApi()
+        api.create_repo(repository, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[MODEL, INFO, CARD])
+    except Exception as error:  # of many kinds: of HTTP, of the system, of the hub's own
+        raise ValueError(
+            f"`repository` could not be written: {type(error).__name__}: {' '.join(str(error).split())[:200]}. "
+            f"Received: repository={repository!r}"
+        ) from None
+    return f"https://huggingface.co/{repository}"
+
+
+def model_card(model, info):
+    """Returns what a person wants to know of weights, in Markdown with the header that the Hugging Face Hub reads."""
+    size = "x".join("any" if length is None else str(length) for length in model.input_shape[1:])
+    rows = [
+        ("Builder", f"`aa_keras.applications.{info.builder}`"),
+        ("Source", info.source),
+        ("Licence", info.licence or "not known"),
+        ("Parameters", f"{model.count_params():,}"),
+        ("Images", f"{size}, {info.interpolation}, central fraction {info.central_fraction}"),
+        ("Mean and deviation of pixels in [0, 255]", f"{_numbers(info.mean)}; {_numbers(info.std)}"),
+        *((f"{name} (%)", f"{score:g}") for name, score in info.scores.items()),
+        *([("Measured by", info.reported)] if info.reported else []),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    licence = f"license: {info.licence.lower()}\n" if info.licence else ""
+    classes = f"\n## Classes\n\n{', '.join(info.class_names)}\n" if info.class_names else ""
+    return f"""---
+library_name: keras
+{licence}tags: [aa_keras, image-classification]
+---
+# {info.builder}
+
+| | |
+| --- | --- |
+{table}
+
+## Use
+
+```python
+from aa_keras.applications import {info.builder}
+
+model = {info.builder}(weights="FOLDER or hf://USER/REPOSITORY", include_preprocessing=True)
+probabilities = model.predict(images)  # RGB, pixels of 0 to 255
+```
+
+`{MODEL}` is a whole Keras model of normalised images, `{INFO}` tells the above to programs.
+{classes}"""
+
+
+def _numbers(values):
+    return ", ".join(f"{value:.6g}" for value in values)

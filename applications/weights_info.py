@@ -1,0 +1,121 @@
+"""What is known of trained weights beside their numbers, and the folders that hold both."""
+
+import dataclasses
+import hashlib
+import json
+import numbers
+import pathlib
+
+from .datasets import IMAGENET, normalize
+
+MODEL, INFO, CARD = "model.keras", "weights.json", "README.md"
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsInfo:
+    """Where weights come from, and what images they were trained with.
+
+    Attributes:
+        builder: name of the function in `aa_keras.applications` whose network they are of.
+        source: where they come from: "timm/resnet50.a1h_in1k", the name of a file, a recipe.
+        licence: theirs, as SPDX names it; "" where it is not known.
+        scores: percentages by name, such as "top1".
+        reported: who measured the scores, how; "" where there are none.
+        mean: mean of each channel, of pixels in [0, 255].
+        std: standard deviation of each channel, likewise.
+        central_fraction: share of an image's shorter side that evaluation looks at.
+        interpolation: how images are resized, "bilinear" or "bicubic".
+        class_names: names of the classes in the order of their indices; () for those of the family's data set.
+    """
+
+    builder: str
+    source: str
+    licence: str = ""
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    reported: str = ""
+    mean: tuple[float, ...] = IMAGENET.mean
+    std: tuple[float, ...] = IMAGENET.std
+    central_fraction: float = 0.875
+    interpolation: str = "bilinear"
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name, is_valid in (
+            ("builder", isinstance(self.builder, str)),
+            ("source", isinstance(self.source, str)),
+            ("licence", isinstance(self.licence, str)),
+            ("reported", isinstance(self.reported, str)),
+            ("scores", isinstance(self.scores, dict) and all(map(_is_number, self.scores.values()))),
+            ("mean", _are_numbers(self.mean)),
+            ("std", _are_numbers(self.std) and len(self.std) == len(self.mean) and min(self.std, default=0) > 0),
+            ("central_fraction", _is_number(self.central_fraction) and 0 < self.central_fraction <= 1),
+            ("interpolation", self.interpolation in INTERPOLATIONS),
+            ("class_names", isinstance(self.class_names, tuple) and all(isinstance(n, str) for n in self.class_names)),
+        ):
+            if not is_valid:
+                raise ValueError(f"`{name}` of weights makes no sense. Received: {name}={getattr(self, name)!r:.100}")
+
+    def preprocess_input(self, x, data_format=None):
+        """Normalises images as the weights were trained with: see `Dataset.preprocess_input`."""
+        return normalize(x, self.mean, self.std, data_format)
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _are_numbers(values):
+    return isinstance(values, tuple) and len(values) > 0 and all(map(_is_number, values))
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsFolder:
+    """A folder of trained weights: a whole Keras model, what is known of it, and a model card.
+
+    Attributes:
+        folder: its path.
+        info: `WeightsInfo` of the weights.
+    """
+
+    folder: pathlib.Path
+    info: WeightsInfo
+
+    def __str__(self):
+        return self.info.source
+
+    def path(self):
+        """Returns the path of the model."""
+        return self.folder / MODEL
+
+
+def checksum(path):
+    """Returns the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_folder(folder):
+    """Returns the `WeightsFolder` that was written by `write_info`.
+
+    Raises:
+        ValueError: if it is none, or damaged.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        content = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        sha256 = content.pop("sha256")
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+        info = WeightsInfo(**values)
+        whole = checksum(folder / MODEL) == sha256
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{folder / INFO} is not one that aa_keras.save_pretrained wrote: {error}") from None
+    if not whole:
+        raise ValueError(f"{folder / MODEL} is damaged: its SHA-256 should be {sha256}")
+    return WeightsFolder(folder, info)
+
+
+def write_info(folder, info):
+    """Writes what is known of the model in a folder beside it, the checksum included."""
+    content = {**dataclasses.asdict(info), "sha256": checksum(pathlib.Path(folder) / MODEL)}
+    (pathlib.Path(folder) / INFO).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
