@@ -1,7 +1,7 @@
 """Builders of the paper's networks, used as those of `keras.applications`."""
 
 from ._building import pyramid_outputs  # noqa: F401
-from ._catalogue import create_model, list_models  # noqa: F401
+from ._catalogue import create_model, list_models, weights_of  # noqa: F401
 from .botnet import BoTNet, BoTNet26t, BoTNet50, ECABoTNeXt26ts, SEBoTNet33ts
 from .mnasnet import AAMnasNet, MnasNet
 from .resnet import (

@@ -9,6 +9,7 @@ import keras
 from aa_keras.layers import _arguments
 
 from . import botnet, mnasnet, resnet, retinanet, wide_resnet
+from ._sources import find, structure_of
 from .datasets import Dataset
 from .pretrained import PRETRAINED
 
@@ -70,6 +71,26 @@ def create_model(name: str, **arguments) -> keras.Model:
         hint = f", such as {', '.join(builders[match] for match in similar)}" if similar else ""
         raise ValueError(f"`name` must be one of those that `list_models()` returns{hint}. Received: name={name!r}")
     return BUILDERS[builders[_bare(name)]](**arguments)
+
+
+def weights_of(builder: str, weights: str) -> tuple:
+    """Returns what `weights` of a builder mean, and the arguments of the builder that they decide.
+
+    Of a detector's builder, they are those of its backbone.
+
+    Args:
+        builder: name of the builder.
+        weights: its argument.
+
+    Returns:
+        What `_sources.find` returns, and a dictionary.
+    """
+    definition, argument = BUILDERS[builder].definition, "weights"
+    known = definition.signature.parameters
+    if definition.family.backbone is not None:
+        definition, builder, argument = definition.family.backbone.definition, "", "backbone_weights"
+    found = find(builder, weights, argument, definition.family.timm, definition.function)
+    return found, {name: value for name, value in structure_of(found).items() if name in known and value is not None}
 
 
 def dataset_of(network: str) -> Dataset | None:

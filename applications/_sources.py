@@ -14,8 +14,9 @@ from ._building import dtype_policy
 from ._weight_files import structure
 from .converters import SUFFIXES, convert, read_checkpoint
 from .converters.timm_hub import download, info_of_file, info_of_name
+from .pretrained import PretrainedWeights
 from .sharing import save_folder
-from .weights_info import INFO, checksum, read_folder
+from .weights_info import INFO, WeightsFolder, checksum, read_folder
 
 _LOGGER = logging.getLogger("aa_keras")
 
@@ -36,6 +37,8 @@ def find(builder, weights, argument="weights", rules=None, build=None):
     Raises:
         ValueError: if there is nothing of that name, or it cannot be fetched or converted.
     """
+    if isinstance(weights, (PretrainedWeights, WeightsFolder)):  # found already
+        return weights
     is_text = isinstance(weights, str)
     if is_text and weights.startswith("timm/"):
         return _converted_from_timm(weights, argument, rules, build)

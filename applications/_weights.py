@@ -38,6 +38,9 @@ def load_weights(model, weights, include_top):
         weights: file that `save_weights` (`.weights.h5`) or `save` (`.keras`) wrote, or `PretrainedWeights`.
         include_top: whether the model has a classifier.
 
+    Returns:
+        Whether the classifier is new.
+
     Raises:
         ValueError: if the file is of another kind or holds weights of another architecture; the message names the first
             difference.
@@ -45,8 +48,7 @@ def load_weights(model, weights, include_top):
     is_named = isinstance(weights, (PretrainedWeights, WeightsFolder))
     path = path_of(weights)
     if isinstance(weights, WeightsFolder) and _is_augmented(model) and not table_sizes(weights):
-        _take_what_fits(model, weights, include_top)
-        return
+        return _take_what_fits(model, weights, include_top)
     label = str(weights) if isinstance(weights, WeightsFolder) else path
     with tempfile.TemporaryDirectory() as folder:
         # Keras decides how weights are named in files: so let it write the model's own, to be replaced one by one.
@@ -67,6 +69,7 @@ def load_weights(model, weights, include_top):
             model.name,
             model.num_classes if hasattr(model, "backbone") else model.output_shape[-1],
         )
+    return has_new_head
 
 
 def path_of(weights):
@@ -91,7 +94,7 @@ def _take_what_fits(model, weights, include_top):
     """
     plain = {layer.name: layer for layer in keras.models.load_model(weights.path(), compile=False).layers}
     behind = normalizations_behind(model.layers, of=[item for item in model.layers if _is_attention(item)])
-    whole, partial, new = 0, 0, 0
+    whole, partial, new, is_classifier_new = 0, 0, 0, False
     for layer in model.layers:
         if not layer.weights:
             continue
@@ -99,7 +102,7 @@ def _take_what_fits(model, weights, include_top):
         values = plain[layer.name].get_weights() if layer.name in plain else None
         shapes = None if values is None else [value.shape for value in values]
         if is_classifier and shapes != [tuple(weight.shape) for weight in layer.weights]:
-            new += len(layer.weights)
+            new, is_classifier_new = new + len(layer.weights), True
             _LOGGER.warning("%s: the classifier of %s is new and has to be trained", weights, model.name)
         elif _is_attention(layer):
             kernel = (*layer.kernel_size, layer.input.shape[-1], layer.filters)
@@ -122,6 +125,7 @@ def _take_what_fits(model, weights, include_top):
         "%d are new and have to be trained",
         *(weights, model.name, whole, partial, new),
     )
+    return is_classifier_new
 
 
 def _is_attention(layer):

@@ -9,6 +9,7 @@ a whole map, `SelfAttention2D`, without its output projection. `BoTNet50` is the
 import dataclasses
 import os
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -34,7 +35,7 @@ WIDTH = 64
 # How many times as many the outputs of a block have.
 EXPANSION = 4
 # The networks, and by what they differ from the usual one: arguments of `BoTNet`.
-STRUCTURES = {
+STRUCTURES: dict[str, dict[str, Any]] = {
     "BoTNet50": {"stages": ("ccc", "cccc", "cccccc", "aaa")},
     "BoTNet26t": {"stages": ("cc", "cc", "ca", "aa"), "stem": "3x3"},
     "ECABoTNeXt26ts": {

@@ -14,7 +14,7 @@ from aa_keras.evaluation.classification import Evaluation
 from aa_keras.evaluation.detection import DetectionEvaluation
 from aa_keras.files import local_path, write_whole
 from aa_keras.recipes.checks import check_config
-from aa_keras.tasks import task_for
+from aa_keras.tasks import resolved, task_for
 from aa_keras.training.run_directory import is_run
 
 FlagPath = str | os.PathLike | None
@@ -37,7 +37,8 @@ def evaluate_run(
     Args:
         config: recipe, or None where the run directory tells it.
         workdir: run directory, or None.
-        weights: file of weights (`.weights.h5` or `.keras`), or None.
+        weights: whatever the `weights` of the recipe's builder may be, such as the path of a file or "timm/NAME"; or
+            None.
         saved_model: folder of a SavedModel as `aa_keras.export` writes it, or None.
         output: folder for `evaluation.json` and the pictures; None takes the run directory, or else `evaluation`.
         data_dir: where the data lies, instead of where the config says.
@@ -65,6 +66,20 @@ def evaluate_run(
         write_whole(path, report_page(candidate.config, task, measured, folder, candidate.run, model))
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
     return measured
+
+
+def _located(weights):
+    """Returns what --weights names: a path of this machine, or what builders fetch."""
+    fetched = ("timm/", "hf://", "http://", "https://")
+    return weights if os.fspath(weights).startswith(fetched) else local_path("--weights", weights)
+
+
+def _trained(task, weights):
+    """Returns the network with weights of its own classes."""
+    model = task.inference_model(weights)
+    if getattr(model, "has_new_classifier", False):
+        raise UserError(f"--weights must be of as many classes as the data set has. Received: --weights={weights}")
+    return model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +114,16 @@ def _candidate(config, workdir, weights, saved_model):
             config, workdir, lambda task: with_its_evaluation(task, task.load_model(model_file_of_run(workdir)))
         )
     if weights is not None:
-        weights = local_path("--weights", weights)
         if config is None:
             raise UserError("--weights says nothing of the data and the network: --config must be given too")
-        return _Candidate(config, None, lambda task: with_its_evaluation(task, task.inference_model(weights)))
+        weights = _located(weights)
+        if config.task == "classification" and not weights.endswith((".keras", ".h5")):
+            # Which tell how the images of theirs are normalised.
+            check_config(config)
+            config = config.copy_and_resolve_references()
+            config.weights = weights
+            config = resolved(config)
+        return _Candidate(config, None, lambda task: with_its_evaluation(task, _trained(task, weights)))
     saved_model = local_path("--saved_model", saved_model)
     run = None
     if config is None:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 # Evaluation looks at the central 224 of 256 pixels, whatever the size of the network's input.
 CENTRAL_FRACTION = 224 / 256
+_KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 _WHOLE_IMAGE = np.array([[[0, 0, 1, 1]]], np.float32)
 
 
@@ -86,16 +87,17 @@ def resize(image, size, antialias=False):
     return tf.ensure_shape(resized, (*image.shape[:-3], size, size, image.shape[-1]))
 
 
-def resize_and_centre_crop(image, size, central_fraction=CENTRAL_FRACTION):
+def resize_and_centre_crop(image, size, central_fraction=CENTRAL_FRACTION, interpolation="bilinear"):
     """Resizes an image so that the centre, `central_fraction` of its shorter side, fills `size`, and cuts that out.
 
-    Both in one step, so that only what remains is computed: bilinear with antialiasing, as Pillow does it. The centre
+    Both in one step, so that only what remains is computed: with antialiasing, as Pillow does it. The centre
     of the image is the centre of the result, to a fraction of a pixel.
 
     Args:
         image: tensor of shape (height, width, channels) or (batch, height, width, channels), of any height and width.
         size: height and width of the result, an integer or a pair.
         central_fraction: float above 0 and up to 1.
+        interpolation: "bilinear" or "bicubic".
 
     Returns:
         A float32 tensor of shape (*size, channels), or (batch, *size, channels).
@@ -110,7 +112,7 @@ def resize_and_centre_crop(image, size, central_fraction=CENTRAL_FRACTION):
         size=size,
         scale=tf.fill((2,), scale),
         translation=(size - scale * shape) / 2,
-        kernel_type="triangle",
+        kernel_type=_KERNELS[interpolation],
         antialias=True,
     )
     resized = tf.ensure_shape(resized, (images.shape[0], *size, images.shape[-1]))

@@ -26,6 +26,7 @@ class Preprocessing:
         image_size: height and width to crop and resize images of any size to; None leaves their size as it is. For
             evaluation it may be a pair.
         central_fraction: share of the shorter side that evaluation looks at, where there is an `image_size`.
+        interpolation: how evaluation resizes there, "bilinear" or "bicubic".
         smallest_crop: least share of an image that its crops for training have, where there is an `image_size`.
         policy: what training images go through before all that, but behind the crop of Inception: a function of an
             image with values in [0, 255] and of a key, an integer tensor of shape (2,), such as `RandAugment`; or None.
@@ -37,6 +38,7 @@ class Preprocessing:
     crop_padding: int = 0
     image_size: int | tuple[int, int] | None = None
     central_fraction: float = image_ops.CENTRAL_FRACTION
+    interpolation: str = "bilinear"
     smallest_crop: float = 0.08
     policy: typing.Callable | None = None
 
@@ -52,7 +54,8 @@ class Preprocessing:
         """Returns the first half of it, pixels of whole numbers, for those who serve to do before a network."""
         if self.image_size is None:
             return image
-        return tf.round(image_ops.resize_and_centre_crop(image, self.image_size, self.central_fraction))
+        centre = image_ops.resize_and_centre_crop(image, self.image_size, self.central_fraction, self.interpolation)
+        return tf.clip_by_value(tf.round(centre), 0, 255)  # bicubic goes beyond
 
     def normalize(self, image):
         """Returns the second half."""

@@ -118,7 +118,10 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
     known = _dataset(model, dataset)
     normalizes = dataset == "none" or _has_preprocessing(model)
     channels = model.input_shape[-1]
+    info = getattr(model, "weights_info", None) if dataset is None else None
     mean, std = ((0.0,) * channels, (1.0,) * channels) if normalizes or known is None else (known.mean, known.std)
+    if info is not None and not normalizes:
+        mean, std = info.mean, info.std
     if channels != len(mean):
         raise UserError(
             f"dataset must be one of images of {channels} channels, which the network takes, or 'none'. "
@@ -126,6 +129,8 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
         )
     has_its_classes = known is not None and known.classes == classes
     names = known.class_names if has_its_classes else tuple(map(str, range(classes)))
+    if info is not None and len(info.class_names) == classes:
+        names = info.class_names
     height_and_width = tuple(model.input_shape[1:3])
     if is_detector:
         numbered = known.identified_classes if known is datasets.COCO and has_its_classes else ()
@@ -136,6 +141,10 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
         image_size = None if None in height_and_width else height_and_width
         fraction = image_ops.CENTRAL_FRACTION if known is datasets.IMAGENET else 1.0
         preprocessing = Preprocessing(mean, std, image_size=image_size, central_fraction=fraction)
+        if info is not None:
+            preprocessing = dataclasses.replace(
+                preprocessing, central_fraction=info.central_fraction, interpolation=info.interpolation
+            )
         spec = ServingSpec("classification", names, model.input_shape[1:], preprocessing)
     servable = Servable(model, spec)
     return servable if class_names is None else servable.with_class_names(class_names)

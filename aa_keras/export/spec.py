@@ -12,7 +12,7 @@ from aa_keras.data.decoding import to_grey
 OUTPUTS = {"classification": ("probabilities",), "detection": ("boxes", "confidence", "labels", "num_detections")}
 # The fields of the two kinds of preprocessing that evaluation depends on.
 _PREPROCESSING = {
-    "classification": ("mean", "std", "image_size", "central_fraction"),
+    "classification": ("mean", "std", "image_size", "central_fraction", "interpolation"),
     "detection": ("mean", "std", "image_size"),
 }
 NO_SCALE = np.ones(4, np.float32)
@@ -92,7 +92,8 @@ class ServingSpec:
         """Returns what `as_json` made text of; raises ValueError, KeyError or TypeError for other text."""
         fields = json.loads(text)
         kind = DetectionPreprocessing if fields["task"] == "detection" else Preprocessing
-        preprocessing = {name: _as_tuple(fields["preprocessing"][name]) for name in _PREPROCESSING[fields["task"]]}
+        told = {"interpolation": "bilinear", **fields["preprocessing"]}  # which earlier exports do not tell
+        preprocessing = {name: _as_tuple(told[name]) for name in _PREPROCESSING[fields["task"]]}
         return cls(
             **{**{name: _as_tuple(value) for name, value in fields.items()}, "preprocessing": kind(**preprocessing)}
         )

@@ -39,6 +39,14 @@ def check_config(config):
         )
         if name == "decay_epochs":
             require(config, name, lambda epochs: _is_ascending((0, *epochs, config.epochs)), wanted)
+    require(
+        config,
+        "freeze",
+        lambda freeze: freeze == "none" or config.weights is not None,
+        "'none' without config.weights: what is random would stay so",
+    )
+    is_pair = len(config.image_mean or ()) == len(config.image_std or ())
+    require(config, "image_std", lambda _: is_pair, "as long as config.image_mean, and set where that is")
     builders = applications.list_models(task=config.task)
     require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)} for {config.task}")
     _check_builder_arguments(config)

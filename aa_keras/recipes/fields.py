@@ -5,6 +5,7 @@ import json
 import numbers
 import os
 import pathlib
+import re
 from collections.abc import Callable
 
 import ml_collections
@@ -12,6 +13,7 @@ import ml_collections
 TASKS = ("classification", "detection")
 OPTIMIZERS = ("sgd", "adam")
 BAD_BOXES = ("error", "skip")
+INTERPOLATIONS = ("bilinear", "bicubic")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # And the backend of Keras that each needs: what they do is told in aa_keras/training/distribution.py.
 DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
@@ -105,6 +107,17 @@ def _pair(is_valid, wanted):
     )
 
 
+def _numbers(above=None):
+    def is_valid(values):
+        return (
+            isinstance(values, (tuple, list))
+            and len(values) > 0
+            and all(_is_number(value) and abs(value) <= 1e6 and (above is None or value > above) for value in values)
+        )
+
+    return Rule(tuple, is_valid, f"a tuple of a number{'' if above is None else f' above {above}'} for each channel")
+
+
 def _size():
     def is_valid(height, width):
         return all(_is_whole(side) and 1 <= side <= 2**13 for side in (height, width))
@@ -146,6 +159,15 @@ GROUPS = {
         ),
         "image_size": Field("height and width to resize images of any size to", _whole(1, 2**13)),
         "shuffle_buffer": Field("encoded images to draw from, where memory does not hold all", _whole(1, 10**9), 8192),
+        "image_mean": Field(
+            "of each channel, of pixels in [0, 255]; unset: that of the data set or weights", _numbers()
+        ),
+        "image_std": Field("the standard deviations, likewise", _numbers(above=0)),
+        "central_fraction": Field(
+            "share of the shorter side that evaluation looks at; unset: 0.875 or that of the weights",
+            _number(0, 1, beyond_least=True),
+        ),
+        "interpolation": Field('"bilinear" or "bicubic", in evaluation; unset: likewise', _one_of(INTERPOLATIONS)),
         "corrupt_files_limit": Field("how many images training may skip", _whole(0, 10**9), 10),
     },
     "Augmentation": {
@@ -170,6 +192,16 @@ GROUPS = {
     "Network": {
         "builder": Field("one of those that `aa-keras models` lists", _text(), required=True),
         "builder_arguments": Field("its arguments, beyond its defaults", _arguments(), {}),
+        "weights": Field('to begin with, of it or of a detector\'s backbone: "timm/NAME", "hf://...", a path', _text()),
+        "freeze": Field(
+            'what of it stays as it is: "none", "backbone", or stages: "stem,1,2"',
+            Rule(
+                str,
+                lambda value: isinstance(value, str) and re.fullmatch(r"none|backbone|(stem|\d)(,\d)*", value),
+                "'none', 'backbone', or stages such as 'stem,1,2'",
+            ),
+            "none",
+        ),
         "precision": Field(f"one of {', '.join(PRECISIONS)}", _one_of(PRECISIONS), "float32"),
         "jit_compile": Field("XLA; always on with JAX", _switch(), False),
         "distribution": Field(
@@ -186,6 +218,14 @@ GROUPS = {
             _number(0, 1e30, beyond_least=True),
             required=True,
         ),
+        "head_learning_rate_multiplier": Field(
+            "how many times as fast the head learns, and attention that is new",
+            _number(0, 1e6, beyond_least=True),
+            1.0,
+        ),
+        "layer_decay": Field(
+            "how much slower a stage learns than the one behind it", _number(0, 1, beyond_least=True), 1.0
+        ),
         "warmup_fraction": Field("share of all steps with a linear warm-up", _number(0, 1, below_most=True), 0.05),
         "decay_epochs": Field("where the learning rate is divided by 10; (): a cosine to zero", _epochs(), ()),
         "optimizer": Field(f"one of {', '.join(OPTIMIZERS)}", _one_of(OPTIMIZERS), "sgd"),
@@ -201,7 +241,11 @@ GROUPS = {
 }
 FIELDS = {name: field for group in GROUPS.values() for name, field in group.items()}
 # Fields that recipes got later: in the runs before, which lack them, they had their defaults.
-LATER = ("task", "input_size", "scale_jitter", "bad_boxes", "optimizer", "clip_norm")
+LATER = (
+    *("task", "input_size", "scale_jitter", "bad_boxes", "optimizer", "clip_norm"),
+    *("image_mean", "image_std", "central_fraction", "interpolation"),
+    *("weights", "freeze", "head_learning_rate_multiplier", "layer_decay"),
+)
 SINCE = {name: json.loads(json.dumps(FIELDS[name].default)) for name in LATER}
 
 

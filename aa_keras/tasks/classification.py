@@ -82,11 +82,27 @@ class Classification(Task):
             require(config, "rand_augment_operations", lambda _: is_color, "0 for images without colour")
             policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
         mean, std = self._statistics
-        return Preprocessing(mean, std, config.horizontal_flip, config.crop_padding, config.image_size, policy=policy)
+        return Preprocessing(
+            mean,
+            std,
+            config.horizontal_flip,
+            config.crop_padding,
+            config.image_size,
+            policy=policy,
+            **self._evaluation,
+        )
+
+    @property
+    def _evaluation(self):
+        """How images of any size are cropped and resized in evaluation, where the config says so."""
+        named = {name: self.config[name] for name in ("central_fraction", "interpolation")}
+        return {name: value for name, value in named.items() if value is not None}
 
     @functools.cached_property
     def _statistics(self):
         """Mean and standard deviation of each channel; the data set is loaded only where they are its own."""
+        if self.config.image_mean is not None:
+            return tuple(self.config.image_mean), tuple(self.config.image_std)
         for known in (datasets.CIFAR100, datasets.IMAGENET):
             if known.name == self.config.dataset.split(":")[0]:  # which a version may follow
                 return known.mean, known.std
@@ -163,8 +179,12 @@ class Classification(Task):
     # The network.
 
     def training_model(self):
-        """Returns a new network to train, whose outputs are logits."""
-        return self._model(classifier_activation=None)
+        """Returns a network to train, new or with the config's weights, whose outputs are logits."""
+        return self._model(classifier_activation=None, weights=self.config.weights)
+
+    def backbone(self, model):
+        """Returns the layers of a network that are not its classifier."""
+        return model.layers[:-1]
 
     def inference_model(self, weights=None):
         """Returns a network whose outputs are probabilities, new or with the weights of a file."""
@@ -310,6 +330,7 @@ class Classification(Task):
         *size, channels = model.input_shape[1:]
         any_size = self.config.image_size is not None
         fraction = image_ops.CENTRAL_FRACTION if any_size else 1.0
-        preprocessing = Preprocessing(mean, std, image_size=tuple(size), central_fraction=fraction)
+        options = {"central_fraction": fraction, **(self._evaluation if any_size else {})}
+        preprocessing = Preprocessing(mean, std, image_size=tuple(size), **options)
         shape = (None, None, channels) if any_size else (*size, channels)
         return Servable(model, ServingSpec("classification", class_names, shape, preprocessing))

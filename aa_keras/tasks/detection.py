@@ -155,8 +155,13 @@ class Detection(Task):
     # The network.
 
     def training_model(self):
-        """Returns a new detector."""
-        return self._model()
+        """Returns a new detector, on a backbone with the config's weights where it has some."""
+        weights = self.config.weights
+        return self._model() if weights is None else self._model(backbone_weights=weights)
+
+    def backbone(self, model):
+        """Returns the layers of a detector's ResNet."""
+        return model.backbone.image_encoder.layers
 
     def inference_model(self, weights=None):
         """Returns the same, new or with the weights of a file."""

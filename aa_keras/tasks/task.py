@@ -6,6 +6,7 @@ from typing import ClassVar
 from aa_keras.applications._building import dtype_policy
 from aa_keras.export import saved_model
 from aa_keras.export.rebuilding import rebuilt
+from aa_keras.tasks import fine_tuning
 
 
 class Task(abc.ABC):
@@ -82,6 +83,18 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def compile(self, model, optimizer, jit_compile):
         """Compiles a network to train, with the loss and the metrics of the task."""
+
+    @abc.abstractmethod
+    def backbone(self, model):
+        """Returns the layers of a network that are not its head, a list."""
+
+    def prepare(self, model):
+        """Freezes what the config says of a network to train; returns by what each variable's rate is multiplied.
+
+        Returns:
+            A dictionary from the paths of the variables that are trained to numbers.
+        """
+        return fine_tuning.prepare(model, self.backbone(model), self.config)
 
     def validate(self, model):
         """Returns further metrics of the validation data, behind an epoch: a dictionary from name to number.

@@ -10,7 +10,7 @@ import ml_collections
 
 from aa_keras.complexity import model_complexity
 from aa_keras.recipes.checks import check_backend, check_config
-from aa_keras.tasks import task_for
+from aa_keras.tasks import resolved, task_for
 from aa_keras.training import outcome
 from aa_keras.training.callbacks import (
     AfterFirstStep,
@@ -55,6 +55,7 @@ def train_and_evaluate(
     """
     check_config(config)
     check_backend(config)
+    config = resolved(config)
     distribution = distribution_for(config, hosts)  # which, of several hosts, sets a handler of SIGTERM of its own
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))

@@ -6,20 +6,66 @@ import keras
 def compile_model(model, task, steps):
     """Compiles a model for a task whose config stands for `steps` steps in all."""
     config = task.config
+    multipliers = task.prepare(model)
     add_weight_decay(model, config.weight_decay)
-    options = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
-    if config.clip_norm:
-        options["global_clipnorm"] = config.clip_norm
-    schedule = learning_rate_schedule(config, steps)
-    if config.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(schedule, **options)
+    if set(multipliers.values()) <= {1.0}:
+        optimizer = _optimizer(config, learning_rate_schedule(config, steps), config.clip_norm)
     else:
-        optimizer = keras.optimizers.SGD(schedule, momentum=config.momentum, **options)
+        optimizer = _optimizer_of_several_rates(config, steps, multipliers)
     jit_compile = config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile
     task.compile(model, optimizer, jit_compile)
 
 
-def learning_rate_schedule(config, steps):
+def _optimizer(config, schedule, clip_norm=0.0):
+    options = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
+    if clip_norm:
+        options["global_clipnorm"] = clip_norm
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(schedule, **options)
+    return keras.optimizers.SGD(schedule, momentum=config.momentum, **options)
+
+
+def _optimizer_of_several_rates(config, steps, multipliers):
+    """Returns an optimizer under which the learning rate of a variable is multiplied by a number of its own.
+
+    Args:
+        config: a recipe's config.
+        steps: number of steps of the whole run.
+        multipliers: dictionary from the variables' paths to these numbers.
+    """
+    optimizers = {
+        multiplier: _optimizer(config, learning_rate_schedule(config, steps, multiplier))
+        for multiplier in sorted(set(multipliers.values()))
+    }
+    return SeveralRates(lambda variable: optimizers[multipliers[variable.path]], config.clip_norm)
+
+
+class SeveralRates(keras.optimizers.MultiOptimizer):
+    """Optimizers of several learning rates, that of the fastest of which is shown, with all gradients clipped together.
+
+    Args:
+        optimizer_of: function of a variable that returns its optimizer.
+        clip_norm: the norm that all gradients are scaled down to, 0 for none.
+    """
+
+    def __init__(self, optimizer_of, clip_norm=0.0):
+        super().__init__(optimizer_of)
+        self.clip_norm = clip_norm
+
+    @property
+    def learning_rate(self):
+        return max((optimizer.learning_rate for optimizer in self.optimizers), key=float)
+
+    def apply(self, grads, trainable_variables=None):
+        if self.clip_norm:
+            squares = [keras.ops.sum(keras.ops.square(gradient)) for gradient in grads]
+            norm = keras.ops.sqrt(sum(squares))
+            scale = self.clip_norm / keras.ops.maximum(norm, self.clip_norm)
+            grads = [gradient * scale for gradient in grads]
+        super().apply(grads, trainable_variables)
+
+
+def learning_rate_schedule(config, steps, multiplier=1.0):
     """Returns the schedule of a recipe, which depends on the step alone, so that a resumed run goes on with it.
 
     The paper's (sections 4.1 and 4.2): linear warm-up to learning_rate_per_256 * batch_size / 256, then a cosine to
@@ -28,9 +74,10 @@ def learning_rate_schedule(config, steps):
     Args:
         config: a recipe's config.
         steps: number of steps of the whole run.
+        multiplier: what all rates are multiplied by.
     """
     warmup_steps = round(config.warmup_fraction * steps)
-    rate = config.learning_rate_per_256 * config.batch_size / 256
+    rate = multiplier * config.learning_rate_per_256 * config.batch_size / 256
     if config.decay_epochs:
         boundaries = [round(epoch * steps / config.epochs) for epoch in config.decay_epochs]
         rates = [rate / 10**decays for decays in range(len(boundaries) + 1)]

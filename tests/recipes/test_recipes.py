@@ -35,7 +35,7 @@ def test_every_recipe_is_in_order_and_says_how_to_run_it(path):
     header = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     is_default = path.stem == "digits_aa_wide_resnet10_2"
     command = "aa-keras train" if is_default else f"aa-keras train --config={path.stem}"
-    data_dir = "" if path.stem.startswith("digit") else " --config.data_dir=FOLDER"
+    data_dir = "" if path.stem.startswith(("digit", "fashion")) else " --config.data_dir=FOLDER"
     assert f"{command}{data_dir}\n" in header
     assert set(config) == set(recipes.default_config())  # no field of its own
 

@@ -1,0 +1,123 @@
+"""Networks that begin with trained weights: what these decide, which layers stay frozen, and how fast each learns."""
+
+import os
+import pathlib
+import re
+
+from aa_keras import applications
+from aa_keras.applications import weights_of
+from aa_keras.errors import UserError, missing_extra
+from aa_keras.layers import AttentionAugmentedConv2D
+
+STEM = 0
+
+
+def resolved(config):
+    """Returns a config in which the fields that its weights decide are set, a copy; or the same where it has none.
+
+    These are arguments of the builder (how windows are padded) and how images are normalised, cropped and resized. A
+    run's config says so from then on, and needs the weights no more.
+
+    Args:
+        config: a recipe's config, checked.
+
+    Raises:
+        UserError: if the weights are not to be had.
+    """
+    backbone_weights = config.builder_arguments.get("backbone_weights")  # another way to say it, of detectors
+    if config.weights is None and backbone_weights is None:
+        return config
+    config = config.copy_and_resolve_references()
+    if backbone_weights is not None:
+        config.weights = config.weights or backbone_weights
+        del config.builder_arguments["backbone_weights"]
+    if os.path.exists(os.path.expanduser(config.weights)):
+        config.weights = str(pathlib.Path(config.weights).expanduser().resolve())
+    try:
+        found, structure = weights_of(config.builder, config.weights)
+    except ImportError as error:
+        raise UserError(f"config.weights: {missing_extra(error) or error}") from None
+    except ValueError as error:
+        raise UserError(f"config.weights: {error}") from None
+    for name, value in structure.items():
+        if name not in config.builder_arguments:
+            config.builder_arguments[name] = value
+    info = getattr(found, "info", None)
+    if info is not None and config.task == "classification":
+        for name, value in (
+            ("image_mean", info.mean),
+            ("image_std", info.std),
+            ("central_fraction", info.central_fraction),
+            ("interpolation", info.interpolation),
+        ):
+            if config[name] is None:
+                config[name] = value
+    return config
+
+
+def prepare(model, backbone, config):
+    """Freezes what `config.freeze` says of a network, and sets how fast the rest learns.
+
+    Args:
+        model: the network to train.
+        backbone: list of the layers that are not its head.
+        config: the recipe's config.
+
+    Raises:
+        UserError: for a stage that the network does not have.
+    """
+    groups = {layer: _group(layer.name) for layer in backbone if layer.weights}
+    last = max((group for group in groups.values() if group is not None), default=STEM)
+    groups = {layer: last if group is None else group for layer, group in groups.items()}
+    frozen = _frozen_groups(config.freeze, set(groups.values()))
+    new = _new_layers(model, backbone)
+    for layer, group in groups.items():
+        if group in frozen:
+            _freeze(layer, is_attention_new=layer in new)
+    multipliers = {}
+    for layer, group in groups.items():
+        rate = config.layer_decay ** (last + 1 - group)
+        multipliers.update({variable.path: rate for variable in layer.trainable_variables})
+    for layer in new:
+        attention = layer.self_attention.trainable_variables
+        multipliers.update({variable.path: config.head_learning_rate_multiplier for variable in attention})
+    return {
+        variable.path: multipliers.get(variable.path, config.head_learning_rate_multiplier)
+        for variable in model.trainable_variables
+    }
+
+
+def _group(name):
+    """Returns the number of the stage that a layer of a backbone is in, 0 for the stem, None behind the last one."""
+    if name.startswith("stem"):
+        return STEM
+    match = re.match(r"stage(\d+)_", name)
+    return int(match[1]) if match else None
+
+
+def _frozen_groups(freeze, groups):
+    if freeze in ("none", "backbone"):
+        return groups if freeze == "backbone" else set()
+    frozen = {STEM if part == "stem" else int(part) for part in freeze.split(",")}
+    if not frozen <= groups:
+        stages = ", ".join(["stem", *(str(group) for group in sorted(groups) if group)])
+        raise UserError(
+            f"config.freeze must be 'none', 'backbone', or some of {stages}, with commas between. "
+            f"Received: freeze={freeze!r}"
+        )
+    return frozen
+
+
+def _new_layers(model, backbone):
+    """Returns the augmented convolutions whose attention is new, since the weights were those of a plain network."""
+    info = getattr(model, "weights_info", None)
+    if info is None or info.builder not in applications.__all__ or info.builder.startswith("AA"):
+        return []
+    return [layer for layer in backbone if isinstance(layer, AttentionAugmentedConv2D)]
+
+
+def _freeze(layer, is_attention_new):
+    if not is_attention_new:
+        layer.trainable = False
+    elif layer.convolution is not None:
+        layer.convolution.trainable = False
