@@ -1,0 +1,251 @@
+"""Checkpoints of timm's: converted strictly, to the same numbers, kept, and refused where they are something else."""
+
+import json
+import logging
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from timm_checkpoints import FIXTURES, load_parity, read_fixture, small_resnet
+
+from aa_keras import applications
+from aa_keras.applications import AAResNet, ResNet, SEResNet, WideResNet, _sources
+
+safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
+parity = load_parity()
+SMALL = {"depth": 50, "blocks": (1, 1, 1, 1), "width": 8, "input_shape": (64, 64, 3), "classes": 5}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    return tmp_path / "keras" / "models" / "aa_keras"
+
+
+def write(path, shapes, **changes):
+    """Writes a checkpoint with drawn tensors, some of them replaced, or left out for None; returns its path."""
+    state = {**parity.drawn_state(shapes), **changes}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.save_file({name: value for name, value in state.items() if value is not None}, path)
+    return path
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return write(tmp_path / "small.safetensors", small_resnet())
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.stem)
+def test_a_converted_network_computes_what_timms_does(fixture, tmp_path):
+    known = read_fixture(fixture)
+    path = write(tmp_path / "some.safetensors", known["shapes"])
+    size = parity.FIXTURE_SIZE
+    arguments = {"input_shape": (*size, 3), "classes": parity.FIXTURE_CLASSES, "classifier_activation": None}
+    model = getattr(applications, known["builder"])(weights=path, **arguments)
+    logits = model(parity.drawn_images(*size), training=False)
+    np.testing.assert_allclose(logits, known["logits"], rtol=0, atol=1e-4)
+    assert np.abs(known["logits"]).max() > 0.3
+
+
+def test_a_converted_network_is_kept_with_what_is_known_of_it(checkpoint, cache, monkeypatch, caplog):
+    checkpoint.with_name("config.json").write_text(
+        json.dumps({"pretrained_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.5], "crop_pct": 0.95}})
+    )
+    images = parity.drawn_images(64, 64)
+    with caplog.at_level(logging.WARNING):
+        first = ResNet(weights=checkpoint, **SMALL)
+    assert f"converted {len(small_resnet())} tensors of ResNet" in caplog.text
+    assert first.weights_info.builder == "ResNet"
+    assert first.weights_info.mean == (127.5, 102.0, 76.5)
+    assert (first.weights_info.central_fraction, first.weights_info.interpolation) == (0.95, "bicubic")
+    (folder,) = (cache / "converted").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "model.keras", "weights.json"]
+    monkeypatch.setattr(_sources, "convert", None)  # which would fail
+    second = ResNet(weights=checkpoint, **SMALL)
+    np.testing.assert_array_equal(first(images), second(images))
+    whole = keras.models.load_model(folder / "model.keras")
+    for one, other in zip(whole.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    normalizing = ResNet(weights=checkpoint, include_preprocessing=True, **SMALL)
+    expected = first((pixels - [127.5, 102.0, 76.5]) / [51.0, 63.75, 127.5])
+    np.testing.assert_allclose(normalizing(pixels), expected, atol=1e-5)
+    np.testing.assert_allclose(first(first.weights_info.preprocess_input(pixels)), expected, atol=1e-5)
+
+
+def test_what_was_kept_is_converted_anew_where_it_is_damaged(checkpoint, cache, caplog):
+    before = ResNet(weights=checkpoint, **SMALL).get_weights()
+    (folder,) = (cache / "converted").iterdir()
+    content = (folder / "model.keras").read_bytes()
+    (folder / "model.keras").write_bytes(content[: len(content) // 2])
+    with caplog.at_level(logging.WARNING):
+        after = ResNet(weights=checkpoint, **SMALL).get_weights()
+    assert "damaged" in caplog.text
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_damaged_checkpoint_is_refused_in_a_line(checkpoint, cache):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"`weights` must be a whole checkpoint .*small\.safetensors") as error:
+        ResNet(weights=checkpoint, **SMALL)
+    assert "\n" not in str(error.value)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"layer2.0.bn2.bias": None}, r"it is taken for ResNet and lacks layer2\.0\.bn2\.bias"),
+        ({"conv1.weight": None}, r"it lacks conv1\.weight"),
+        ({"layer3.0.conv2b.weight": np.ones(3, "float32")}, r"has nothing for layer3\.0\.conv2b\.weight"),
+        ({"layer1.0.bn1.weight": np.ones(9, "float32")}, r"layer1\.0\.bn1\.weight has the shape \(9,\).*\(8,\)"),
+        ({"layer1.0.conv1.weight": np.ones(8, "float32")}, r"layer1\.0\.conv1\.weight has the shape \(8,\)"),
+        ({"fc.bias": np.full(5, np.nan, "float32")}, r"fc\.bias holds numbers that are infinite or NaN"),
+    ],
+)
+def test_the_first_difference_is_named(changes, difference, tmp_path):
+    path = write(tmp_path / "other.safetensors", small_resnet(), **changes)
+    with pytest.raises(ValueError, match=difference) as error:
+        ResNet(weights=path, **SMALL)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments", "difference"),
+    [
+        (ResNet, {"blocks": (1, 2, 1, 1)}, r"other\.safetensors', where the file holds another model: .*'stage"),
+        (ResNet, {"width": 16}, r"stem_bn.* has the shape \(8,\) in the file, \(16,\) in the model"),
+        (SEResNet, {}, "the file lacks .*stage1_block1_se"),
+        (ResNet, {"padding": "same"}, "padding of the layer 'stem_conv' is 'valid' in the file, 'same' in the model"),
+        (AAResNet, {"blocks": (1, 2, 1, 1)}, "the layer 'stage2_block2_conv1' are None"),
+    ],
+)
+def test_a_checkpoint_of_another_network_is_refused(builder, arguments, difference, tmp_path):
+    path = write(tmp_path / "other.safetensors", small_resnet())
+    with pytest.raises(ValueError, match=difference):
+        builder(weights=path, **{**SMALL, **arguments})
+
+
+def test_other_families_have_none_of_timms(checkpoint):
+    with pytest.raises(ValueError, match="`weights` can be weights of timm's for ResNets and BoTNets alone"):
+        WideResNet(10, 1, weights=checkpoint)
+
+
+def test_an_augmented_network_takes_what_fits_of_a_plain_one(checkpoint, caplog):
+    with caplog.at_level(logging.WARNING):
+        model = AAResNet(weights=checkpoint, num_heads=2, **SMALL)
+    plain = ResNet(weights=checkpoint, **SMALL)
+    untrained = AAResNet(num_heads=2, padding="symmetric", **SMALL)
+    layers = {layer.name: layer for layer in plain.layers}
+    augmented = [layer for layer in model.layers if hasattr(layer, "self_attention")]
+    assert len(augmented) == 3
+    partial = 0
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        theirs, new = layers[layer.name].get_weights(), untrained.get_layer(layer.name).get_weights()
+        if layer in augmented:
+            kept = layer.convolution.filters
+            assert kept == layer.filters - 2
+            np.testing.assert_array_equal(layer.convolution.kernel, theirs[0][..., :kept])
+            partial += 1
+        elif layer.name in [other.name.replace("conv", "bn") for other in augmented]:
+            for ours, before, fresh in zip(layer.get_weights(), theirs, new, strict=True):
+                np.testing.assert_array_equal(ours[:-2], before[:-2])
+                np.testing.assert_array_equal(ours[-2:], fresh[-2:])  # of attention
+                partial += 1
+        else:
+            for ours, before in zip(layer.get_weights(), theirs, strict=True):
+                np.testing.assert_array_equal(ours, before)
+    new = sum(len(layer.self_attention.weights) for layer in augmented)
+    whole = len(model.weights) - partial - new
+    assert f"took {whole} weights whole, and of {partial} the channels that are" in caplog.text
+    assert f"{new} are new and have to be trained" in caplog.text
+
+
+def test_without_attention_an_augmented_convolution_is_the_plain_one(checkpoint):
+    """The strided one as well: kept channels see the windows that they were trained on."""
+    model, plain = AAResNet(weights=checkpoint, num_heads=2, **SMALL), ResNet(weights=checkpoint, **SMALL)
+    name, size = "stage2_block1_conv2", (16, 16)
+    inputs = np.random.default_rng(0).normal(size=(1, *size, 16)).astype("float32")
+    kept = model.get_layer(name).convolution.filters
+    padded = keras.ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    np.testing.assert_allclose(
+        model.get_layer(name)(inputs)[..., :kept], plain.get_layer(name)(padded)[..., :kept], atol=1e-5
+    )
+
+
+def test_weights_for_other_classes_leave_the_classifier_new(checkpoint, caplog):
+    for builder in (ResNet, AAResNet):
+        model = builder(weights=checkpoint, **{**SMALL, "classes": 7})
+        assert model.has_new_classifier
+        assert "the classifier of" in caplog.text
+        caplog.clear()
+    assert not ResNet(weights=checkpoint, **SMALL).has_new_classifier
+
+
+class Hub(types.SimpleNamespace):
+    """What `huggingface_hub` does of what is asked of it here, with a folder in place of the network."""
+
+    def __init__(self, folder):
+        super().__init__(folder=folder, uploaded=[])
+
+    def HfApi(self):  # noqa: N802
+        return self
+
+    def model_info(self, repository, timeout):
+        if not (self.folder / repository).is_dir():
+            raise OSError("404 Client Error\nno such repository")
+
+    def hf_hub_download(self, repository, name, local_dir):
+        source, target = self.folder / repository / name, local_dir / name if hasattr(local_dir, "joinpath") else None
+        if target is None:
+            return source
+        target.write_bytes(source.read_bytes())
+        return target
+
+    def create_repo(self, repository, private, exist_ok):
+        self.uploaded.append((repository, private))
+
+    def upload_folder(self, repo_id, folder_path, allow_patterns):
+        self.uploaded.append(sorted(path.name for path in folder_path.iterdir() if path.name in allow_patterns))
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    found = Hub(tmp_path / "hub")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", found)
+    return found
+
+
+def test_weights_by_timms_name(hub, cache):
+    repository = hub.folder / "timm" / "resnet50.tv2_in1k"
+    write(repository / "model.safetensors", small_resnet())
+    (repository / "config.json").write_text('{"pretrained_cfg": {"crop_pct": 0.965, "interpolation": "bilinear"}}')
+    (repository / "README.md").write_text("---\ntags: [a]\nlicense: bsd-3-clause\n---\n# Card\n")
+    info = ResNet(weights="timm/resnet50.tv2_in1k", **SMALL).weights_info
+    assert (info.source, info.licence, info.interpolation) == ("timm/resnet50.tv2_in1k", "bsd-3-clause", "bilinear")
+    assert info.scores == {"top1": 80.85, "top5": 95.434}
+    assert "timm, on ImageNet's validation images at 224x224" in info.reported
+    card = (cache / "timm" / "resnet50.tv2_in1k" / "README.md").read_text()
+    assert all(fact in card for fact in ("license: bsd-3-clause", "80.85", "timm/resnet50.tv2_in1k", "bilinear"))
+    (repository / "model.safetensors").unlink()
+    ResNet(weights="timm/resnet50.tv2_in1k", **SMALL)  # from the cache
+
+
+def test_without_the_hub_there_is_a_line(hub):
+    with pytest.raises(ValueError, match=r"`weights` could not be fetched from huggingface\.co: .*network") as error:
+        ResNet(weights="timm/resnet50.a9_in1k", **SMALL)
+    assert "\n" not in str(error.value)
+    for name in ("timm/", "timm/../x", "timm/a/b"):
+        with pytest.raises(ValueError, match="must name weights of timm's"):
+            ResNet(weights=name, **SMALL)
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match=r'pip install "aa-keras\[timm\]"'):
+        ResNet(weights="timm/resnet50.a1_in1k", **SMALL)
