@@ -20,7 +20,7 @@ JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: help train test test-slow test-torch test-browser torch lint tables docs clean
+.PHONY: help train test test-slow test-torch test-timm test-browser torch lint tables docs clean
 
 help:  # what there is to make
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
@@ -37,6 +37,11 @@ torch: $(VENV)/installed
 
 test-torch: torch  # the tests that must hold on every backend, on PyTorch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
+
+test-timm: torch  # converted networks beside timm's own
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "timm>=1,<2" --no-deps
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torchvision --no-deps
+	$(BIN)/python benchmarks/timm_parity.py
 
 test-browser: $(VENV)/installed  # the explorer in Chromium, which chromium and chromium-driver of the system bring
 	$(BIN)/python -m pytest -m browser tests/browser
@@ -60,7 +65,7 @@ docs: $(VENV)/installed  # the tutorial as a notebook, docs/tutorial.ipynb
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,onnx,litert,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,onnx,litert,timm,test]"
 	touch $@
 
 clean:  # removes what was made, runs excepted

@@ -8,7 +8,7 @@ import os
 from aa_keras._startup import is_program, prepare_program, quiet_import
 
 __version__ = "0.1.0"
-__all__ = ["applications", "augment", "layers"]
+__all__ = ["applications", "augment", "layers", "push_to_hub", "save_pretrained"]
 
 # In a checkout, applications/ lies beside this folder, and a link to it in here. Where there are no such links (on
 # Windows, in a source distribution), it is found all the same.
@@ -22,4 +22,5 @@ else:
         import keras  # noqa: F401
 
     from aa_keras import applications, layers
+    from aa_keras.applications.sharing import push_to_hub, save_pretrained
     from aa_keras.conversion import augment

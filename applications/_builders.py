@@ -134,7 +134,9 @@ def _build(definition, function_name, summary):
                     given[name] = value
         if "pooling" in given:
             _check_pooling(given["pooling"], given["include_top"])
-        return definition.function(**given, **definition.fixed)
+        model = definition.function(**given, **definition.fixed)
+        model.builder = function_name
+        return model
 
     del build.__wrapped__  # else tools would show the arguments of the function
     build.__name__ = build.__qualname__ = function_name

@@ -212,8 +212,8 @@ def _check_structure(model, path, label):
     }
     if hasattr(model, "backbone"):
         own["backbone"] = model.backbone.image_encoder.arguments
-    for name in own.keys() & configs.keys():
-        ours, theirs = own[name], configs[name]
+    for name, ours in own.items():
+        theirs = configs.get(name, {})
         for argument in ("padding", "num_heads", "position_encoding", "attention_pooling"):
             if argument in theirs and argument in ours and theirs[argument] != ours[argument]:
                 raise _difference(

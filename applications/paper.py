@@ -127,6 +127,24 @@ MNASNETS = (
     ModelSpec("AAMnasNet", IMAGENET, 6_483_046, 1.34, arguments=(("alpha", 1.4),), gflops_without_products=1.26),
 )
 
+# BoTNets, which the paper does not have. The figures are their authors' for BoTNet-50 at 224x224 pixels, and timm's, of
+# its own training, for the others at 256x256 (results/results-imagenet.csv of huggingface/pytorch-image-models).
+BOTNETS = (
+    ModelSpec(
+        "BoTNet50",
+        IMAGENET,
+        20_852_008,
+        8.05,
+        20.8,
+        arguments=(("input_shape", (224, 224, 3)),),
+        gflops_without_products=7.96,
+        remark="14,000 parameters in tables of relative positions make the difference from 20.8 M",
+    ),
+    ModelSpec("BoTNet26t", IMAGENET, 12_488_672, 6.59, 12.49, None, 79.26, 94.53, gflops_without_products=6.39),
+    ModelSpec("ECABoTNeXt26ts", IMAGENET, 10_593_301, 4.88, 10.59, None, 79.27, 94.61, gflops_without_products=4.75),
+    ModelSpec("SEBoTNet33ts", IMAGENET, 13_701_984, 7.73, 13.7, None, 81.17, 95.17, gflops_without_products=6.99),
+)
+
 # AA-ResNet-50 with more and more attention, up to no convolution.
 RATIOS = tuple(
     ModelSpec(
@@ -176,4 +194,4 @@ DETECTORS = (
     DetectionSpec("AARetinaNet101", 53_728_900, 280.45, 255.14, 51.7, 39.2, 57.8, 41.9),
 )
 
-CLASSIFIERS = (*WIDE_RESNETS, *RESNETS, *MNASNETS, *RATIOS, *POSITIONS)
+CLASSIFIERS = (*WIDE_RESNETS, *RESNETS, *MNASNETS, *BOTNETS, *RATIOS, *POSITIONS)

@@ -23,7 +23,7 @@ def save_pretrained(
         info: what is known of the weights, or None to say so by `fields`.
         overwrite: whether what is in the folder may be replaced.
         **fields: attributes of `WeightsInfo`, such as `builder="AAResNet50"`, `scores={"top1": 77.7}` and
-            `licence="Apache-2.0"`. `builder` may be left out where the model's name tells it.
+            `licence="Apache-2.0"`. `builder` may be left out for what a builder returned.
 
     Returns:
         The folder.
@@ -45,7 +45,13 @@ def save_pretrained(
     if unknown:
         raise ValueError(f"The fields of `WeightsInfo` are {', '.join(sorted(known))}. Received: {', '.join(unknown)}")
     if info is None:
-        info = WeightsInfo(**{"source": f"trained by their author, as {model.name!r}", **fields})
+        fields = {"builder": getattr(model, "builder", None), "source": f"a network called {model.name!r}", **fields}
+        if fields["builder"] is None:
+            raise ValueError(
+                f"`builder` must name the function in `aa_keras.applications` that built {model.name!r}. "
+                "Received: builder=None"
+            )
+        info = WeightsInfo(**fields)
     elif fields:
         info = dataclasses.replace(info, **fields)
     directory = pathlib.Path(directory).expanduser()

@@ -25,6 +25,7 @@ CLASSIFIERS = {
     "CIFAR-100 (Table 1), 32x32 pixels": paper.WIDE_RESNETS,
     "ImageNet (Table 2), 224x224 pixels": paper.RESNETS,
     "ImageNet, MnasNets": paper.MNASNETS,
+    "ImageNet, BoTNets, 256x256 pixels unless it is said": paper.BOTNETS,
     "ImageNet, more and more attention: kappa = upsilon, at 1 without convolution": paper.RATIOS,
     "ImageNet, encodings of positions": paper.POSITIONS,
 }
@@ -90,7 +91,8 @@ def markdown(classifiers=None, detectors=paper.DETECTORS):
 
 
 def _header(title):
-    source = "the authors of MnasNet" if "MnasNets" in title else "paper"
+    sources = {"MnasNets": "the authors of MnasNet", "BoTNets": "the authors of BoTNet, or timm"}
+    source = next((source for family, source in sources.items() if family in title), "paper")
     return row(columns(source)), "| --- " * len(columns()) + "|"
 
 

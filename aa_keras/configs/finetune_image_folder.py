@@ -6,9 +6,9 @@ Time:      depends on the images
 Status:    tried with a checkpoint of timm's format and 100 photographs for single steps; what accuracy to expect
            depends on the images
 
-FOLDER is as in the recipe `image_folder`. AA-ResNet-50 takes from ResNet-50 what fits: everything but attention. What is
-new, attention and the classifier, learns at ten times the rate; the last stage at 0.75 times the rate, and each stage
-before it at 0.75 times that of the next. Images are normalised as they were when the weights were trained.
+FOLDER is as in the recipe `image_folder`. AA-ResNet-50 takes from ResNet-50 what fits: everything but attention. What
+is new, attention and the classifier, learns at ten times the rate; the last stage at 0.75 times the rate, and each
+stage before it at 0.75 times that of the next. Images are normalised as they were when the weights were trained.
 
 The weights are fetched from huggingface.co once, which needs the extra `timm`. Others, or none of attention:
 

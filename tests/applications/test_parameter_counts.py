@@ -73,7 +73,11 @@ def complexities(builder, arguments):
     with without_values():
         model = getattr(applications, builder)(**dict(arguments))
         whole = model_complexity(model)
-        return whole, model_complexity(model, attention_products=False) if builder.startswith("AA") else whole
+        return whole, model_complexity(model, attention_products=False) if _attends(builder) else whole
+
+
+def _attends(builder):
+    return builder.startswith("AA") or "BoTNe" in builder
 
 
 @pytest.mark.parametrize(("builder", "arguments"), COUNTS)
@@ -87,9 +91,9 @@ def test_every_builder_has_a_count():
     assert {(spec.builder, spec.arguments) for spec in CLASSIFIERS} <= set(COUNTS)
     in_tables = {spec.builder for spec in CLASSIFIERS}
     of_any_depth = {"AAResNet", "ResNet", "SEResNet", "AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet"}
-    timms = {"BoTNet", "BoTNet26t", "BoTNet50", "ECABoTNeXt26ts", "SEBoTNet33ts"}
+    of_any_depth |= {"BoTNet"}
     small = {"AAWideResNet16_4", "WideResNet16_4"}
-    assert in_tables | of_any_depth | small | timms == {builder for builder, _ in COUNTS}
+    assert in_tables | of_any_depth | small == {builder for builder, _ in COUNTS}
 
 
 @pytest.mark.parametrize("spec", dict.fromkeys(CLASSIFIERS), ids=lambda spec: spec.title)
@@ -106,11 +110,13 @@ def test_specs_tell_parameters_and_flops(spec):
     "spec", [spec for spec in CLASSIFIERS if spec.paper_parameters is not None], ids=lambda spec: spec.title
 )
 def test_parameters_are_the_papers(spec):
-    if spec.builder == "AAWideResNet28_10":  # the remark in its row tells so
-        assert (round(spec.parameters / 1e6, 1), spec.paper_parameters) == (36.1, 36.2)
+    ours, theirs = spec.parameters / 1e6, spec.paper_parameters
+    if spec.builder in ("AAWideResNet28_10", "BoTNet50"):  # the remark in its row tells so
+        expected = {"AAWideResNet28_10": (36.1, 36.2), "BoTNet50": (20.9, 20.8)}
+        assert (round(ours, 1), theirs) == expected[spec.builder]
         assert spec.remark
     else:
-        assert round(spec.parameters / 1e6, 1) == spec.paper_parameters
+        assert theirs in (round(ours, 1), round(ours, 2))
 
 
 def test_specs_hold_the_papers_numbers():
