@@ -8,6 +8,7 @@ from aa_keras import applications
 from aa_keras.applications import weights_of
 from aa_keras.errors import UserError, missing_extra
 from aa_keras.layers import AttentionAugmentedConv2D
+from aa_keras.layers._transfer import normalizations_behind
 
 STEM = 0
 
@@ -71,8 +72,9 @@ def prepare(model, backbone, config):
     groups = {layer: last if group is None else group for layer, group in groups.items()}
     frozen = _frozen_groups(config.freeze, set(groups.values()))
     new = _new_layers(model, backbone)
+    unsettled = normalizations_behind(backbone, of=new)  # the statistics of what is new are not known yet
     for layer, group in groups.items():
-        if group in frozen:
+        if group in frozen and layer not in unsettled:
             _freeze(layer, is_attention_new=layer in new)
     multipliers = {}
     for layer, group in groups.items():
