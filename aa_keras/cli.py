@@ -135,7 +135,7 @@ COMMANDS = {
         "directory that it was exported to) says which.",
         [
             _WORKDIR,
-            (_string, ("weights", None, "File of weights, .weights.h5 or .keras, for the model of --config.")),
+            (_string, ("weights", None, "Weights for the model of --config: a file, timm/NAME, hf://USER/REPOSITORY.")),
             (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
             (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
             (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of where the config says.")),
@@ -152,7 +152,7 @@ COMMANDS = {
             _WORKDIR,
             _MODEL,
             (_string, ("builder", None, "Network of the zoo, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'.")),
-            (_string, ("weights", None, "Weights for --builder: the name of trained ones, or a file.")),
+            (_string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY.")),
             (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "What to write.")),
             (_string, ("output", None, "Where to write: a folder for a SavedModel, else a file.")),
             (_string, ("size", None, "HEIGHTxWIDTH of the images that the network is to take, instead of its own.")),

@@ -27,8 +27,9 @@ def augment(
 
     Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
     activation. The weights of everything else are copied, and so are those of the channels that remain the
-    convolution's, in the layer and in a batch normalisation behind it; attention's are new. What is new can be trained,
-    also where the rest is frozen. The model given is not changed.
+    convolution's, in the layer and in a batch normalisation behind it; attention's are new. A batch normalisation lets
+    it begin with the scale 0, so that the network first does without these channels instead of hearing noise. What is
+    new can be trained, also where the rest is frozen. The model given is not changed.
 
     Args:
         model: a functional or `Sequential` Keras model, which may hold others.
@@ -98,7 +99,8 @@ def augment(
         elif isinstance(old, layers.Layer):  # and no operation such as the sum of two tensors
             new.set_weights(old.get_weights())
         if isinstance(new, layers.Layer) and type(old) is type(new):
-            new.trainable = old.trainable
+            # A frozen normalisation would hold back the attention in front of it, which begins with the scale 0.
+            new.trainable = old.trainable or new in behind
     return augmented
 
 

@@ -123,6 +123,7 @@ def AARetinaNet(  # noqa: N802
     model = detection.detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name)
     if weights is not None:
         building.load_weights(model, weights, include_top=True)
+    model.weights_info = getattr(backbone_weights if weights is None else weights, "info", None)
     return model
 
 

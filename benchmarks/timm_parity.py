@@ -12,12 +12,12 @@ import json
 import os
 import pathlib
 import tempfile
-import zlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from absl import app, flags
+from timm_drawn import FIXTURE_CLASSES, FIXTURE_SIZE, drawn_images, drawn_state
 
 OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of timm_parity.json and timm_parity.md.")
 FIXTURES = flags.DEFINE_string("fixtures", None, "Folder of the fixtures to write, instead.")
@@ -41,29 +41,6 @@ CASES = (
 )
 # One of each kind of block and stem.
 FIXTURE_CASES = ("resnet34", "resnet50", "seresnet50", "botnet26t_256", "eca_botnext26ts_256", "sebotnet33ts_256")
-FIXTURE_SIZE, FIXTURE_CLASSES = (64, 96), 10
-
-
-def drawn_state(shapes):
-    """Returns a tensor for each name and shape: kernels as He draws them, batch statistics unlike 0 and 1."""
-    state = {}
-    for name, shape in shapes.items():
-        generator = np.random.default_rng(zlib.crc32(name.encode()))
-        if len(shape) > 1:
-            values = generator.normal(size=shape) * (2 / np.prod(shape[1:])) ** 0.5
-        elif name.endswith("running_var"):
-            values = generator.uniform(2, 6, shape)
-        elif name.endswith("weight"):
-            values = generator.uniform(0.5, 1.5, shape)
-        else:
-            values = generator.uniform(-0.5, 0.5, shape)
-        state[name] = values.astype(np.float32)
-    return state
-
-
-def drawn_images(height, width):
-    """Returns two images, normalised."""
-    return np.random.default_rng(0).normal(size=(2, height, width, 3)).astype(np.float32)
 
 
 def timms_network(name, size, classes=1000):

@@ -114,8 +114,8 @@ def test_mobilenet_v2():
 
     augmented = aa_keras.augment(model, select, num_heads=4, key_ratio=0.1, value_ratio=0.05)
     assert len(augmented_layers(augmented)) == 13
-    kept = {layer.name for layer in model.layers} - set(augmented_layers(augmented))
-    for name in kept:
+    converted = set(augmented_layers(augmented))
+    for name in {layer.name for layer in model.layers} - converted - {f"{name}_BN" for name in converted}:
         for old, new in zip(model.get_layer(name).weights, augmented.get_layer(name).weights, strict=True):
             np.testing.assert_array_equal(old, new)
     outputs = keras.ops.convert_to_numpy(augmented(images(2, 96, 96, 3)))
@@ -221,3 +221,44 @@ def test_what_is_new_in_a_frozen_model_can_be_trained(nested, tmp_path):
             weight.path for weight in [*layer.trainable_weights, *head]
         ]
     assert backbone.trainable_weights == []
+
+
+@pytest.mark.parametrize("kind", ["functional", "sequential", "nested"])
+def test_a_batch_normalization_behind_it_lets_attention_begin_with_nothing(kind):
+    """With the mean of the channels in whose place it is; and a second conversion leaves what the first one made."""
+    generator = np.random.default_rng(0)
+    block = [
+        layers.Conv2D(8, 3, padding="same", name="first"),
+        layers.BatchNormalization(name="behind"),
+        layers.Conv2D(8, 3, padding="same", name="second"),
+        layers.BatchNormalization(name="last"),
+    ]
+    model = keras.Sequential([keras.Input((6, 5, 3)), *block])
+    if kind == "functional":
+        model = keras.Model(model.inputs, model.outputs)
+    elif kind == "nested":
+        model = keras.Sequential([keras.Input((6, 5, 3)), model, layers.ReLU()])
+    for weight in model.weights:
+        weight.assign(generator.uniform(0.5, 1.5, weight.shape))
+    model.trainable = False
+    augmented = aa_keras.augment(model, lambda layer: layer.name == "first", num_heads=2, value_ratio=0.25)
+
+    def named(model, name):
+        return next(layer for layer in model._flatten_layers() if layer.name == name)
+
+    old, new = named(model, "behind"), named(augmented, "behind")
+    kept = named(augmented, "first").convolution.filters
+    assert kept == 6
+    for name, begins in (("gamma", 0), ("beta", None), ("moving_mean", 0), ("moving_variance", 1)):
+        before, after = np.array(getattr(old, name)), np.array(getattr(new, name))
+        np.testing.assert_array_equal(after[:kept], before[:kept])
+        np.testing.assert_array_equal(after[kept:], before[kept:] if begins is None else begins)
+    assert (old.trainable, new.trainable, named(augmented, "last").trainable) == (False, True, False)
+    inputs = images(2, 6, 5, 3)
+    of_model = keras.Sequential([named(model, "first"), old])(inputs)
+    of_augmented = keras.Sequential([named(augmented, "first"), new])(inputs)
+    np.testing.assert_allclose(of_augmented[..., :kept], of_model[..., :kept], atol=1e-5)
+    np.testing.assert_array_equal(of_augmented[..., kept:], np.broadcast_to(old.beta[kept:], (2, 6, 5, 2)))
+    twice = aa_keras.augment(augmented, lambda layer: layer.name == "second", num_heads=2)
+    for one, other in zip(named(twice, "behind").weights, new.weights, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,5 +1,6 @@
 """The README says what is so."""
 
+import json
 import pathlib
 import re
 import runpy
@@ -19,6 +20,14 @@ def test_the_tables_of_the_paper_are_those_of_the_specs():
     assert set(re.findall(r"^\| `(\w+)\(", between, flags=re.MULTILINE)) == {
         spec.builder for spec in (*CLASSIFIERS, *DETECTORS)
     }
+
+
+def test_the_table_of_timms_networks_is_the_one_that_was_measured():
+    rows = (ROOT / "benchmarks" / "results" / "timm_parity.md").read_text(encoding="utf-8").split("\n\n", 1)[1]
+    assert README.split("<!-- timm parity -->\n\n")[1].split("\n<!-- end of timm parity -->")[0] == rows
+    measured = json.loads((ROOT / "benchmarks" / "results" / "timm_parity.json").read_text(encoding="utf-8"))
+    assert all(row["largest_difference"] < 1e-4 for row in measured)
+    assert all(row["parameters"] == row["parameters_here"] for row in measured)
 
 
 def test_the_ablations_are_those_of_the_runs():

@@ -4,20 +4,14 @@ import importlib.util
 import json
 import pathlib
 
-import pytest
-
 ROOT = pathlib.Path(__file__).parents[2]
 FIXTURES = sorted((pathlib.Path(__file__).parent / "timm").glob("*.json"))
 
 
-def load_parity():
-    """Returns the benchmark that draws the weights and the images, which fixtures were made with."""
-    spec = importlib.util.spec_from_file_location("timm_parity", ROOT / "benchmarks" / "timm_parity.py")
+def load_drawn():
+    """Returns the module that draws the weights and the images which fixtures were made with."""
+    spec = importlib.util.spec_from_file_location("timm_drawn", ROOT / "benchmarks" / "timm_drawn.py")
     module = importlib.util.module_from_spec(spec)
-    flags = pytest.importorskip("absl.flags").FLAGS
-    for name in ("output", "fixtures"):
-        if name in flags:
-            delattr(flags, name)
     spec.loader.exec_module(module)
     return module
 
