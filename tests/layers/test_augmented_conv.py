@@ -104,6 +104,41 @@ def test_the_convolution_comes_first_and_attention_last(size, kernel_size, strid
         np.testing.assert_allclose(outputs[..., 6:], to_numpy(alone(inputs)), atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "kernel_size", "strides"), [((6, 7), 3, 2), ((8, 6), 5, 3), ((6, 8), (3, 1), (1, 2))])
+def test_symmetric_padding_is_pytorchs(size, kernel_size, strides):
+    """As many pixels on both sides, whatever the windows leave over behind."""
+    inputs = feature_map(2, *size, 4)
+    arguments = {"kernel_size": kernel_size, "strides": strides}
+    layer = built(inputs.shape, filters=10, num_heads=2, value_ratio=0.4, padding="symmetric", **arguments)
+    windows = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    steps = (strides, strides) if isinstance(strides, int) else strides
+    padded = np.pad(inputs, ((0, 0), *((window // 2, window // 2) for window in windows), (0, 0)))
+    weights = weights_by_name(layer)
+    kernel, bias = weights["convolution/kernel"], weights["convolution/bias"]
+    expected = np.stack(
+        [
+            np.einsum(
+                "byxc,yxcf->bf",
+                padded[:, y * steps[0] : y * steps[0] + windows[0], x * steps[1] : x * steps[1] + windows[1]],
+                kernel,
+            )
+            for y in range(-(-size[0] // steps[0]))
+            for x in range(-(-size[1] // steps[1]))
+        ],
+        axis=1,
+    )
+    outputs = to_numpy(layer(inputs))
+    assert outputs.shape == (2, *layer.compute_output_shape(inputs.shape)[1:])
+    np.testing.assert_allclose(outputs[..., :6].reshape(expected.shape), expected + bias, atol=1e-5)
+
+
+def test_symmetric_padding_needs_a_centre():
+    with pytest.raises(
+        ValueError, match=r"`kernel_size` must be odd where padding='symmetric'. Received: kernel_size=2"
+    ):
+        AttentionAugmentedConv2D(8, 2, padding="symmetric")
+
+
 def test_value_ratio_1_leaves_no_convolution():
     inputs = feature_map(2, 4, 5, 3)
     layer = built(inputs.shape, filters=6, kernel_size=3, num_heads=3, value_ratio=1, min_key_dim=2)

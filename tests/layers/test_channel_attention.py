@@ -1,11 +1,11 @@
-"""SqueezeExcite and GatherExcite: their formulas, weights, arguments and reloading."""
+"""SqueezeExcite, GatherExcite and EfficientChannelAttention: their formulas, weights, arguments and reloading."""
 
 import keras
 import numpy as np
 import pytest
 from layer_helpers import feature_map, to_numpy, with_random_weights
 
-from aa_keras.layers import GatherExcite, SqueezeExcite
+from aa_keras.layers import EfficientChannelAttention, GatherExcite, SqueezeExcite
 
 
 def sigmoid(values):
@@ -71,3 +71,22 @@ def test_bad_arguments_are_named(name, value):
 def test_inputs_must_be_feature_maps(layer_class):
     with pytest.raises(ValueError, match="takes inputs of shape"):
         layer_class().build((None, 4, 8))
+
+
+@pytest.mark.parametrize(("channels", "window"), [(8, 3), (64, 3), (128, 5), (512, 5), (2048, 7)])
+def test_efficient_channel_attention_weighs_channels_by_the_means_of_their_neighbours(channels, window):
+    """Windows are those of timm's networks for these channels: |log2(channels) + 1| / 2, odd, and 3 at least."""
+    layer = with_random_weights(EfficientChannelAttention(), (None, None, None, channels))
+    inputs = feature_map(2, 5, 3, channels)
+    (kernel,) = map(to_numpy, layer.weights)
+    assert kernel.shape == (window, 1, 1)
+    means = np.pad(inputs.mean(axis=(1, 2)), ((0, 0), (window // 2, window // 2)))
+    logits = sum(kernel[offset, 0, 0] * means[:, offset : offset + channels] for offset in range(window))
+    np.testing.assert_allclose(to_numpy(layer(inputs)), inputs * sigmoid(logits)[:, None, None], rtol=1e-5, atol=1e-6)
+
+
+def test_the_window_of_efficient_channel_attention_may_be_given():
+    layer = EfficientChannelAttention(kernel_size=1)
+    layer.build((None, 4, 4, 8))
+    assert [tuple(weight.shape) for weight in layer.weights] == [(1, 1, 1)]
+    assert EfficientChannelAttention.from_config(layer.get_config()).kernel_size == 1

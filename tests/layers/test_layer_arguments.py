@@ -10,6 +10,7 @@ from layer_helpers import feature_map
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
     CoordinateChannels2D,
+    EfficientChannelAttention,
     RelativePositionEmbedding2D,
     SelfAttention2D,
     SinusoidalPositionEncoding2D,
@@ -51,6 +52,8 @@ BAD = [
     *((AttentionAugmentedConv2D, "position_encoding", value) for value in ["learned", "Relative", 0, False]),
     *((AttentionAugmentedConv2D, "padding", value) for value in ["valid", "causal", None]),
     (AttentionAugmentedConv2D, "data_format", "channels_first"),
+    *((EfficientChannelAttention, "kernel_size", value) for value in [*NOT_POSITIVE_INTEGERS, 4]),
+    (SelfAttention2D, "use_output_projection", "no"),
 ]
 
 

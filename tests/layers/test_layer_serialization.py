@@ -33,7 +33,7 @@ OF_CONVOLUTIONS = {
 OF_THE_AUGMENTED_CONVOLUTION = {
     "filters": 12,
     "kernel_size": (3, 5),
-    "padding": "same",
+    "padding": "symmetric",
     "num_heads": 3,
     "key_ratio": 0.7,
     "value_ratio": 0.5,
@@ -68,7 +68,7 @@ CASES = [
     (AttentionAugmentedConv2D, {"dilation_rate": (1, 2), **OF_THE_AUGMENTED_CONVOLUTION}),
 ]
 CASE_IDS = [f"{layer.__name__}-{index}" for index, (layer, _) in enumerate(CASES)]
-OF_ONE_VALUE_ONLY = {"padding", "data_format"}
+OF_ONE_VALUE_ONLY = {"data_format"}
 
 
 def defaults_of(layer_class):

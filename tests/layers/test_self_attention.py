@@ -45,6 +45,18 @@ def test_use_bias_false_leaves_no_bias_anywhere():
     }
 
 
+def test_without_the_output_projection_the_heads_are_the_output():
+    whole = with_random_weights(SelfAttention2D(2, key_dim=3, value_dim=4), (None, 4, 5, 6))
+    bare = SelfAttention2D(2, key_dim=3, value_dim=4, use_output_projection=False)
+    bare.build((None, 4, 5, 6))
+    weights = weights_by_name(whole)
+    assert set(weights) - set(weights_by_name(bare)) == {"output/kernel", "output/bias"}
+    bare.set_weights([weights[name] for name in weights_by_name(bare)])
+    inputs = feature_map(2, 4, 5, 6)
+    projected = to_numpy(bare(inputs)) @ weights["output/kernel"][0, 0] + weights["output/bias"]
+    np.testing.assert_allclose(projected, to_numpy(whole(inputs)), atol=1e-5)
+
+
 def test_identity_attention_projects_the_values_of_every_pixel_in_place():
     """Each pixel's query and key are its own one-hot vector, so that it attends to itself alone."""
     height, width, heads, value_dim, content = 2, 3, 2, 2, 4
