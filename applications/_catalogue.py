@@ -10,6 +10,7 @@ from aa_keras.layers import _arguments
 
 from . import botnet, mnasnet, resnet, retinanet, wide_resnet
 from ._sources import find, structure_of
+from .converters.timm_hub import ARCHITECTURES
 from .datasets import Dataset
 from .pretrained import PRETRAINED
 
@@ -31,7 +32,7 @@ def list_models(
     Args:
         filter: what the names have to match, upper or lower case: with `*` and `?` as in a shell, or else a part of the
             name.
-        pretrained: whether to leave out those without trained weights.
+        pretrained: whether to leave out those without trained weights, of this library or of timm's.
         task: "classification" or "detection", to leave out those for the other; None for both.
 
     Raises:
@@ -45,7 +46,7 @@ def list_models(
     if task is not None:
         _arguments.one_of("task", task, sorted({builder.definition.family.task for builder in BUILDERS.values()}))
     pattern = filter.lower() if set(filter) & set("*?[") else f"*{filter.lower()}*"
-    with_weights = {entry.builder for entry in PRETRAINED}
+    with_weights = {entry.builder for entry in PRETRAINED} | set(ARCHITECTURES)
     return [
         name
         for name in sorted(BUILDERS, key=_in_order)

@@ -13,7 +13,7 @@ from . import pretrained
 from ._building import dtype_policy
 from ._weight_files import structure
 from .converters import SUFFIXES, convert, read_checkpoint
-from .converters.timm_hub import download, info_of_file, info_of_name
+from .converters.timm_hub import check_architecture, download, info_of_file, info_of_name
 from .pretrained import PretrainedWeights
 from .sharing import save_folder
 from .weights_info import INFO, WeightsFolder, checksum, read_folder
@@ -41,6 +41,7 @@ def find(builder, weights, argument="weights", rules=None, build=None):
         return weights
     is_text = isinstance(weights, str)
     if is_text and weights.startswith("timm/"):
+        check_architecture(builder, weights, argument)
         return _converted_from_timm(weights, argument, rules, build)
     if is_text and weights.startswith("hf://"):
         return _from_hub(weights, argument)

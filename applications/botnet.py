@@ -19,10 +19,8 @@ from aa_keras.layers import EfficientChannelAttention, SelfAttention2D, SqueezeE
 from . import _building as building
 from ._builders import Family, builder, variant
 from .converters.timm_families import botnet_rules
-from .datasets import IMAGENET
+from .datasets import IMAGENET, IMAGENET_256
 
-# timm's networks were trained on images of 256x256 pixels.
-IMAGENET_256 = dataclasses.replace(IMAGENET, input_shape=(256, 256, 3))
 preprocess_input = IMAGENET.preprocess_input
 decode_predictions = IMAGENET.decode_predictions
 

@@ -77,6 +77,8 @@ class Dataset:
 CIFAR100 = Dataset("cifar100", (32, 32, 3), 100, mean=(129.3, 124.1, 112.4), std=(68.2, 65.4, 70.4))
 # With the statistics that are customary for ImageNet.
 IMAGENET = Dataset("imagenet2012", (224, 224, 3), 1000, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+# As timm trains its BoTNets.
+IMAGENET_256 = dataclasses.replace(IMAGENET, input_shape=(256, 256, 3))
 COCO = Dataset("coco", (640, 640, 3), 80, mean=IMAGENET.mean, std=IMAGENET.std)
 # Blood cells (github.com/Shenggan/BCCD_Dataset), at the size that the recipe here has them.
 BCCD = Dataset("bccd", (192, 256, 3), 3, mean=IMAGENET.mean, std=IMAGENET.std)

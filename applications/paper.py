@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from .datasets import CIFAR100, COCO, IMAGENET, Dataset
+from .datasets import CIFAR100, COCO, IMAGENET, IMAGENET_256, Dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +140,11 @@ BOTNETS = (
         gflops_without_products=7.96,
         remark="14,000 parameters in tables of relative positions make the difference from 20.8 M",
     ),
-    ModelSpec("BoTNet26t", IMAGENET, 12_488_672, 6.59, 12.49, None, 79.26, 94.53, gflops_without_products=6.39),
-    ModelSpec("ECABoTNeXt26ts", IMAGENET, 10_593_301, 4.88, 10.59, None, 79.27, 94.61, gflops_without_products=4.75),
-    ModelSpec("SEBoTNet33ts", IMAGENET, 13_701_984, 7.73, 13.7, None, 81.17, 95.17, gflops_without_products=6.99),
+    ModelSpec("BoTNet26t", IMAGENET_256, 12_488_672, 6.59, 12.49, None, 79.26, 94.53, gflops_without_products=6.39),
+    ModelSpec(
+        "ECABoTNeXt26ts", IMAGENET_256, 10_593_301, 4.88, 10.59, None, 79.27, 94.61, gflops_without_products=4.75
+    ),
+    ModelSpec("SEBoTNet33ts", IMAGENET_256, 13_701_984, 7.73, 13.7, None, 81.17, 95.17, gflops_without_products=6.99),
 )
 
 # AA-ResNet-50 with more and more attention, up to no convolution.

@@ -6,6 +6,7 @@ import keras
 
 from aa_keras import applications
 from aa_keras.applications import list_models, paper
+from aa_keras.applications.converters.timm_hub import ARCHITECTURES
 from aa_keras.applications.pretrained import PRETRAINED
 from aa_keras.complexity import model_complexity
 from aa_keras.errors import UserError
@@ -36,6 +37,8 @@ def print_models(filter: str = "*", pretrained: bool = False):  # noqa: A002
 def _row(name):
     builder = getattr(applications, name)
     weights = ", ".join(entry.name for entry in PRETRAINED if entry.builder == name)
+    if name in ARCHITECTURES:
+        weights = f"timm/{ARCHITECTURES[name]}.*"
     required = [
         argument
         for argument, parameter in inspect.signature(builder).parameters.items()

@@ -12,6 +12,14 @@ from aa_keras.errors import missing_extra
 from ..weights_info import WeightsInfo
 
 RESULTS = "timm_results.csv"
+# What timm calls the networks of builders, the first part of the names of its weights.
+ARCHITECTURES = {
+    **{f"ResNet{depth}": f"resnet{depth}" for depth in (34, 50, 101, 152)},
+    "SEResNet50": "seresnet50",
+    "BoTNet26t": "botnet26t_256",
+    "ECABoTNeXt26ts": "eca_botnext26ts_256",
+    "SEBoTNet33ts": "sebotnet33ts_256",
+}
 # Of checkpoints that do not tell: timm's own defaults.
 _DEFAULTS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_pct": 0.875, "interpolation": "bicubic"}
 
@@ -96,6 +104,16 @@ def _statistics(config):
         "central_fraction": told["crop_pct"],
         "interpolation": told["interpolation"],
     }
+
+
+def check_architecture(builder, weights, argument):
+    """Raises ValueError where the name of weights of timm's says that they are of another network than a builder's."""
+    known = ARCHITECTURES.get(builder.removeprefix("AA"))
+    named = weights.removeprefix("timm/").split(".")[0]
+    if known is not None and named in ARCHITECTURES.values() and named != known:
+        raise ValueError(
+            f"`{argument}` of {builder} must be weights of timm's {known}. Received: {argument}={weights!r}"
+        )
 
 
 @functools.cache

@@ -11,6 +11,15 @@ from aa_keras import applications
 # smallest on which attention sees more than one pixel in every stage.
 _RESNET = {"input_shape": (64, 64, 3)}
 _SMALL_RESNET = {**_RESNET, "depth": 50, "width": 16, "blocks": (1, 2, 1, 1)}
+# With what timm's three have beyond the plain one.
+_SMALL_BOTNET = {
+    "stages": ("c", "c", "ca", "a"),
+    "stem": "3x3 strided",
+    "activation": "silu",
+    "group_size": 16,
+    "channel_attention": "efficient",
+    "head_channels": 64,
+}
 _WIDE_RESNET = {"input_shape": (8, 8, 3)}
 _RETINANET = {"input_shape": (128, 128, 3), "classes": 3}
 _SMALL_RETINANET = {**_RETINANET, "depth": 18, "width": 16, "blocks": (1, 1, 1, 1), "head_convolutions": 1}
@@ -28,7 +37,7 @@ ARGUMENTS = {
     "AAWideResNet": _SMALL_WIDE_RESNET,
     "AAWideResNet16_4": _WIDE_RESNET,
     "AAWideResNet28_10": _WIDE_RESNET,
-    "BoTNet": {**_RESNET, "stages": ("c", "c", "ca", "a")},
+    "BoTNet": {**_RESNET, **_SMALL_BOTNET},
     "BoTNet26t": _RESNET,
     "BoTNet50": _RESNET,
     "ECABoTNeXt26ts": _RESNET,
@@ -84,17 +93,18 @@ def images(*shape, seed=1):
 
 STATISTICS = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "moving_mean": (-0.5, 0.5), "moving_variance": (2, 6)}
 # Variances are large, so that activations stay small enough for a softmax without training; small in MnasNets, whose
-# linear bottlenecks have nothing left to tell otherwise, and where the activation is SiLU, which is small for small
-# numbers.
+# linear bottlenecks have nothing left to tell otherwise, and where the activation may be SiLU, which is small for
+# small numbers.
 SMALL_VARIANCE = (0.15, 0.4)
-OF_SMALL_VARIANCE = ("mnasnet", "ecabotnext", "sebotnet")
 
 
 def with_random_statistics(model, seed=2):
     """Draws the weights of batch normalisation anew, so that none stays at 0 or 1."""
     generator = np.random.default_rng(seed)
     statistics = dict(STATISTICS)
-    if any(name in model.name for name in OF_SMALL_VARIANCE):
+    if "mnasnet" in model.name or any(
+        getattr(layer, "activation", None) is keras.activations.silu for layer in model.layers
+    ):
         statistics["moving_variance"] = SMALL_VARIANCE
     for variable in model.weights:
         if variable.name in statistics:

@@ -14,11 +14,12 @@ from aa_keras import applications
 from aa_keras.applications import pyramid_outputs
 
 # Of each kind of block the smallest network: the others are exported on demand.
-EXPORTED = ("AAMnasNet", "AAResNet34", "AAWideResNet", "GEWideResNet", "SEWideResNet", "WideResNet")
+EXPORTED = ("AAMnasNet", "AAResNet34", "AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet", "WideResNet")
 
 
 def is_large(name):
-    return name.endswith(("101", "152", "28_10"))
+    of_which_there_is_a_small_one = ("BoTNet26t", "BoTNet50", "ECABoTNeXt26ts", "SEBoTNet33ts")
+    return name.endswith(("101", "152", "28_10")) or name in of_which_there_is_a_small_one
 
 
 @pytest.fixture(

@@ -11,7 +11,7 @@ from hub import Hub
 from timm_checkpoints import FIXTURES, load_drawn, read_fixture, small_resnet
 
 from aa_keras import applications
-from aa_keras.applications import AAResNet, ResNet, SEResNet, WideResNet, _sources
+from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet, _sources
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
 drawn = load_drawn()
@@ -218,6 +218,8 @@ def test_without_the_hub_there_is_a_line(hub):
     with pytest.raises(ValueError, match=r"`weights` could not be fetched from huggingface\.co: .*network") as error:
         ResNet(weights="timm/resnet50.a9_in1k", **SMALL)
     assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=r"`weights` of AAResNet50 must be weights of timm's resnet50\. Received"):
+        AAResNet50(weights="timm/resnet101.a1_in1k")
     for name in ("timm/", "timm/../x", "timm/a/b"):
         with pytest.raises(ValueError, match="must name weights of timm's"):
             ResNet(weights=name, **SMALL)
