@@ -92,20 +92,19 @@ def images(*shape, seed=1):
 
 
 STATISTICS = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "moving_mean": (-0.5, 0.5), "moving_variance": (2, 6)}
-# Variances are large, so that activations stay small enough for a softmax without training; small in MnasNets, whose
-# linear bottlenecks have nothing left to tell otherwise, and where the activation may be SiLU, which is small for
-# small numbers.
-SMALL_VARIANCE = (0.15, 0.4)
+# Variances are large, so that activations stay small enough for a softmax without training; smaller in MnasNets, whose
+# linear bottlenecks have nothing left to tell otherwise, and where the activation is SiLU, small for small numbers.
+VARIANCE_OF_MNASNETS, VARIANCE_WITH_SILU = (0.15, 0.4), (1.5, 3)
 
 
 def with_random_statistics(model, seed=2):
     """Draws the weights of batch normalisation anew, so that none stays at 0 or 1."""
     generator = np.random.default_rng(seed)
     statistics = dict(STATISTICS)
-    if "mnasnet" in model.name or any(
-        getattr(layer, "activation", None) is keras.activations.silu for layer in model.layers
-    ):
-        statistics["moving_variance"] = SMALL_VARIANCE
+    if "mnasnet" in model.name:
+        statistics["moving_variance"] = VARIANCE_OF_MNASNETS
+    elif any(getattr(layer, "activation", None) is keras.activations.silu for layer in model.layers):
+        statistics["moving_variance"] = VARIANCE_WITH_SILU
     for variable in model.weights:
         if variable.name in statistics:
             variable.assign(generator.uniform(*statistics[variable.name], size=variable.shape))
