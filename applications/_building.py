@@ -179,7 +179,7 @@ def classification_model(
     sources = keras.utils.get_source_inputs(image)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, outputs, name=name)
     model.pyramid_outputs = pyramid_outputs(model)
-    model.has_new_classifier = weights is not None and load_weights(model, weights, include_top)
+    model.has_new_weights = weights is not None and load_weights(model, weights, include_top)
     model.weights_info = getattr(weights, "info", None)
     return model
 

@@ -39,7 +39,7 @@ def load_weights(model, weights, include_top):
         include_top: whether the model has a classifier.
 
     Returns:
-        Whether the classifier is new.
+        Whether weights are new, of a classifier for other classes or of attention, and have to be trained.
 
     Raises:
         ValueError: if the file is of another kind or holds weights of another architecture; the message names the first
@@ -94,7 +94,7 @@ def _take_what_fits(model, weights, include_top):
     """
     plain = {layer.name: layer for layer in keras.models.load_model(weights.path(), compile=False).layers}
     behind = normalizations_behind(model.layers, of=[item for item in model.layers if _is_attention(item)])
-    whole, partial, new, is_classifier_new = 0, 0, 0, False
+    whole, partial, new = 0, 0, 0
     for layer in model.layers:
         if not layer.weights:
             continue
@@ -102,7 +102,7 @@ def _take_what_fits(model, weights, include_top):
         values = plain[layer.name].get_weights() if layer.name in plain else None
         shapes = None if values is None else [value.shape for value in values]
         if is_classifier and shapes != [tuple(weight.shape) for weight in layer.weights]:
-            new, is_classifier_new = new + len(layer.weights), True
+            new += len(layer.weights)
             _LOGGER.warning("%s: the classifier of %s is new and has to be trained", weights, model.name)
         elif _is_attention(layer):
             kernel = (*layer.kernel_size, layer.input.shape[-1], layer.filters)
@@ -125,7 +125,7 @@ def _take_what_fits(model, weights, include_top):
         "%d are new and have to be trained",
         *(weights, model.name, whole, partial, new),
     )
-    return is_classifier_new
+    return new > 0
 
 
 def _is_attention(layer):

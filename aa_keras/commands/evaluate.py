@@ -75,10 +75,13 @@ def _located(weights):
 
 
 def _trained(task, weights):
-    """Returns the network with weights of its own classes."""
+    """Returns the network, or raises UserError where the weights leave a part of it untrained."""
     model = task.inference_model(weights)
-    if getattr(model, "has_new_classifier", False):
-        raise UserError(f"--weights must be of as many classes as the data set has. Received: --weights={weights}")
+    if getattr(model, "has_new_weights", False):
+        raise UserError(
+            "--weights must be of the config's network, attention included, and of as many classes as the data set "
+            f"has. Received: --weights={weights}, which leave a part of {task.config.builder} new"
+        )
     return model
 
 

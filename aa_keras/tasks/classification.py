@@ -12,10 +12,7 @@ from aa_keras.applications import datasets
 from aa_keras.data import (
     CorruptFiles,
     Mixing,
-    Preprocessing,
-    RandAugment,
     evaluation_dataset,
-    image_ops,
     load_dataset,
     raw_dataset,
     training_dataset,
@@ -25,7 +22,7 @@ from aa_keras.errors import UserError, described
 from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation import pictures, report
 from aa_keras.export import Servable, ServingSpec, saved_model
-from aa_keras.recipes.checks import require
+from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
 from aa_keras.tasks.task import Task
 
 MISTAKES = 25
@@ -70,48 +67,13 @@ class Classification(Task):
 
     @functools.cached_property
     def preprocessing(self):
-        """The `Preprocessing` of the data set's images.
-
-        Mean and standard deviation are those that the paper's networks for the data set use; or else of images in
-        memory their own, and of photographs of any size ImageNet's.
-        """
-        config = self.config
-        policy = None
-        if config.rand_augment_operations:
-            is_color = self.dataset.image_shape[-1] == 3
-            require(config, "rand_augment_operations", lambda _: is_color, "0 for images without colour")
-            policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
-        mean, std = self._statistics
-        return Preprocessing(
-            mean,
-            std,
-            config.horizontal_flip,
-            config.crop_padding,
-            config.image_size,
-            policy=policy,
-            **self._evaluation,
-        )
-
-    @property
-    def _evaluation(self):
-        """How images of any size are cropped and resized in evaluation, where the config says so."""
-        named = {name: self.config[name] for name in ("central_fraction", "interpolation")}
-        return {name: value for name, value in named.items() if value is not None}
+        """The `Preprocessing` of the data set's images."""
+        return preprocessing_for(self.config, self._statistics, lambda: self.dataset.image_shape[-1])
 
     @functools.cached_property
     def _statistics(self):
         """Mean and standard deviation of each channel; the data set is loaded only where they are its own."""
-        if self.config.image_mean is not None:
-            return tuple(self.config.image_mean), tuple(self.config.image_std)
-        for known in (datasets.CIFAR100, datasets.IMAGENET):
-            if known.name == self.config.dataset.split(":")[0]:  # which a version may follow
-                return known.mean, known.std
-        if self.config.image_size is not None:
-            return datasets.IMAGENET.mean, datasets.IMAGENET.std
-        pixels = self.dataset.train.images.reshape(-1, self.dataset.image_shape[-1])
-        mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
-        std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
-        return mean, std
+        return statistics_of(self.config, lambda: self.dataset.train.images)
 
     @property
     def training_examples(self):
@@ -326,11 +288,8 @@ class Classification(Task):
     def servable(self, model, data=None):
         """Returns a network with what it takes to be served: with an `image_size`, for photographs of any size."""
         class_names = tuple((self.fingerprint if data is None else data)["class_names"])
-        mean, std = self._statistics
         *size, channels = model.input_shape[1:]
         any_size = self.config.image_size is not None
-        fraction = image_ops.CENTRAL_FRACTION if any_size else 1.0
-        options = {"central_fraction": fraction, **(self._evaluation if any_size else {})}
-        preprocessing = Preprocessing(mean, std, image_size=tuple(size), **options)
+        preprocessing = served_preprocessing(self.config, size, self._statistics)
         shape = (None, None, channels) if any_size else (*size, channels)
         return Servable(model, ServingSpec("classification", class_names, shape, preprocessing))

@@ -17,7 +17,7 @@ def resolved(config):
     """Returns a config in which the fields that its weights decide are set, a copy; or the same where it has none.
 
     These are arguments of the builder (how windows are padded) and how images are normalised, cropped and resized. A
-    run's config says so from then on, and needs the weights no more.
+    run's config says so from then on, and what it trained can be evaluated without the weights.
 
     Args:
         config: a recipe's config, checked.

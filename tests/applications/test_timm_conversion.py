@@ -186,10 +186,11 @@ def test_without_attention_an_augmented_convolution_is_the_plain_one(checkpoint)
 def test_weights_for_other_classes_leave_the_classifier_new(checkpoint, caplog):
     for builder in (ResNet, AAResNet):
         model = builder(weights=checkpoint, **{**SMALL, "classes": 7})
-        assert model.has_new_classifier
+        assert model.has_new_weights
         assert "the classifier of" in caplog.text
         caplog.clear()
-    assert not ResNet(weights=checkpoint, **SMALL).has_new_classifier
+    assert not ResNet(weights=checkpoint, **SMALL).has_new_weights
+    assert AAResNet(weights=checkpoint, **SMALL).has_new_weights  # attention's
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""How the images of a classification run are normalised, augmented, and fitted into the network."""
+
+import numpy as np
+
+from aa_keras.applications import datasets
+from aa_keras.data import Preprocessing, RandAugment
+from aa_keras.recipes.checks import require
+
+
+def preprocessing_for(config, statistics, count_channels):
+    """Returns the `Preprocessing` of training and evaluation.
+
+    Args:
+        config: the recipe's config.
+        statistics: pair of the mean and the standard deviation of each channel.
+        count_channels: function that returns how many these are, which loads the data set.
+    """
+    policy = None
+    if config.rand_augment_operations:
+        is_color = count_channels() == 3
+        require(config, "rand_augment_operations", lambda _: is_color, "0 for images without colour")
+        policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
+    return Preprocessing(
+        *statistics,
+        config.horizontal_flip,
+        config.crop_padding,
+        config.image_size,
+        policy=policy,
+        **_fitting(config),
+    )
+
+
+def served_preprocessing(config, size, statistics):
+    """Returns the `Preprocessing` of a network of that input size where it is served."""
+    whole = {} if config.image_size is not None else {"central_fraction": 1.0}  # of images of one size
+    return Preprocessing(*statistics, image_size=tuple(size), **{**_fitting(config), **whole})
+
+
+def statistics_of(config, load_training_images):
+    """Returns the mean and the standard deviation of each channel, of pixels in [0, 255].
+
+    They are those that the config says, or those that the paper's networks for the data set use; or else of images in
+    memory their own, and of photographs of any size ImageNet's.
+
+    Args:
+        config: the recipe's config.
+        load_training_images: function that returns the training images, which is called where they are their own.
+    """
+    if config.image_mean is not None:
+        return tuple(config.image_mean), tuple(config.image_std)
+    for known in (datasets.CIFAR100, datasets.IMAGENET):
+        if known.name == config.dataset.split(":")[0]:  # which a version may follow
+            return known.mean, known.std
+    if config.image_size is not None:
+        return datasets.IMAGENET.mean, datasets.IMAGENET.std
+    images = load_training_images()
+    pixels = images.reshape(-1, images.shape[-1])
+    mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
+    std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
+    return mean, std
+
+
+def _fitting(config):
+    """How images of any size are cropped and resized in evaluation, where the config says so."""
+    named = {name: config[name] for name in ("central_fraction", "interpolation")}
+    return {name: value for name, value in named.items() if value is not None}
