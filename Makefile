@@ -58,9 +58,9 @@ lint: $(VENV)/installed  # style and types
 tables: $(VENV)/installed  # the paper's tables in README.md, every network built and counted
 	$(BIN)/python benchmarks/paper_tables.py
 
-docs: $(VENV)/installed  # the tutorial as a notebook, docs/tutorial.ipynb
+docs: $(VENV)/installed  # the tutorial and the page on fine-tuning as notebooks, docs/*.ipynb
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
-	$(BIN)/jupytext --to ipynb docs/tutorial.py
+	$(BIN)/jupytext --to ipynb docs/tutorial.py docs/finetuning.py
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
