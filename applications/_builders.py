@@ -135,7 +135,8 @@ def _build(definition, function_name, summary):
         if "pooling" in given:
             _check_pooling(given["pooling"], given["include_top"])
         model = definition.function(**given, **definition.fixed)
-        model.builder = function_name
+        # For those who save it: what a file does not tell.
+        model.builder, model.dataset = function_name, definition.family.dataset
         return model
 
     del build.__wrapped__  # else tools would show the arguments of the function

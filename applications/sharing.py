@@ -23,7 +23,8 @@ def save_pretrained(
         info: what is known of the weights, or None to say so by `fields`.
         overwrite: whether what is in the folder may be replaced.
         **fields: attributes of `WeightsInfo`, such as `builder="AAResNet50"`, `scores={"top1": 77.7}` and
-            `licence="Apache-2.0"`. `builder` may be left out for what a builder returned.
+            `licence="Apache-2.0"`. For what a builder returned, `builder` and what tells
+            of images are known.
 
     Returns:
         The folder.
@@ -45,13 +46,8 @@ def save_pretrained(
     if unknown:
         raise ValueError(f"The fields of `WeightsInfo` are {', '.join(sorted(known))}. Received: {', '.join(unknown)}")
     if info is None:
-        fields = {"builder": getattr(model, "builder", None), "source": f"a network called {model.name!r}", **fields}
-        if fields["builder"] is None:
-            raise ValueError(
-                f"`builder` must name the function in `aa_keras.applications` that built {model.name!r}. "
-                "Received: builder=None"
-            )
-        info = WeightsInfo(**fields)
+        known = {} if {"builder", "source", "mean", "std"} <= set(fields) else _known_of(model)
+        info = WeightsInfo(**{**known, **fields})
     elif fields:
         info = dataclasses.replace(info, **fields)
     directory = pathlib.Path(directory).expanduser()
@@ -61,6 +57,21 @@ def save_pretrained(
             f"Received: directory={str(directory)!r}"
         )
     return save_folder(model, info, directory)
+
+
+def _known_of(model):
+    """Returns fields of `WeightsInfo` that a builder's network tells."""
+    fields = {"source": f"a network called {model.name!r}"}
+    if not hasattr(model, "builder"):
+        raise ValueError(
+            "`builder`, `source`, `mean` and `std` must be given for a model that no builder has returned. "
+            f"Received: model={model.name!r}, loaded or made otherwise"
+        )
+    begun = getattr(model, "weights_info", None)
+    if begun is None:
+        return {**fields, "builder": model.builder, "mean": model.dataset.mean, "std": model.dataset.std}
+    names = ("mean", "std", "central_fraction", "interpolation")
+    return {**fields, "builder": model.builder, **{name: getattr(begun, name) for name in names}}
 
 
 def save_folder(model, info, directory):

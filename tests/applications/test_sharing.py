@@ -14,6 +14,7 @@ from hub import Hub
 
 import aa_keras
 from aa_keras.applications import AAWideResNet, WideResNet
+from aa_keras.applications.datasets import CIFAR100
 from aa_keras.applications.weights_info import WeightsInfo
 
 SMALL = {"depth": 10, "width": 1, "input_shape": (8, 8, 3), "classes": 5}
@@ -64,6 +65,21 @@ def test_an_augmented_network_takes_a_plain_one_in_a_folder(tmp_path):
             np.testing.assert_array_equal(ours, theirs)
 
 
+def test_what_a_builder_knows_need_not_be_said(model, folder, tmp_path):
+    info = aa_keras.save_pretrained(model, tmp_path / "told").info
+    assert (info.builder, info.mean, info.std) == ("AAWideResNet", CIFAR100.mean, CIFAR100.std)
+    tuned = AAWideResNet(weights=folder, **SMALL)
+    info = aa_keras.save_pretrained(tuned, tmp_path / "tuned").info
+    assert (info.mean, info.std, info.scores, info.licence) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), {}, "")
+    loaded = keras.models.load_model(folder / "model.keras")
+    with pytest.raises(
+        ValueError, match="`builder`, `source`, `mean` and `std` must be given for a model that no builder"
+    ):
+        aa_keras.save_pretrained(loaded, tmp_path / "loaded")
+    said = {"builder": "AAWideResNet", "source": "mine", "mean": (1.0,) * 3, "std": (2.0,) * 3}
+    assert aa_keras.save_pretrained(loaded, tmp_path / "loaded", **said).info.std == (2.0, 2.0, 2.0)
+
+
 def test_what_is_in_a_folder_is_kept_unless_it_may_go(folder, model):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ValueError, match=r"`directory` must be a new folder or an empty one.*Received: directory="):
@@ -83,7 +99,7 @@ def test_what_is_in_a_folder_is_kept_unless_it_may_go(folder, model):
         ({"central_fraction": 1.5}, "`central_fraction` of weights makes no sense"),
         ({"interpolation": "nearest"}, "`interpolation` of weights makes no sense"),
         ({"accuracy": 1.0}, "The fields of `WeightsInfo` are .* Received: accuracy"),
-        ({"builder": None}, r"`builder` must name the function .* Received: builder=None"),
+        ({"builder": None}, r"`builder` of weights makes no sense\. Received: builder=None"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fields, error, model, tmp_path):
