@@ -1,8 +1,11 @@
 """Files of PyTorch's weights: their tensors by name."""
 
 import pathlib
+import pickle
 
 import numpy as np
+
+from aa_keras.errors import missing_extra
 
 # Those that PyTorch pickles, and that of safetensors.
 PICKLED = (".bin", ".pt", ".pth")
@@ -26,8 +29,9 @@ def read_checkpoint(path):
         out.
 
     Raises:
-        ValueError: if the file is damaged or holds anything but tensors of finite numbers.
-        ImportError: without the package that reads it.
+        ValueError: if the file is damaged or holds anything but tensors of finite numbers, and without PyTorch where it
+            takes that.
+        ImportError: without the package safetensors.
     """
     path = pathlib.Path(path)
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path)
@@ -50,8 +54,10 @@ def unusable(path, reason):
 
 
 def _read_safetensors(path):
-    from safetensors import SafetensorError, safe_open
-
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise ImportError(missing_extra(error), name=error.name) from None
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary
@@ -60,12 +66,19 @@ def _read_safetensors(path):
 
 
 def _read_pickled(path):
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise ValueError(
+            "`weights` must be a file .safetensors where PyTorch is not installed, which reads the others: "
+            f"pip install torch. Received: weights={str(path)!r}"
+        ) from None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise unusable(path, "it is damaged, or holds other things than tensors, which are not read") from None
     except Exception as error:  # of many kinds, for what a file may hold
-        raise unusable(path, str(error).split("\n")[0]) from None
+        raise unusable(path, f"it is damaged: {str(error).splitlines()[0] if str(error) else error!r}") from None
     for key in _NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pathlib
 import sys
 
 import keras
@@ -230,3 +231,36 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r'pip install "aa-keras\[timm\]"'):
         ResNet(weights="timm/resnet50.a1_in1k", **SMALL)
+
+
+def test_pytorchs_own_files(checkpoint, tmp_path):
+    """Their weights, also where they lie beside other things; and nothing in a file is executed."""
+    torch = pytest.importorskip("torch")
+    tensors = {name: torch.from_numpy(value) for name, value in drawn.drawn_state(small_resnet()).items()}
+    tensors["bn1.num_batches_tracked"] = torch.tensor(3)
+    torch.save(tensors, tmp_path / "a.bin")
+    torch.save({"epoch": 3, "state_dict": tensors}, tmp_path / "b.pth")
+    expected = ResNet(weights=checkpoint, **SMALL).get_weights()
+    for name in ("a.bin", "b.pth"):
+        for one, other in zip(ResNet(weights=tmp_path / name, **SMALL).get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    class Code:
+        def __reduce__(self):
+            return pathlib.Path.touch, (tmp_path / "executed",)
+
+    torch.save({"a": Code()}, tmp_path / "c.pth")
+    torch.save([1, 2], tmp_path / "d.pth")
+    (tmp_path / "e.pth").write_bytes((tmp_path / "a.bin").read_bytes()[:5000])
+    for name, reason in (("c.pth", "holds other things"), ("d.pth", "does not hold tensors"), ("e.pth", "is damaged")):
+        with pytest.raises(ValueError, match=reason) as error:
+            ResNet(weights=tmp_path / name, **SMALL)
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_what_only_pytorch_reads_is_told_without_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "some.bin").write_bytes(b"0")
+    with pytest.raises(ValueError, match=r"must be a file \.safetensors where PyTorch is not installed"):
+        ResNet(weights=tmp_path / "some.bin", **SMALL)
