@@ -10,6 +10,8 @@ BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_st
 # Of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone
+# Of checkpoints, on PyTorch alone.
+TORCH_TESTS = tests/applications/test_timm_conversion.py::test_pytorchs_own_files
 # And what is slow there, beside the tests that start programs on JAX themselves.
 SLOW_BACKEND_TESTS = tests/training tests/tasks/test_detection_task.py tests/applications/test_retinanet.py \
   tests/layers/test_layer_serialization.py tests/explain \
@@ -35,8 +37,8 @@ test: lint  # the environment, style and types, and the tests on TensorFlow and 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
-test-torch: torch  # the tests that must hold on every backend, on PyTorch
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS)
+test-torch: torch  # the tests that must hold on every backend, on PyTorch, and those of its files
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(TORCH_TESTS)
 
 test-timm: torch  # converted networks beside timm's own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "timm>=1,<2" --no-deps
