@@ -84,7 +84,7 @@ def _layer_flops(layer, args, outputs, attention_products):
     if isinstance(layer, SqueezeExcite):
         return 2 * (math.prod(layer.squeeze.kernel.shape) + math.prod(layer.excite.kernel.shape))
     if isinstance(layer, EfficientChannelAttention):
-        return 2 * layer.convolution.kernel.shape[0] * outputs.shape[-1]
+        return 2 * math.prod(layer.convolution.kernel.shape) * outputs.shape[-1]
     if isinstance(layer, (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)):
         return 2 * math.prod(args[0].shape[1:-1]) * math.prod(layer.kernel.shape)
     if isinstance(layer, (layers.SeparableConv1D, layers.SeparableConv2D)):

@@ -24,7 +24,7 @@ from .datasets import IMAGENET, IMAGENET_256
 preprocess_input = IMAGENET.preprocess_input
 decode_predictions = IMAGENET.decode_predictions
 
-STEMS = ("7x7", "3x3")
+STEMS = ("7x7", "3x3", "3x3 strided")
 ACTIVATIONS = ("relu", "silu")
 CHANNEL_ATTENTION = (None, "squeeze_excite", "efficient")
 # Channels of the 3x3 convolutions of the stem, and of the narrow part of the blocks of the first stage, which doubles.
@@ -66,13 +66,13 @@ STRUCTURES: dict[str, dict[str, Any]] = {
             "stem": '"7x7" for the stem of ResNets, a convolution and a pooling; "3x3" for three convolutions and a '
             'pooling; "3x3 strided" for three convolutions of which the last one strides instead.',
             "activation": '"relu" or "silu".',
-            "group_size": "None, or the channels in each group of the 3x3 convolutions, as in ResNeXts.",
+            "group_size": "None, or the channels in each group of the 3x3 convolutions, as in ResNeXts; it divides 64.",
             "channel_attention": 'what weighs the channels behind each 3x3 convolution: "squeeze_excite", "efficient" '
             "(ECA) or None.",
             "last_channels": "None, or the channels of the last stage's output where they are not four times those "
             "within its blocks.",
             "head_channels": "None, or the channels of a 1x1 convolution before the classifier.",
-            "num_heads": "positive integer, the heads of each attention.",
+            "num_heads": "positive integer, the heads of each attention; it divides 64.",
             "key_dim": "positive integer, the channels of a key in each head; None takes as many as a value has.",
         },
         example={"stages": STRUCTURES["BoTNet50"]["stages"]},
@@ -105,9 +105,9 @@ def BoTNet(  # noqa: N802
     """Builds a bottleneck transformer of any depth."""
     network = _Network(
         activation=_arguments.one_of("activation", activation, ACTIVATIONS),
-        group_size=None if group_size is None else _arguments.positive_integer("group_size", group_size, most=WIDTH),
+        group_size=None if group_size is None else _divisor_of_the_width("group_size", group_size),
         channel_attention=_arguments.one_of("channel_attention", channel_attention, CHANNEL_ATTENTION),
-        num_heads=_arguments.positive_integer("num_heads", num_heads, most=WIDTH),
+        num_heads=_divisor_of_the_width("num_heads", num_heads),
         key_dim=None if key_dim is None else _arguments.positive_integer("key_dim", key_dim),
         position_encoding=position_encoding,
         implementation=implementation,
@@ -121,7 +121,7 @@ def BoTNet(  # noqa: N802
         input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights=weights
     )
     size = building.strided(building.strided(building.known_size(image, IMAGENET_256.input_shape), 2), 2)
-    x = network.stem(image, _arguments.one_of("stem", stem, (*STEMS, "3x3 strided")))
+    x = network.stem(image, _arguments.one_of("stem", stem, STEMS))
     for stage, blocks in enumerate(stages, start=1):
         channels = WIDTH * 2 ** (stage - 1)
         outputs = last_channels if stage == len(stages) and last_channels else EXPANSION * channels
@@ -144,6 +144,15 @@ def BoTNet(  # noqa: N802
         classifier_activation=classifier_activation,
         name=name,
     )
+
+
+def _divisor_of_the_width(name, value):
+    value = _arguments.positive_integer(name, value)
+    if WIDTH % value:
+        raise ValueError(
+            f"`{name}` must divide {WIDTH}, the channels within the blocks of the first stage. Received: {name}={value}"
+        )
+    return value
 
 
 def _checked_stages(stages):

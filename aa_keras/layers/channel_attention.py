@@ -172,9 +172,9 @@ class EfficientChannelAttention(layers.Layer):
 
     def build(self, input_shape):
         channels = _arguments.feature_map_shape(self, input_shape)[-1]
-        self.convolution = layers.Conv1D(
+        self.convolution = layers.Conv2D(
             1,
-            self.kernel_size or max(3, int((math.log2(channels) + 1) / 2) // 2 * 2 + 1),
+            (1, self.kernel_size or max(3, int((math.log2(channels) + 1) / 2) // 2 * 2 + 1)),
             padding="same",
             activation="sigmoid",
             use_bias=False,
@@ -183,11 +183,12 @@ class EfficientChannelAttention(layers.Layer):
             trainable=self.trainable,
             name="convolution",
         )
-        self.convolution.build((input_shape[0], channels, 1))
+        self.convolution.build((input_shape[0], 1, channels, 1))
 
     def call(self, inputs):
-        means = ops.mean(inputs, axis=(1, 2))
-        return inputs * self.convolution(means[..., None])[:, None, None, :, 0]
+        means = ops.mean(inputs, axis=(1, 2), keepdims=True)
+        weights = self.convolution(ops.transpose(means, (0, 1, 3, 2)))  # channels lie along an axis of positions
+        return inputs * ops.transpose(weights, (0, 1, 3, 2))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

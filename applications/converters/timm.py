@@ -96,7 +96,7 @@ def _variables(layer, names):
             if dense.use_bias:
                 yield dense.bias, f"{prefix}.{part}.bias", np.asarray
     elif kind == "EfficientChannelAttention":
-        yield layer.convolution.kernel, f"{prefix}.conv.weight", np.transpose
+        yield layer.convolution.kernel, f"{prefix}.conv.weight", lambda tensor: tensor.reshape(1, -1, 1, 1)
     elif kind == "SelfAttention2D":
         yield layer.query_key_value.kernel, f"{prefix}.qkv.weight", _kernel
         # timm does not scale the logits of positions, which are scaled here as those of contents are.

@@ -13,6 +13,7 @@ from aa_keras.applications import (
     AAResNet34,
     AAResNet50,
     AAWideResNet,
+    BoTNet,
     ResNet50,
     SEWideResNet28_10,
     create_model,
@@ -76,6 +77,26 @@ def test_what_a_variant_fixes_cannot_be_given():
 def test_arguments_of_resnets_out_of_range(arguments, error):
     with without_values(), pytest.raises(ValueError, match=f"(?s){error}"):
         AAResNet(**{"depth": 50, "input_shape": (64, 64, 3), **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"stages": ("c", "c", "c")}, r"`stages` must be a tuple of four strings .*Received: stages=\('c', 'c', 'c'\)"),
+        ({"stages": ("c", "c", "b", "a")}, "`stages` must be a tuple of four strings"),
+        ({"stages": ("c", "", "c", "a")}, "`stages` must be a tuple of four strings"),
+        ({"stem": "5x5"}, "`stem` must be one of '7x7', '3x3', '3x3 strided'. Received: stem='5x5'"),
+        ({"num_heads": 3}, "`num_heads` must divide 64.*Received: num_heads=3"),
+        ({"group_size": 128}, "`group_size` must divide 64.*Received: group_size=128"),
+        ({"activation": "gelu"}, "`activation` must be one of 'relu', 'silu'. Received: activation='gelu'"),
+        ({"channel_attention": "eca"}, "`channel_attention` must be one of .*Received: channel_attention='eca'"),
+        ({"head_channels": 0}, "`head_channels` must be a positive integer.*Received: head_channels=0"),
+        ({"padding": "valid"}, "`padding` must be one of 'same', 'symmetric'. Received: padding='valid'"),
+    ],
+)
+def test_arguments_of_botnets_out_of_range(arguments, error):
+    with without_values(), pytest.raises(ValueError, match=f"(?s){error}"):
+        BoTNet(**{"stages": ("c", "c", "c", "a"), "input_shape": (64, 64, 3), **arguments})
 
 
 def test_a_network_may_have_both_kinds_of_attention():

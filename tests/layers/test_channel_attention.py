@@ -79,14 +79,14 @@ def test_efficient_channel_attention_weighs_channels_by_the_means_of_their_neigh
     layer = with_random_weights(EfficientChannelAttention(), (None, None, None, channels))
     inputs = feature_map(2, 5, 3, channels)
     (kernel,) = map(to_numpy, layer.weights)
-    assert kernel.shape == (window, 1, 1)
+    assert kernel.shape == (1, window, 1, 1)
     means = np.pad(inputs.mean(axis=(1, 2)), ((0, 0), (window // 2, window // 2)))
-    logits = sum(kernel[offset, 0, 0] * means[:, offset : offset + channels] for offset in range(window))
+    logits = sum(kernel[0, offset, 0, 0] * means[:, offset : offset + channels] for offset in range(window))
     np.testing.assert_allclose(to_numpy(layer(inputs)), inputs * sigmoid(logits)[:, None, None], rtol=1e-5, atol=1e-6)
 
 
 def test_the_window_of_efficient_channel_attention_may_be_given():
     layer = EfficientChannelAttention(kernel_size=1)
     layer.build((None, 4, 4, 8))
-    assert [tuple(weight.shape) for weight in layer.weights] == [(1, 1, 1)]
+    assert [tuple(weight.shape) for weight in layer.weights] == [(1, 1, 1, 1)]
     assert EfficientChannelAttention.from_config(layer.get_config()).kernel_size == 1
