@@ -29,6 +29,8 @@ decode_predictions = IMAGENET.decode_predictions
 # bottlenecks, with four times as many output channels.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 WITHOUT_BOTTLENECK = (18, 34)
+# Those that have builders of their own, as the paper has them.
+NAMED = (34, 50, 101, 152)
 # More than any network has.
 MOST_BLOCKS, MOST_WIDTH = 200, 4096
 
@@ -47,7 +49,7 @@ MOST_BLOCKS, MOST_WIDTH = 200, 4096
             "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
         },
         example={"depth": 50},
-        timm=resnet_rules(BLOCKS, WITHOUT_BOTTLENECK),
+        timm=resnet_rules(BLOCKS, WITHOUT_BOTTLENECK, NAMED),
     )
 )
 def AAResNet(  # noqa: N802

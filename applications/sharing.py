@@ -1,5 +1,6 @@
 """Trained networks as folders that others can use: a Keras model, what is known of it, and a model card."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -83,9 +84,13 @@ def save_folder(model, info, directory):
         model.save(partial / MODEL)
         write_info(partial, info)
         (partial / CARD).write_text(model_card(model, info), encoding="utf-8")
-        if directory.exists():
+        with contextlib.suppress(FileNotFoundError):
             directory.rename(pathlib.Path(temporary) / "before")
-        partial.rename(directory)
+        try:
+            partial.rename(directory)
+        except OSError:
+            if not (directory / INFO).is_file():  # else another process, which converts the same, was faster
+                raise
     return read_folder(directory)
 
 

@@ -4,7 +4,6 @@ import os
 import pathlib
 import re
 
-from aa_keras import applications
 from aa_keras.applications import weights_of
 from aa_keras.errors import UserError, missing_extra
 from aa_keras.layers import AttentionAugmentedConv2D
@@ -113,7 +112,7 @@ def _frozen_groups(freeze, groups):
 def _new_layers(model, backbone):
     """Returns the augmented convolutions whose attention is new, since the weights were those of a plain network."""
     info = getattr(model, "weights_info", None)
-    if info is None or info.builder not in applications.__all__ or info.builder.startswith("AA"):
+    if info is None or info.builder.startswith("AA"):
         return []
     return [layer for layer in backbone if isinstance(layer, AttentionAugmentedConv2D)]
 

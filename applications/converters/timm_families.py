@@ -27,17 +27,18 @@ _BOTNET_NAMES = (
 )
 
 
-def resnet_rules(blocks_of_depths, without_bottleneck):
+def resnet_rules(blocks_of_depths, without_bottleneck, named):
     """Returns the `TimmRules` of ResNets.
 
     Args:
         blocks_of_depths: dictionary from depths to the blocks of each stage.
         without_bottleneck: the depths whose blocks have two 3x3 convolutions.
+        named: the depths for which there are builders, of the width 64.
     """
-    return TimmRules(_RESNET_NAMES, functools.partial(_resnet_structure, blocks_of_depths, without_bottleneck))
+    return TimmRules(_RESNET_NAMES, functools.partial(_resnet_structure, blocks_of_depths, without_bottleneck, named))
 
 
-def _resnet_structure(blocks_of_depths, without_bottleneck, state):
+def _resnet_structure(blocks_of_depths, without_bottleneck, named, state):
     width, channels = state["conv1.weight"].shape[:2]
     blocks = []
     for stage in range(1, 5):
@@ -48,7 +49,7 @@ def _resnet_structure(blocks_of_depths, without_bottleneck, state):
     kinds = [depth for depth in blocks_of_depths if (depth not in without_bottleneck) == is_narrow]
     depths = [depth for depth in kinds if blocks_of_depths[depth] == tuple(blocks)]
     has_excitation = any(".se." in name for name in state)
-    usual = f"{depths[0]}" if depths and width == 64 else ""
+    usual = str(depths[0]) if width == 64 and set(depths) & set(named) else ""
     return f"{'SE' if has_excitation else ''}ResNet{usual}", {
         "name": f"{'se_' if has_excitation else ''}resnet{usual}",
         "depth": (depths or kinds)[0],
