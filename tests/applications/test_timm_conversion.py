@@ -264,3 +264,25 @@ def test_what_only_pytorch_reads_is_told_without_it(monkeypatch, tmp_path):
     (tmp_path / "some.bin").write_bytes(b"0")
     with pytest.raises(ValueError, match=r"must be a file \.safetensors where PyTorch is not installed"):
         ResNet(weights=tmp_path / "some.bin", **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "width", "bottleneck", "builder", "depth"),
+    [
+        ((2, 2, 2, 2), 64, False, "ResNet", 18),  # which has no builder of its own
+        ((3, 4, 6, 3), 64, False, "ResNet34", 34),
+        ((3, 4, 6, 3), 64, True, "ResNet50", 50),
+        ((3, 4, 23, 3), 64, True, "ResNet101", 101),
+        ((3, 8, 36, 3), 64, True, "ResNet152", 152),
+        ((3, 4, 6, 3), 32, True, "ResNet", 50),
+        ((1, 1, 1, 1), 64, False, "ResNet", 18),
+    ],
+)
+def test_a_checkpoint_tells_its_network(blocks, width, bottleneck, builder, depth):
+    shapes = small_resnet(classes=3, blocks=blocks, width=width, bottleneck=bottleneck)
+    state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+    found, arguments = ResNet.definition.family.timm.structure(state)
+    assert found == builder
+    assert found in applications.__all__
+    assert (arguments["depth"], arguments["blocks"], arguments["width"]) == (depth, blocks, width)
+    assert arguments["classes"] == 3
