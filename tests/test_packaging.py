@@ -159,6 +159,7 @@ def test_the_wheel_holds_what_runs_need_and_no_evidence(distributions):
         "aa_keras/py.typed",
         "aa_keras/configs/image_folder.py",
         "aa_keras/applications/labels/cifar100.txt",
+        "aa_keras/applications/converters/timm_results.txt",
     } <= names
     assert not [name for name in names if name.endswith((".csv", ".png", ".json"))]
 
@@ -166,4 +167,5 @@ def test_the_wheel_holds_what_runs_need_and_no_evidence(distributions):
 def test_every_package_is_listed():
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "aa_keras").rglob("__init__.py")}
-    assert {"aa_keras.applications", *(".".join(folder.parts) for folder in folders)} == set(listed)
+    folders |= {"aa_keras" / path.parent.relative_to(ROOT) for path in (ROOT / "applications").rglob("__init__.py")}
+    assert {".".join(folder.parts) for folder in folders} == set(listed)

@@ -5,11 +5,13 @@ import re
 import runpy
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 TUTORIAL = pathlib.Path(__file__).parents[1] / "docs" / "tutorial.py"
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TUTORIAL_EPOCHS", "1")
     monkeypatch.chdir(tmp_path)

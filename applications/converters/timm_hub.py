@@ -11,7 +11,7 @@ from aa_keras.errors import missing_extra
 
 from ..weights_info import WeightsInfo
 
-RESULTS = "timm_results.csv"
+RESULTS = "timm_results.txt"
 # What timm calls the networks of builders, the first part of the names of its weights.
 ARCHITECTURES = {
     **{f"ResNet{depth}": f"resnet{depth}" for depth in (34, 50, 101, 152)},

@@ -31,7 +31,7 @@ def estimate(model):
     ("builder", "arguments", "stages"),
     [
         (AAWideResNet, {"depth": 16, "width": 2}, [(3,), (2, 3), (1, 2, 3)]),
-        (AAResNet50, {}, [(4,), (3, 4), (2, 3, 4), (1, 2, 3, 4)]),
+        pytest.param(AAResNet50, {}, [(4,), (3, 4), (2, 3, 4), (1, 2, 3, 4)], marks=pytest.mark.slow),
         (AAMnasNet, {"alpha": 0.75}, [(7,), (6, 7), (5, 6, 7)]),
     ],
 )
