@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from export_helpers import write_saved_model
 
+import aa_keras
 from aa_keras import applications, recipes
-from aa_keras.applications import AAWideResNet, paper
+from aa_keras.applications import AAWideResNet, WideResNet, paper
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing, load_dataset
 from aa_keras.errors import UserError
@@ -65,6 +66,33 @@ def test_weights_that_are_not_there(tmp_path):
 def test_weights_of_another_network(tmp_path):
     AAWideResNet(10, 2, input_shape=(8, 8, 1), classes=10).save_weights(tmp_path / "wide.weights.h5")
     fails(r"AAWideResNet.*wide\.weights\.h5", config=digits_config(), weights=tmp_path / "wide.weights.h5")
+
+
+def test_weights_that_leave_a_part_new(tmp_path):
+    """Other classes, or a plain network's for an augmented one: what is measured would be nobody's network."""
+    saved = {"mean": (70.0,), "std": (90.0,), "source": "a test"}
+    other = AAWideResNet(10, 1, input_shape=(8, 8, 1), classes=7)
+    plain = WideResNet(10, 1, input_shape=(8, 8, 1), classes=10)
+    for name, network in (("other", other), ("plain", plain)):
+        aa_keras.save_pretrained(network, tmp_path / name, **saved)
+        fails(
+            r"--weights must be of the config's network, attention included.*which leave a part of AAWideResNet new",
+            config=digits_config(),
+            weights=tmp_path / name,
+        )
+
+
+def test_weights_of_a_folder_say_how_images_are_normalised(tmp_path):
+    network = AAWideResNet(10, 1, input_shape=(8, 8, 1), classes=10)
+    images = load_dataset("digits").test
+    for mean, std in ((70.0, 90.0), (10.0, 30.0)):
+        folder = tmp_path / f"{mean}"
+        aa_keras.save_pretrained(network, folder, mean=(mean,), std=(std,), source="a test")
+        measured = evaluate_run(config=digits_config(), weights=folder, output=tmp_path / "out")
+        expected = network.predict((images.images - np.float32(mean)) / np.float32(std), verbose=0)
+        assert measured.top1 == np.mean(expected.argmax(axis=1) == images.labels)
+        true = expected[np.arange(len(images)), images.labels]
+        assert measured.loss == pytest.approx(-np.log(true).mean(), rel=1e-4)
 
 
 def test_a_folder_without_a_run(tmp_path):

@@ -20,7 +20,7 @@ STATISTICS = {"mean": (70.0,), "std": (90.0,), "central_fraction": 0.9, "interpo
 def plain(tmp_path_factory):
     """A folder with the weights of a plain network."""
     folder = tmp_path_factory.mktemp("weights") / "plain"
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(7)  # another than any test's own
     model = applications.WideResNet(10, 1, input_shape=(8, 8, 1), classes=10)
     aa_keras.save_pretrained(model, folder, **STATISTICS)
     return folder
