@@ -29,8 +29,8 @@ def plain(tmp_path_factory):
 def config_of(weights, **fields):
     config = recipes.default_config()
     config.update(name="run", dataset="digits", builder="AAWideResNet", epochs=2, batch_size=32, steps_per_epoch=2)
-    config.update(learning_rate_per_256=0.1, weights=str(weights), **fields)
-    config.update(builder_arguments={"depth": 10, "width": 1, "num_heads": 2})
+    config.update(learning_rate_per_256=0.1, weights=str(weights))
+    config.update({"builder_arguments": {"depth": 10, "width": 1, "num_heads": 2}, **fields})
     check_config(config)
     return config
 
@@ -62,6 +62,18 @@ def test_training_begins_with_the_weights(plain):
     model, _ = prepared(config_of(plain))
     theirs = keras.models.load_model(plain / "model.keras")
     np.testing.assert_array_equal(model.get_layer("stem_conv").kernel, theirs.get_layer("stem_conv").kernel)
+
+
+def test_networks_without_the_weights_pad_as_these_were_trained(tmp_path):
+    """Else what was trained would be evaluated in another way, without an error."""
+    small = {"depth": 18, "width": 8, "blocks": (1, 1, 1, 1)}
+    model = applications.ResNet(**small, input_shape=(8, 8, 1), classes=10, padding="symmetric")
+    aa_keras.save_pretrained(model, tmp_path / "symmetric", mean=(1.0,), std=(1.0,))
+    config = config_of(tmp_path / "symmetric", builder="ResNet", builder_arguments=small)
+    assert "padding" not in config.builder_arguments
+    settled = resolved(config)
+    assert settled.builder_arguments.padding == "symmetric"
+    assert "stem_conv_pad" in {layer.name for layer in task_for(settled).inference_model().layers}
 
 
 def names_of_trainable_layers(model):
