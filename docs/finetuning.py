@@ -241,5 +241,5 @@ for name, accuracy in results.items():
 # augmented, from scratch: 77.1% of 2,000 test images
 # ```
 #
-# Weights are worth ten points. Attention, which is new, costs none of them: it begins with the scale 0. 120 steps are too
-# few to tell whether it gains any.
+# Weights are worth ten points. Attention, which is new, costs none of them: it begins with the scale 0. 120 steps are
+# too few to tell whether it gains any.
