@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from builder_helpers import DETECTORS, build, images, with_random_statistics, without_values
 
-import aa_keras
-from aa_keras import applications, recipes
+from aa_keras import applications
 from aa_keras._startup import quiet_import
-from aa_keras.applications import AAResNet, AARetinaNet, ResNet, datasets, paper
+from aa_keras.applications import AAResNet, AARetinaNet, datasets, paper
 from aa_keras.complexity import model_complexity
 from aa_keras.layers import AttentionAugmentedConv2D
-from aa_keras.tasks import fine_tuning
 
 with quiet_import():
     pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
@@ -261,29 +259,6 @@ def trained(**arguments):
     """The detector of blood cells, as its model card builds it."""
     thin = {"width": 32, "anchor_size": 2.5, "input_shape": (192, 256, 3)}
     return small(**{**thin, "weights": "bccd", "include_preprocessing": True, **arguments})
-
-
-def test_a_backbone_may_be_that_of_a_plain_network_in_a_folder(tmp_path):
-    """Attention is new then: it learns, where all that was taken is frozen, and at the rate of the heads."""
-    plain = with_random_statistics(
-        ResNet(18, width=8, blocks=(1, 1, 1, 1), padding="symmetric", input_shape=(64, 64, 3))
-    )
-    aa_keras.save_pretrained(plain, tmp_path / "plain")
-    model = small(backbone_weights=tmp_path / "plain")
-    backbone = model.backbone.image_encoder.layers
-    (stem,) = (layer for layer in backbone if layer.name == "stem_conv")
-    np.testing.assert_array_equal(stem.kernel, plain.get_layer("stem_conv").kernel)
-    assert any(layer.name == "stem_conv_pad" for layer in backbone)  # as the weights were trained
-    config = recipes.default_config()
-    config.update(freeze="backbone", head_learning_rate_multiplier=3.0, layer_decay=0.5)
-    multipliers = fine_tuning.prepare(model, backbone, config)
-    trained = {layer.name for layer in backbone if layer.trainable_variables}
-    augmented = {layer.name for layer in backbone if isinstance(layer, AttentionAugmentedConv2D)}
-    assert trained == augmented | {name.replace("conv", "bn") for name in augmented}
-    assert {rate for path, rate in multipliers.items() if "self_attention" in path or "head" in path} == {3.0}
-    aa_keras.save_pretrained(plain, tmp_path / "other", mean=(127.5,) * 3, std=(127.5,) * 3)
-    with pytest.raises(ValueError, match="`backbone_weights` must be of images that were normalised as detectors have"):
-        small(backbone_weights=tmp_path / "other")
 
 
 def test_trained_weights_find_a_cell(caplog):
