@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import pathlib
 import tempfile
@@ -133,7 +134,7 @@ def model_card(model, info):
         ("Builder", f"`aa_keras.applications.{info.builder}`"),
         ("Source", info.source),
         ("Licence", info.licence or "not known"),
-        ("Parameters", f"{model.count_params():,}"),
+        ("Trained parameters", f"{sum(math.prod(weight.shape) for weight in model.trainable_weights):,}"),
         ("Images", f"{size}, {info.interpolation}, central fraction {info.central_fraction}"),
         ("Mean and deviation of pixels in [0, 255]", f"{_numbers(info.mean)}; {_numbers(info.std)}"),
         *((f"{name} (%)", f"{score:g}") for name, score in info.scores.items()),
@@ -141,10 +142,14 @@ def model_card(model, info):
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     licence = f"license: {info.licence.lower()}\n" if info.licence else ""
+    task = "object-detection" if hasattr(model, "decode_predictions") else "image-classification"
+    normalizes = any(layer.name == "preprocessing" for layer in model.layers)
+    takes = "pixels of 0 to 255" if normalizes else "normalised images"
     classes = f"\n## Classes\n\n{', '.join(info.class_names)}\n" if info.class_names else ""
     return f"""---
 library_name: keras
-{licence}tags: [aa_keras, image-classification]
+{licence}pipeline_tag: {task}
+tags: [aa_keras]
 ---
 # {info.builder}
 
@@ -157,11 +162,13 @@ library_name: keras
 ```python
 from aa_keras.applications import {info.builder}
 
-model = {info.builder}(weights="FOLDER or hf://USER/REPOSITORY", include_preprocessing=True)
-probabilities = model.predict(images)  # RGB, pixels of 0 to 255
+# And the arguments that it was built with, where they are others than the builder's defaults.
+model = {info.builder}(weights="hf://USER/REPOSITORY", include_preprocessing=True)  # or the path of this folder
+outputs = model.predict(images)  # RGB, pixels of 0 to 255
 ```
 
-`{MODEL}` is a whole Keras model of normalised images, `{INFO}` tells the above to programs.
+`{MODEL}` is the whole network, for `keras.models.load_model`; it takes {takes}. `{INFO}` tells the above to
+programs.
 {classes}"""
 
 
