@@ -89,21 +89,17 @@ def info_of_file(path):
 
 def _statistics(config):
     """Returns the fields of `WeightsInfo` that timm's configuration of a checkpoint tells."""
-    told = {}
-    if config.is_file():
-        try:
-            content = json.loads(config.read_text(encoding="utf-8"))
-            told = content.get("pretrained_cfg", content)
-            told = {name: told[name] for name in _DEFAULTS if name in told}
-        except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"{config} is not a configuration of timm's: {error}") from None
-    told = {**_DEFAULTS, **told}
-    return {
-        "mean": tuple(255 * value for value in told["mean"]),
-        "std": tuple(255 * value for value in told["std"]),
-        "central_fraction": told["crop_pct"],
-        "interpolation": told["interpolation"],
-    }
+    try:
+        content = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        told = {**_DEFAULTS, **content.get("pretrained_cfg", content)}
+        return {
+            "mean": tuple(255 * float(value) for value in told["mean"]),
+            "std": tuple(255 * float(value) for value in told["std"]),
+            "central_fraction": told["crop_pct"],
+            "interpolation": told["interpolation"],
+        }
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"{config} is not a configuration of timm's: {error}") from None
 
 
 def check_architecture(builder, weights, argument):

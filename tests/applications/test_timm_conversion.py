@@ -88,6 +88,15 @@ def test_what_was_kept_is_converted_anew_where_it_is_damaged(checkpoint, cache, 
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"pretrained_cfg": {"mean": 3}}', '{"pretrained_cfg": {"crop_pct": 9}}']
+)
+def test_a_configuration_beside_it_that_makes_no_sense_is_refused(content, checkpoint):
+    checkpoint.with_name("config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"is not a configuration of timm's|makes no sense"):
+        ResNet(weights=checkpoint, **SMALL)
+
+
 def test_a_damaged_checkpoint_is_refused_in_a_line(checkpoint, cache):
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(ValueError, match=r"`weights` must be a whole checkpoint .*small\.safetensors") as error:
