@@ -18,8 +18,8 @@ EXPORTED = ("AAResNet34", "AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNe
 
 
 def is_large(name):
-    of_which_there_is_a_small_one = ("BoTNet26t", "BoTNet50", "ECABoTNeXt26ts", "SEBoTNet33ts")
-    return name.endswith(("101", "152", "28_10")) or name in of_which_there_is_a_small_one
+    """Whether there is a smaller one of the same blocks."""
+    return name.endswith(("50", "101", "152", "28_10", "26t", "26ts", "33ts"))
 
 
 @pytest.fixture(

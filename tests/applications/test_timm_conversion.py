@@ -38,7 +38,12 @@ def checkpoint(tmp_path):
     return write(tmp_path / "small.safetensors", small_resnet())
 
 
-@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "fixture",
+    # seresnet50 has all that resnet50 has.
+    [pytest.param(path, marks=pytest.mark.slow if path.stem == "resnet50" else ()) for path in FIXTURES],
+    ids=lambda path: path.stem,
+)
 def test_a_converted_network_computes_what_timms_does(fixture, tmp_path):
     known = read_fixture(fixture)
     path = write(tmp_path / "some.safetensors", known["shapes"])

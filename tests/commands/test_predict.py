@@ -58,6 +58,7 @@ def photographs(tmp_path_factory):
 WHOLE = ["a.jpg", "deep/cmyk.jpg", "deep/in/a/grey.jpeg", "deep/palette.png", "frame.gif", "tall.webp"]
 
 
+@pytest.mark.slow
 @needs_extras
 def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path, capsys):
     kinds = {"workdir": str(run), "model": str(run / "model.keras")}

@@ -59,6 +59,7 @@ def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
     }
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_as_it_would_have(finished, folder, tmp_path, monkeypatch, capsys):
     class Interrupted(BaseException):
         pass

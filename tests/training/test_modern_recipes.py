@@ -54,6 +54,7 @@ def test_the_recipes_fields_get_where_they_belong(colour_digits, monkeypatch):
         _ = Classification(tiny_config(**MODERN)).preprocessing
 
 
+@pytest.mark.slow
 def test_a_run_with_all_of_them_is_resumed_exactly(colour_digits, tmp_path, monkeypatch):
     config = tiny_config(**MODERN)
     expected = train_and_evaluate(config, tmp_path / "whole")
