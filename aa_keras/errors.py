@@ -1,5 +1,7 @@
 """Errors that are no defects of the program."""
 
+import contextlib
+
 
 class UserError(ValueError):
     """A flag, field, path or file that cannot be used: its one-line message says which, and what would do.
@@ -40,3 +42,15 @@ def missing_extra(error):
         return f"the package {package} is missing: pip install {package}, or set KERAS_BACKEND to another backend"
     extra, needed = _EXTRAS.get(package, ("train", "training needs"))
     return f'the package {package} is missing: pip install "aa-keras[{extra}]" installs what {needed}'
+
+
+@contextlib.contextmanager
+def importing_extra():
+    """A context for imports that only an extra brings: without it, ImportError says in a line what to install."""
+    try:
+        yield
+    except ImportError as error:
+        told = missing_extra(error)
+        if told is None:
+            raise
+        raise ImportError(told, name=error.name) from None

@@ -1,7 +1,6 @@
 """How a network is augmented: the arguments that all families share, and which of its convolutions they reach."""
 
 import dataclasses
-import numbers
 
 from aa_keras.attention import attention_memory
 from aa_keras.layers import AttentionAugmentedConv2D, _arguments
@@ -114,8 +113,7 @@ class AttentionOptions:
 
     def _stages_within_budget(self, places, last):
         """As many stages, from the last backwards, as have an estimate within the budget."""
-        is_number = isinstance(self.budget, numbers.Real) and not isinstance(self.budget, bool)
-        if not is_number or not self.budget >= 0:
+        if not _arguments.is_number(self.budget) or not self.budget >= 0:
             raise ValueError(
                 "`attention_budget` must be the bytes that attention may take in training, for each image of a batch, "
                 f"where attention_stages is 'auto'. Received: attention_budget={self.budget!r}"

@@ -124,10 +124,10 @@ def _build(definition, function_name, summary):
             given[name] = _arguments.boolean(name, given[name])
         if given.get("include_top", True):  # detectors always have their heads
             given["classes"] = _arguments.positive_integer("classes", given["classes"])
-        given["weights"] = _found(definition, function_name, given["weights"], "weights")
+        given["weights"] = found_weights(definition, function_name, given["weights"])
         if definition.family.backbone is not None:
             backbone = definition.family.backbone.definition
-            given["backbone_weights"] = _found(backbone, "", given["backbone_weights"], "backbone_weights")
+            given["backbone_weights"] = found_weights(backbone, "", given["backbone_weights"], "backbone_weights")
         for weights in (given["weights"], given.get("backbone_weights")):
             for name, value in _sources.structure_of(weights).items():
                 if name in given and given[name] is None:
@@ -148,7 +148,7 @@ def _build(definition, function_name, summary):
     return build
 
 
-def _found(definition, function_name, weights, argument):
+def found_weights(definition, function_name, weights, argument="weights"):
     """Returns what a builder's argument of weights means: see `_sources.find`."""
     return _sources.find(function_name, weights, argument, definition.family.timm, definition.function)
 

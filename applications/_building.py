@@ -69,6 +69,14 @@ def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(inputs)
 
 
+def projected_shortcut(inputs, outputs, strides, name):
+    """Returns what enters a residual block, projected and normalised where the shape of `outputs` is another one."""
+    if inputs.shape[-1] == outputs.shape[-1] and strides == 1:
+        return inputs
+    shortcut = convolution(inputs, outputs.shape[-1], 1, strides, name=f"{name}_shortcut_conv")
+    return batch_normalization(shortcut, name=f"{name}_shortcut_bn")
+
+
 def channel_attention(inputs, kind, name, use_bias=False):
     """Weighs the channels of a block's output by "squeeze_excite", "gather_excite" or, for None, not at all."""
     _arguments.one_of("channel_attention", kind, CHANNEL_ATTENTION)

@@ -9,7 +9,8 @@ import keras
 from aa_keras.layers import _arguments
 
 from . import botnet, mnasnet, resnet, retinanet, wide_resnet
-from ._sources import find, structure_of
+from ._builders import found_weights
+from ._sources import structure_of
 from .converters.timm_hub import ARCHITECTURES
 from .datasets import Dataset
 from .pretrained import PRETRAINED
@@ -90,7 +91,7 @@ def weights_of(builder: str, weights: str) -> tuple:
     known = definition.signature.parameters
     if definition.family.backbone is not None:
         definition, builder, argument = definition.family.backbone.definition, "", "backbone_weights"
-    found = find(builder, weights, argument, definition.family.timm, definition.function)
+    found = found_weights(definition, builder, weights, argument)
     return found, {name: value for name, value in structure_of(found).items() if name in known and value is not None}
 
 

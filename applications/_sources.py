@@ -12,6 +12,7 @@ import keras
 from . import pretrained
 from ._building import dtype_policy
 from ._weight_files import structure
+from ._weights import path_of
 from .converters import SUFFIXES, convert, read_checkpoint
 from .converters.timm_hub import check_architecture, download, info_of_file, info_of_name
 from .pretrained import PretrainedWeights
@@ -59,7 +60,7 @@ def structure_of(weights):
     """Returns the arguments of builders that weights decide where they are None: a dictionary."""
     if weights is None:
         return {}
-    return structure(weights if isinstance(weights, (str, os.PathLike)) else weights.path())
+    return structure(path_of(weights))
 
 
 def _cache(*parts):

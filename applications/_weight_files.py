@@ -121,7 +121,7 @@ def structure(path):
         return {}
     if "backbone" in configs:
         return {name: configs["backbone"].get(name) for name in ("padding", "channel_attention_bias")}
-    is_padded = any(name.endswith("_conv_pad") or re.search(r"_conv\d_pad$", name) for name in configs)
+    is_padded = any(re.search(r"_conv\d?_pad$", name) for name in configs)
     excitation = [
         config["use_bias"] for name, config in configs.items() if name.endswith("_se") and "use_bias" in config
     ]

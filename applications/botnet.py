@@ -117,9 +117,7 @@ def BoTNet(  # noqa: N802
     for argument, channels in (("last_channels", last_channels), ("head_channels", head_channels)):
         if channels is not None:
             _arguments.positive_integer(argument, channels)
-    image = building.image_input(
-        input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights=weights
-    )
+    image = building.image_input(input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights)
     size = building.strided(building.strided(building.known_size(image, IMAGENET_256.input_shape), 2), 2)
     x = network.stem(image, _arguments.one_of("stem", stem, STEMS))
     for stage, blocks in enumerate(stages, start=1):
@@ -212,11 +210,7 @@ class _Network:
         elif kind == "c" and self.channel_attention == "efficient":
             x = EfficientChannelAttention(name=f"{name}_eca")(x)
         x = building.batch_normalization(building.convolution(x, outputs, 1, 1, f"{name}_conv3"), f"{name}_bn3")
-        shortcut = inputs
-        if inputs.shape[-1] != outputs or strides > 1:
-            shortcut = building.convolution(inputs, outputs, 1, strides, f"{name}_shortcut_conv")
-            shortcut = building.batch_normalization(shortcut, f"{name}_shortcut_bn")
-        x = layers.Add(name=f"{name}_add")([x, shortcut])
+        x = layers.Add(name=f"{name}_add")([x, building.projected_shortcut(inputs, x, strides, name)])
         return layers.Activation(self.activation, name=output_name)(x)
 
     def _attention(self, x, channels, strides, size, name):

@@ -1,7 +1,6 @@
 """Trained weights by name: `AAWideResNet16_4(weights="cifar100")`."""
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 import tempfile
@@ -10,6 +9,8 @@ import zipfile
 import h5py
 import keras
 import numpy as np
+
+from .weights_info import checksum
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
 
@@ -50,11 +51,10 @@ class PretrainedWeights:
             path = pathlib.Path(
                 keras.utils.get_file(self.file, self.url, cache_subdir="models/aa_keras", file_hash=self.sha256)
             )
-        with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        if checksum != self.sha256:
+        found = checksum(path)
+        if found != self.sha256:
             raise ValueError(
-                f"The weights {self.name!r} of {self.builder} are damaged: {path} has the SHA-256 {checksum}, and "
+                f"The weights {self.name!r} of {self.builder} are damaged: {path} has the SHA-256 {found}, and "
                 f"should have {self.sha256}. Remove the file, and fetch or install it again"
             )
         return path

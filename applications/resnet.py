@@ -109,10 +109,11 @@ def AAResNet(  # noqa: N802
         for block in range(1, number_of_blocks + 1):
             block_name = f"stage{stage}_block{block}"
             output_name = f"P{stage + 1}" if block == number_of_blocks else f"{block_name}_out"
-            place, shortcut = places.pop(0), x
+            place, inputs = places.pop(0), x
             x = residual(x, place, attention, block_name)
             x = building.channel_attention(x, channel_attention, block_name, use_bias)
-            x = _add(shortcut, x, place.strides, block_name, output_name)
+            shortcut = building.projected_shortcut(inputs, x, place.strides, block_name)
+            x = layers.ReLU(name=output_name)(layers.Add(name=f"{block_name}_add")([x, shortcut]))
     return building.classification_model(
         image,
         x,
@@ -147,15 +148,6 @@ def _places(blocks, width, size):
             places.append(Place(stage, filters=width * 2 ** (stage - 1), kernel_size=3, strides=strides, size=size))
             size = building.strided(size, strides)
     return places
-
-
-def _add(shortcut, x, strides, name, output_name):
-    """Adds what enters a block, projected where its shape changes, to what its convolutions make of it."""
-    if shortcut.shape[-1] != x.shape[-1] or strides > 1:
-        shortcut = building.convolution(shortcut, x.shape[-1], 1, strides, f"{name}_shortcut_conv")
-        shortcut = building.batch_normalization(shortcut, name=f"{name}_shortcut_bn")
-    x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.ReLU(name=output_name)(x)
 
 
 def _basic_residual(x, place, attention, name):

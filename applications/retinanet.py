@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from aa_keras._startup import quiet_import
-from aa_keras.errors import missing_extra
+from aa_keras.errors import importing_extra
 from aa_keras.layers import _arguments
 
 from . import _building as building
@@ -157,14 +157,8 @@ def _checked_shape(input_shape, max_level):
 
 def _import_detector():
     """Returns the module of the detectors, or raises ImportError in a line that says what to install."""
-    try:
-        with quiet_import():  # of TensorFlow, which KerasHub imports whatever the backend
-            from . import _detector
-    except ImportError as error:
-        told = missing_extra(error)
-        if told is None:
-            raise
-        raise ImportError(told, name=error.name) from None
+    with importing_extra(), quiet_import():  # of TensorFlow, which KerasHub imports whatever the backend
+        from . import _detector
     return _detector
 
 

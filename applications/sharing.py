@@ -9,7 +9,7 @@ import tempfile
 
 import keras
 
-from aa_keras.errors import missing_extra
+from aa_keras.errors import described, importing_extra
 
 from .weights_info import CARD, INFO, MODEL, WeightsFolder, WeightsInfo, read_folder, write_info
 
@@ -111,18 +111,15 @@ def push_to_hub(directory: str | os.PathLike, repository: str, private: bool = F
         ImportError: without the package huggingface_hub, which the extra `timm` installs.
     """
     folder = read_folder(pathlib.Path(directory).expanduser()).folder
-    try:
+    with importing_extra():
         import huggingface_hub
-    except ImportError as error:
-        raise ImportError(missing_extra(error), name=error.name) from None
     try:
         api = huggingface_hub.HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[MODEL, INFO, CARD])
     except Exception as error:  # of many kinds: of HTTP, of the system, of the hub's own
         raise ValueError(
-            f"`repository` could not be written: {type(error).__name__}: {' '.join(str(error).split())[:200]}. "
-            f"Received: repository={repository!r}"
+            f"`repository` could not be written: {described(error)}. Received: repository={repository!r}"
         ) from None
     return f"https://huggingface.co/{repository}"
 

@@ -2,9 +2,10 @@
 
 import dataclasses
 import hashlib
-import json
-import numbers
 import pathlib
+
+from aa_keras.files import read_json, write_json
+from aa_keras.layers import _arguments
 
 from .datasets import IMAGENET, normalize
 
@@ -46,10 +47,10 @@ class WeightsInfo:
             ("source", isinstance(self.source, str)),
             ("licence", isinstance(self.licence, str)),
             ("reported", isinstance(self.reported, str)),
-            ("scores", isinstance(self.scores, dict) and all(map(_is_number, self.scores.values()))),
+            ("scores", isinstance(self.scores, dict) and all(map(_arguments.is_number, self.scores.values()))),
             ("mean", _are_numbers(self.mean)),
             ("std", _are_numbers(self.std) and len(self.std) == len(self.mean) and min(self.std, default=0) > 0),
-            ("central_fraction", _is_number(self.central_fraction) and 0 < self.central_fraction <= 1),
+            ("central_fraction", _arguments.is_number(self.central_fraction) and 0 < self.central_fraction <= 1),
             ("interpolation", self.interpolation in INTERPOLATIONS),
             ("class_names", isinstance(self.class_names, tuple) and all(isinstance(n, str) for n in self.class_names)),
         ):
@@ -61,12 +62,8 @@ class WeightsInfo:
         return normalize(x, self.mean, self.std, data_format)
 
 
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _are_numbers(values):
-    return isinstance(values, tuple) and len(values) > 0 and all(map(_is_number, values))
+    return isinstance(values, tuple) and len(values) > 0 and all(map(_arguments.is_number, values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +100,7 @@ def read_folder(folder):
     """
     folder = pathlib.Path(folder)
     try:
-        content = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        content = read_json(folder / INFO)
         sha256 = content.pop("sha256")
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
         info = WeightsInfo(**values)
@@ -118,4 +115,4 @@ def read_folder(folder):
 def write_info(folder, info):
     """Writes what is known of the model in a folder beside it, the checksum included."""
     content = {**dataclasses.asdict(info), "sha256": checksum(pathlib.Path(folder) / MODEL)}
-    (pathlib.Path(folder) / INFO).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(pathlib.Path(folder) / INFO, content)

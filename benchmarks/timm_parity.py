@@ -46,9 +46,8 @@ FIXTURE_CASES = ("resnet34", "resnet50", "seresnet50", "botnet26t_256", "eca_bot
 def timms_network(name, size, classes=1000):
     """Returns timm's network with drawn weights, and these."""
     timm, torch = import_timm()
-    sized = {"img_size": size} if "botnet26" in name or "botnext" in name else {}
-    attending = {"feat_size": size} if "sebotnet" in name else {}
-    network = timm.create_model(name, num_classes=classes, **sized, **({"img_size": size} if attending else {})).eval()
+    sized = {"img_size": size} if "botne" in name else {}  # for their tables of positions
+    network = timm.create_model(name, num_classes=classes, **sized).eval()
     tensors = {name: tensor for name, tensor in network.state_dict().items() if "num_batches" not in name}
     state = drawn_state({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()}, strict=False)

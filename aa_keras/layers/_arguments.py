@@ -17,6 +17,11 @@ def is_integer(value):
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
 
 
+def is_number(value):
+    """Whether a value is a real number, and no boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def positive_integer(name, value, most=LARGEST_INTEGER):
     """Returns `value` as an int, or raises ValueError unless it is a whole number from 1 to `most`."""
     if not is_integer(value) or not 1 <= operator.index(value) <= most:
@@ -92,7 +97,6 @@ def table_size(layer, input_shape):
 
 def ratio(name, value, most):
     """Returns `value` as a float, or raises ValueError unless it is a number above 0 and at most `most`."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 < value <= most:
+    if not is_number(value) or not 0 < value <= most:
         raise ValueError(f"`{name}` must be a number above 0 and at most {most}. Received: {name}={value!r}")
     return float(value)

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 
-from aa_keras.errors import missing_extra
+from aa_keras.errors import importing_extra
 
 # Those that PyTorch pickles, and that of safetensors.
 PICKLED = (".bin", ".pt", ".pth")
@@ -54,10 +54,8 @@ def unusable(path, reason):
 
 
 def _read_safetensors(path):
-    try:
+    with importing_extra():
         from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise ImportError(missing_extra(error), name=error.name) from None
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dictionary

@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 
-from aa_keras.errors import missing_extra
+from aa_keras.errors import described, importing_extra
 
 from ..weights_info import WeightsInfo
 
@@ -40,10 +40,8 @@ def download(repository, names, folder, argument):
         ValueError: if there is no such repository or file, or no network.
         ImportError: without the package huggingface_hub.
     """
-    try:
+    with importing_extra():
         import huggingface_hub
-    except ImportError as error:
-        raise ImportError(missing_extra(error), name=error.name) from None
     try:
         huggingface_hub.HfApi().model_info(
             repository, timeout=10
@@ -52,9 +50,8 @@ def download(repository, names, folder, argument):
             name: pathlib.Path(huggingface_hub.hf_hub_download(repository, name, local_dir=folder)) for name in names
         }
     except Exception as error:  # of many kinds: of HTTP, of the system, of the hub's own
-        reason = " ".join(str(error).split())[:200]
         raise ValueError(
-            f"`{argument}` could not be fetched from huggingface.co: {type(error).__name__}: {reason}. Is there a "
+            f"`{argument}` could not be fetched from huggingface.co: {described(error)}. Is there a "
             f"network, and such a repository? Received: {argument}={repository!r}"
         ) from None
 
