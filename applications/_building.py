@@ -85,7 +85,7 @@ def channel_attention(inputs, kind, name, use_bias=False):
     return GatherExcite(name=f"{name}_ge")(inputs) if kind == "gather_excite" else inputs
 
 
-def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing, weights=None):
+def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing, weights):
     """Returns the tensor that a model's layers start from: its input, normalised where the model does that itself.
 
     Args:

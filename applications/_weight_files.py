@@ -98,6 +98,12 @@ def values_of(name, item, path):
     return values
 
 
+def is_augmented(path):
+    """Whether a file has weights of augmented convolutions, with tables of relative positions or without."""
+    with stored_weights(path) as weights:
+        return any(name.startswith("layers/attention_augmented_conv2d") for name in weights)
+
+
 def table_sizes(path):
     """Returns pairs of the (height, width) that each augmented convolution in a file has tables for, in their order."""
     sizes = {}

@@ -14,7 +14,7 @@ from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 from aa_keras.layers._transfer import kept_channels, normalizations_behind, take_kept_channels, take_kept_statistics
 
 from . import _weight_files
-from ._weight_files import TABLES, layer_configs, stored_weights, values_of
+from ._weight_files import TABLES, is_augmented, layer_configs, stored_weights, values_of
 from .pretrained import PretrainedWeights
 from .weights_info import WeightsFolder
 
@@ -47,7 +47,7 @@ def load_weights(model, weights, include_top):
     """
     is_named = isinstance(weights, (PretrainedWeights, WeightsFolder))
     path = path_of(weights)
-    if isinstance(weights, WeightsFolder) and _is_augmented(model) and not table_sizes(weights):
+    if isinstance(weights, WeightsFolder) and any(map(_is_attention, model.layers)) and not is_augmented(path):
         return _take_what_fits(model, weights, include_top)
     label = str(weights) if isinstance(weights, WeightsFolder) else path
     with tempfile.TemporaryDirectory() as folder:
@@ -82,10 +82,6 @@ def table_sizes(weights):
     return _weight_files.table_sizes(path_of(weights))
 
 
-def _is_augmented(model):
-    return any(map(_is_attention, model.layers))
-
-
 def _take_what_fits(model, weights, include_top):
     """Gives an augmented network what a plain one has of it, and says in a log line how much that is.
 
@@ -93,7 +89,7 @@ def _take_what_fits(model, weights, include_top):
     convolution's; attention stays new. Nothing else may differ, but for the classes.
     """
     plain = {layer.name: layer for layer in keras.models.load_model(weights.path(), compile=False).layers}
-    behind = normalizations_behind(model.layers, of=[item for item in model.layers if _is_attention(item)])
+    behind = normalizations_behind(model.layers, of=list(filter(_is_attention, model.layers)))
     whole, partial, new = 0, 0, 0
     for layer in model.layers:
         if not layer.weights:

@@ -94,7 +94,7 @@ def AAMnasNet(  # noqa: N802
         implementation=implementation,
         budget=attention_budget,
     )
-    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing)
+    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing, weights)
     alpha = _arguments.ratio("alpha", alpha, most=100)
     places = _places(alpha, building.known_size(image, IMAGENET.input_shape))
     attention = attention.for_network(places)

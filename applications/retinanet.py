@@ -118,23 +118,23 @@ def AARetinaNet(  # noqa: N802
         "AAResNet", shape, arguments, dtype=keras.config.dtype_policy(), name=f"{name}_encoder"
     )
     if backbone_weights is not None:
-        _check_statistics(backbone_weights)
+        _check_statistics("backbone_weights", backbone_weights)
         building.load_weights(encoder, backbone_weights, include_top=False)
     model = detection.detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name)
     if weights is not None:
+        _check_statistics("weights", weights)
         building.load_weights(model, weights, include_top=True)
     model.weights_info = getattr(backbone_weights if weights is None else weights, "info", None)
     return model
 
 
-def _check_statistics(backbone_weights):
-    """Raises ValueError for a backbone that was trained with images normalised in another way."""
-    mean, std = statistics_of(backbone_weights) or (COCO.mean, COCO.std)
+def _check_statistics(argument, weights):
+    """Raises ValueError for weights that were trained with images normalised in another way."""
+    mean, std = statistics_of(weights) or (COCO.mean, COCO.std)
     if not np.allclose(mean, COCO.mean, atol=0.1) or not np.allclose(std, COCO.std, atol=0.1):
         raise ValueError(
-            "`backbone_weights` must be of images that were normalised as detectors have it, with ImageNet's "
-            f"statistics. Received: backbone_weights={str(backbone_weights)!r}, with the mean {mean} and the standard "
-            f"deviation {std}"
+            f"`{argument}` must be of images that were normalised as detectors have it, with ImageNet's statistics. "
+            f"Received: {argument}={str(weights)!r}, with the mean {mean} and the standard deviation {std}"
         )
 
 

@@ -69,7 +69,7 @@ def AAWideResNet(  # noqa: N802
     channel_attention: str | None = None,
 ) -> keras.Model:
     """Builds an attention-augmented Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
-    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing)
+    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing, weights)
     depth = _arguments.positive_integer("depth", depth, most=MOST_LAYERS)
     width = _arguments.positive_integer("width", width, most=MOST_WIDTH)
     if depth < 10 or (depth - 4) % 6:

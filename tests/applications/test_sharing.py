@@ -13,7 +13,7 @@ from builder_helpers import images, with_random_statistics
 from hub import Hub
 
 import aa_keras
-from aa_keras.applications import AAWideResNet, WideResNet
+from aa_keras.applications import AAWideResNet, MnasNet, WideResNet
 from aa_keras.applications.datasets import CIFAR100
 from aa_keras.applications.weights_info import WeightsInfo
 
@@ -59,6 +59,30 @@ def test_a_folder_gives_the_same_network_and_tells_of_it(folder, model):
     assert all(fact in card for fact in facts)
     whole = keras.models.load_model(folder / "model.keras")
     np.testing.assert_allclose(whole(images(2, 8, 8, 3)), model(images(2, 8, 8, 3)), atol=1e-6)
+
+
+def test_a_network_that_normalizes_pixels_does_it_as_the_folder_says(folder, tmp_path):
+    small_mnasnet = {"alpha": 0.1, "input_shape": (32, 32, 3), "classes": 5}
+    saved = aa_keras.save_pretrained(
+        MnasNet(**small_mnasnet), tmp_path / "mnasnet", mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0)
+    )
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
+    for network in (
+        AAWideResNet(weights=folder, include_preprocessing=True, **SMALL),
+        MnasNet(weights=saved.folder, include_preprocessing=True, **small_mnasnet),
+    ):
+        expected = (pixels - [1.0, 2.0, 3.0]) / [4.0, 5.0, 6.0]
+        np.testing.assert_allclose(network.get_layer("preprocessing")(pixels), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("position_encoding", [None, "sinusoidal", "coordinates"])
+def test_an_augmented_network_without_tables_is_no_plain_one(position_encoding, tmp_path):
+    network = with_random_statistics(AAWideResNet(position_encoding=position_encoding, **SMALL))
+    aa_keras.save_pretrained(network, tmp_path / "augmented")
+    again = AAWideResNet(position_encoding=position_encoding, weights=tmp_path / "augmented", **SMALL)
+    assert not again.has_new_weights
+    for one, other in zip(again.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_an_augmented_network_takes_a_plain_one_in_a_folder(tmp_path):
