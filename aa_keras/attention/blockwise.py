@@ -7,7 +7,7 @@ from keras import ops
 
 from aa_keras.attention.dense import dense_attention
 
-# Of the float32 logits of one image that blocks of queries form at a time.
+# Of the logits of one image that blocks of queries form at a time.
 BLOCK_BYTES = 2**23
 
 
@@ -17,11 +17,11 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
     Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` an image.
 
     Args:
-        queries: tensor of shape (B, heads, HW, key_dim), scaled and at least float32.
+        queries: tensor of shape (B, heads, HW, key_dim), scaled.
         keys: tensor of shape (B, heads, HW, key_dim).
         values: tensor of shape (B, heads, HW, value_dim).
-        relative: pair of the embeddings of relative positions by query and key, (H, H, key_dim) and (W, W, key_dim), at
-            least float32; or () for none.
+        relative: pair of the embeddings of relative positions by query and key, (H, H, key_dim) and (W, W, key_dim), of
+            the queries' type; or () for none.
 
     Returns:
         The outputs, of shape (B, heads, HW, value_dim).
@@ -42,7 +42,7 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
     def attend(keys, values, relative, queries, places):
         places = tuple(ops.cast(each, "int32") for each in places)
         position_logits = tuple(map(_position_logits, (queries, queries), relative, places))
-        return dense_attention(queries, keys, values, position_logits)[0]
+        return dense_attention(queries, keys, values, position_logits)
 
     places = ()
     if relative:

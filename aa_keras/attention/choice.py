@@ -4,14 +4,14 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from aa_keras.attention import blockwise, dense, fused
-from aa_keras.attention.dense import at_least_float32
 from aa_keras.attention.positions import relative_logits
 
 IMPLEMENTATIONS = ("auto", "dense", "blockwise", "fused")
-# Of the float32 logits of one image: beyond it, memory is soon what limits a batch.
+# Of the logits of one image: beyond it, memory is soon what limits a batch.
 LARGEST_DENSE_BYTES = 2**25
 
 
@@ -44,9 +44,15 @@ class AttentionSpec:
         return isinstance(self.height, int) and isinstance(self.width, int)
 
     @property
+    def logits_dtype(self) -> str:
+        """The name of the type in which logits are formed, other than in a fused kernel."""
+        return dense.logits_dtype(self.dtype, self.height, self.width, self.relative)
+
+    @property
     def logits_bytes(self) -> int:
-        """The bytes of the float32 logits of an image, of a known height and width."""
-        return 4 * self.num_heads * (self.height * self.width) ** 2
+        """The bytes of the logits of an image, of a known height and width."""
+        itemsize = np.dtype("float16" if self.logits_dtype == "bfloat16" else self.logits_dtype).itemsize
+        return itemsize * self.num_heads * (self.height * self.width) ** 2
 
 
 def attention_2d(
@@ -86,28 +92,25 @@ def attention_2d(
         ValueError: if `implementation` is "fused" and the backend has no such kernel for this attention.
     """
     _, num_heads, height, width, key_dim = ops.shape(queries)
-    value_dim = values.shape[-1]
-    queries, relative = _scaled(queries, relative_height, relative_width)
+    value_dim, dtype = values.shape[-1], keras.backend.standardize_dtype(values.dtype)
     if return_scores:
-        implementation = "dense"
-    dtype = keras.backend.standardize_dtype(values.dtype)
-    spec = AttentionSpec(num_heads, height, width, key_dim, value_dim, bool(relative), dtype)
+        scores = attention_scores_2d(queries, keys, relative_height, relative_width)
+        outputs = ops.matmul(ops.cast(scores, dtype), _flat(values))
+        return ops.reshape(outputs, (-1, num_heads, height, width, value_dim)), scores
+
+    spec = AttentionSpec(num_heads, height, width, key_dim, value_dim, relative_height is not None, dtype)
     check_implementation(implementation, spec)
     if implementation == "auto":
         implementation = choose_implementation(spec)
-
+    queries, relative = _scaled(queries, relative_height, relative_width, spec.logits_dtype)
     inputs = _flat(queries), _flat(keys), _flat(values)
-    scores = None
     if implementation == "blockwise":
         outputs = blockwise.blockwise_attention(*inputs, relative)
     else:
         position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
-        if implementation == "fused":
-            outputs = fused.fused_attention(*inputs, position_logits)
-        else:
-            outputs, scores = dense.dense_attention(*inputs, position_logits)
-    outputs = ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
-    return (outputs, scores) if return_scores else outputs
+        attend = fused.fused_attention if implementation == "fused" else dense.dense_attention
+        outputs = attend(*inputs, position_logits)
+    return ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
 
 
 def attention_scores_2d(
@@ -126,7 +129,9 @@ def attention_scores_2d(
     Returns:
         A tensor of shape (B, heads, queries, HW) and at least float32, rows being queries.
     """
-    queries, relative = _scaled(queries, relative_height, relative_width)
+    # At least in float32, even where outputs are not computed so: scores are there to be looked at.
+    dtype = keras.backend.result_type(queries.dtype, "float32")
+    queries, relative = _scaled(queries, relative_height, relative_width, dtype)
     position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
     queries = _flat(queries)
     if positions is not None:
@@ -136,12 +141,14 @@ def attention_scores_2d(
     return dense.attention_probabilities(queries, _flat(keys), position_logits)
 
 
-def _scaled(queries, relative_height, relative_width):
-    """Returns queries, scaled, and the pair of relative embeddings or (), all at least float32."""
-    queries = at_least_float32(queries) * queries.shape[-1] ** -0.5
+def _scaled(queries, relative_height, relative_width, dtype):
+    """Returns queries, scaled, and the pair of relative embeddings or (), all of one type."""
+    # In float32: bfloat16 would round the factor.
+    scaled = ops.cast(queries, keras.backend.result_type(queries.dtype, "float32")) * queries.shape[-1] ** -0.5
+    queries = ops.cast(scaled, dtype)
     if relative_height is None:
         return queries, ()
-    return queries, (at_least_float32(relative_height), at_least_float32(relative_width))
+    return queries, (ops.cast(relative_height, dtype), ops.cast(relative_width, dtype))
 
 
 def _flat(tensor):
@@ -155,7 +162,7 @@ def choose_implementation(spec: AttentionSpec) -> str:
 
     - "fused" where the backend has a kernel on its default device for such an attention: on PyTorch other than in
       float16, and in bfloat16 on NVIDIA GPUs with JAX (`aa_keras.attention.fused.fused_obstacle` has the details);
-    - "dense" where the float32 logits of one image, num_heads * (height * width) ** 2 of them, take no more than
+    - "dense" where the logits of one image, num_heads * (height * width) ** 2 of them, take no more than
       `LARGEST_DENSE_BYTES`: up to 32x32 positions with 8 heads;
     - "blockwise" beyond that, and where the height or width is known only when a graph runs.
 

@@ -5,45 +5,110 @@ from typing import Any
 import keras
 from keras import ops
 
+from aa_keras.attention.positions import with_key_positions, with_position_logits
 
-def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> tuple[Any, Any]:
-    """Holds all (HW, HW) logits of an image at once: the fastest way while they fit into memory.
+# Height and width together up to which logits are bfloat16 where the compute type is: 32x32 positions.
+LARGEST_BFLOAT16 = 64
 
-    Logits and softmax are formed in float32 whatever the inputs' precision, since float16 logits overflow before a
-    softmax sees them.
+
+def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
+    """Holds all (HW, HW) logits of an image at once: the fastest way without a fused kernel, while memory lasts.
+
+    Everything is computed in the queries' type, which `logits_dtype` names.
 
     Args:
-        queries: tensor of shape (B, heads, queries, key_dim), scaled and at least float32; not all HW of them need to
-            be there.
+        queries: tensor of shape (B, heads, queries, key_dim), scaled; not all HW of them need to be there.
         keys: tensor of shape (B, heads, HW, key_dim).
         values: tensor of shape (B, heads, HW, value_dim).
         position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, queries, H) and
             (B, heads, queries, W), which are added to the products of queries and keys; () for none.
 
     Returns:
-        A pair: the outputs, of shape (B, heads, queries, value_dim) and the values' type, and the attention
-        probabilities, of shape (B, heads, queries, HW) and at least float32, rows being queries.
+        The outputs, of shape (B, heads, queries, value_dim) and the values' type.
     """
-    probabilities = attention_probabilities(queries, keys, position_logits)
-    return ops.matmul(ops.cast(probabilities, values.dtype), values), probabilities
+    logits = _logits(queries, keys, position_logits)
+    return ops.cast(_softmax_product(logits, ops.cast(values, logits.dtype)), values.dtype)
 
 
 def attention_probabilities(queries: Any, keys: Any, position_logits: tuple = ()) -> Any:
-    """Returns the attention probabilities alone: see `dense_attention`."""
-    logits = ops.matmul(at_least_float32(queries), ops.transpose(at_least_float32(keys), (0, 1, 3, 2)))
-    if position_logits:
-        _, num_heads, number_of_queries, positions = ops.shape(logits)
-        rows, columns = (at_least_float32(axis_logits) for axis_logits in position_logits)
-        height, width = ops.shape(rows)[-1], ops.shape(columns)[-1]
-        # Broadcast over the key's other axis; never tiled out to (HW, HW) one by one.
-        logits = ops.reshape(logits, (-1, num_heads, number_of_queries, height, width))
-        logits = logits + rows[..., :, None] + columns[..., None, :]
-        logits = ops.reshape(logits, (-1, num_heads, number_of_queries, positions))
+    """Returns the attention probabilities alone, of shape (B, heads, queries, HW), rows being queries.
+
+    The arguments and the types are those of `dense_attention`.
+    """
+    return _softmax(_logits(queries, keys, position_logits))
+
+
+def logits_dtype(dtype: str, height: Any, width: Any, relative: bool) -> str:
+    """Returns the type in which attention of a compute type forms logits, other than in a fused kernel.
+
+    float16 logits overflow before a softmax sees them: they are formed in float32. bfloat16 reaches as far as float32,
+    and there logits are rounded once, as in `keras.layers.MultiHeadAttention`. To be rounded once those of relative
+    positions have to come with the product of queries and keys, which is too long for maps of more than
+    `LARGEST_BFLOAT16`.
+
+    Args:
+        dtype: name of the compute type.
+        height: positions along the vertical axis; anything but an integer where it is not known.
+        width: positions along the horizontal axis, likewise.
+        relative: whether there are relative positions.
+    """
+    if dtype not in ("float16", "bfloat16"):
+        return dtype
+    small = isinstance(height, int) and isinstance(width, int) and height + width <= LARGEST_BFLOAT16
+    return "bfloat16" if dtype == "bfloat16" and (small or not relative) else "float32"
+
+
+def _logits(queries, keys, position_logits):
+    keys = ops.cast(keys, queries.dtype)
+    if not position_logits:
+        return ops.matmul(queries, _transposed(keys))
+    height, width = (ops.shape(of_axis)[-1] for of_axis in position_logits)
+    if keras.backend.standardize_dtype(queries.dtype) == "bfloat16":
+        queries, keys = with_position_logits(queries, position_logits), with_key_positions(keys, height, width)
+        return ops.matmul(queries, _transposed(keys))
+    logits = ops.matmul(queries, _transposed(keys))
+    _, num_heads, number_of_queries, positions = ops.shape(logits)
+    # Broadcast over the key's other axis; never tiled out to (HW, HW) one by one.
+    rows, columns = position_logits
+    logits = ops.reshape(logits, (-1, num_heads, number_of_queries, height, width))
+    logits = logits + rows[..., :, None] + columns[..., None, :]
+    return ops.reshape(logits, (-1, num_heads, number_of_queries, positions))
+
+
+def _softmax_product(logits, values):
+    """The softmax of logits, times values, with a gradient of fewer passes over (HW, HW) numbers than usual.
+
+    As in FlashAttention (Dao et al., 2022), the sum in the gradient of softmax is the product of an output with its own
+    gradient. Subtracting it is part of a matrix product here.
+    """
+    if keras.backend.backend() == "torch":  # whose custom gradients cannot be differentiated once more
+        return ops.matmul(_softmax(logits), values)
+
+    @ops.custom_gradient
+    def product(logits, values):
+        probabilities = _softmax(logits)
+        outputs = ops.matmul(probabilities, values)
+
+        def gradient(*arguments, upstream=None):
+            upstream = arguments[0] if upstream is None else upstream
+            sums = ops.sum(upstream * outputs, axis=-1, keepdims=True)
+            of_probabilities_less_sums = ops.matmul(
+                ops.concatenate([upstream, -sums], axis=-1),
+                _transposed(ops.concatenate([values, ops.ones_like(values[..., :1])], axis=-1)),
+            )
+            # Faster on CPUs than the product of the transposed probabilities with the few columns of the gradient.
+            of_values = _transposed(ops.matmul(_transposed(upstream), probabilities))
+            return probabilities * of_probabilities_less_sums, of_values
+
+        return outputs, gradient
+
+    return product(logits, values)
+
+
+def _softmax(logits):
     # Keras warns of the softmax of a single number.
     return ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
-def at_least_float32(inputs: Any) -> Any:
-    """Returns a tensor of half precision as float32, and any other as it is."""
-    half = keras.backend.standardize_dtype(inputs.dtype) in ("float16", "bfloat16")
-    return ops.cast(inputs, "float32") if half else inputs
+def _transposed(tensor):
+    return ops.transpose(tensor, (0, 1, 3, 2))

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from aa_keras.attention.positions import with_key_positions, with_position_logits
+
 # Stock kernels want heads in multiples of this.
 HEAD_MULTIPLE = 8
 
@@ -13,12 +15,11 @@ HEAD_MULTIPLE = 8
 def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
     """Hands relative attention to a stock kernel, which never holds (HW, HW) numbers.
 
-    The logit is one product of longer vectors: [query, its logits for the rows, its logits for the columns] times [key,
-    one-hot row, one-hot column]. Heads are padded to a multiple of 8, and values to the length of keys, as kernels
-    want them.
+    Queries and keys have their positions with them (`with_position_logits`). Heads are padded to a multiple of 8, and
+    values to the length of keys, as kernels want them.
 
     Args:
-        queries: tensor of shape (B, heads, HW, key_dim), scaled and at least float32.
+        queries: tensor of shape (B, heads, HW, key_dim), scaled.
         keys: tensor of shape (B, heads, HW, key_dim).
         values: tensor of shape (B, heads, HW, value_dim).
         position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, HW, H) and
@@ -28,11 +29,9 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         The outputs, of shape (B, heads, HW, value_dim).
     """
     value_dim = values.shape[-1]
+    queries = ops.cast(with_position_logits(queries, position_logits), values.dtype)
     if position_logits:
-        height, width = (axis_logits.shape[-1] for axis_logits in position_logits)
-        queries = ops.concatenate([queries, *position_logits], axis=-1)
-        keys = ops.concatenate([keys, _one_hot_positions(keys, height, width)], axis=-1)
-    queries = ops.cast(queries, values.dtype)
+        keys = with_key_positions(keys, *(ops.shape(of_axis)[-1] for of_axis in position_logits))
     length = _padded_length(max(queries.shape[-1], value_dim))
     queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
     # On a GPU with JAX, Keras would else hold all logits without a word where it thinks that the kernel does not serve.
@@ -43,14 +42,6 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
 
 def _padded_length(length):
     return -(-length // HEAD_MULTIPLE) * HEAD_MULTIPLE
-
-
-def _one_hot_positions(keys, height, width):
-    """The row and the column of each key as one-hot vectors: (B, heads, HW, H + W)."""
-    rows = ops.repeat(ops.eye(height, dtype=keys.dtype), width, axis=0)
-    columns = ops.tile(ops.eye(width, dtype=keys.dtype), (height, 1))
-    one_hot = ops.concatenate([rows, columns], axis=-1)
-    return ops.broadcast_to(one_hot, (*ops.shape(keys)[:3], height + width))
 
 
 def _padded(tensor, length):

@@ -42,14 +42,15 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
         implementation = choose_implementation(spec)
     positions = spec.height * spec.width
     itemsize = 2 if spec.dtype in ("float16", "bfloat16") else 4
-    # Queries are in float32.
-    kept = positions * spec.num_heads * (spec.key_dim * (4 + itemsize) + spec.value_dim * itemsize)
-    axes = 4 * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
-    probabilities = spec.num_heads * positions**2
+    # Queries are there in the type of logits too.
+    of_logit = spec.logits_bytes // (spec.num_heads * positions**2)
+    kept = positions * spec.num_heads * (spec.key_dim * (of_logit + itemsize) + spec.value_dim * itemsize)
+    axes = of_logit * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
     if implementation == "dense":
-        copy = itemsize if itemsize < 4 else 0
-        return AttentionMemory(kept + (4 + copy) * probabilities, kept + 3 * 4 * probabilities)
+        if spec.logits_dtype == "bfloat16":  # queries and keys that have their positions with them
+            kept += 2 * axes
+        return AttentionMemory(kept + spec.logits_bytes, kept + 9 * spec.logits_bytes // 4)
     if implementation == "fused":
         return AttentionMemory(2 * kept + axes, 2 * kept + axes)
-    block = min(blockwise.BLOCK_BYTES, 4 * probabilities)
-    return AttentionMemory(5 * kept, 7 * block + 8 * kept)
+    block = min(blockwise.BLOCK_BYTES, spec.logits_bytes)
+    return AttentionMemory(5 * kept, 5 * block + 8 * kept)

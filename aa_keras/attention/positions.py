@@ -71,3 +71,28 @@ def relative_logits(queries: Any, relative_height: Any, relative_width: Any) -> 
 
 def _rows_and_columns_swapped(inputs):
     return ops.transpose(inputs, (0, 1, 3, 2, 4))
+
+
+def with_position_logits(queries: Any, position_logits: tuple) -> Any:
+    """Lengthens queries by their logits for rows and columns, so that attention to positions needs nothing else.
+
+    The logit of a query and a key is one product of longer vectors: [query, its logits for the rows, its logits for the
+    columns] times [key, one-hot row, one-hot column], the latter of `with_key_positions`.
+
+    Args:
+        queries: tensor of shape (B, heads, queries, key_dim), scaled.
+        position_logits: pair of (B, heads, queries, H) and (B, heads, queries, W), from `relative_logits`; () for none.
+
+    Returns:
+        A tensor of shape (B, heads, queries, key_dim + H + W) and the queries' type.
+    """
+    return ops.concatenate([queries, *(ops.cast(each, queries.dtype) for each in position_logits)], axis=-1)
+
+
+def with_key_positions(keys: Any, height: Any, width: Any) -> Any:
+    """Lengthens keys (B, heads, HW, key_dim) by their rows and columns, one-hot: see `with_position_logits`."""
+    numbers = ops.arange(height * width, dtype="int32")
+    rows = ops.equal(numbers[:, None] // width, ops.arange(height, dtype="int32"))
+    columns = ops.equal(numbers[:, None] % width, ops.arange(width, dtype="int32"))
+    one_hot = ops.cast(ops.concatenate([rows, columns], axis=-1), keys.dtype)
+    return ops.concatenate([keys, ops.broadcast_to(one_hot, (*ops.shape(keys)[:3], height + width))], axis=-1)
