@@ -118,7 +118,7 @@ COMMANDS = {
         "Trains a network by a recipe and evaluates it.",
         "Without flags it trains on the digits that scikit-learn ships, into runs/digits. The same command given again "
         "goes on from the last finished epoch. On several hosts (--config.distribution=multihost) each runs the same "
-        "command with its own --process_id.",
+        "command: with its own --process_id, or without where JAX detects the cluster, as of Slurm.",
         [
             (_string, ("workdir", None, "Run directory; by default runs/ and the name of the recipe.")),
             (_switch, ("overwrite", False, "Replace another run in the run directory.")),

@@ -18,6 +18,7 @@ import tempfile
 import keras
 
 from aa_keras.errors import LostProcess, UserError
+from aa_keras.training.cluster import detected_hosts
 from aa_keras.training.hosts import alone, bytes_of_first, join, text_of_first, texts_of_all
 
 # What the messages of XLA say where a process is lost: by its libraries of communication, or as status.
@@ -29,16 +30,18 @@ def distribution_for(config, hosts=None):
 
     Args:
         config: a recipe's config, checked.
-        hosts: `Hosts`, where `config.distribution` is "multihost".
+        hosts: `Hosts`, where `config.distribution` is "multihost"; None for those of the cluster that JAX detects.
 
     Raises:
-        UserError: if there are hosts where there should be none or the reverse, if they do not find each other, or if
-            the devices do not divide the batch.
+        UserError: if there are hosts where there should be none, if none are detected, if they do not find each other,
+            or if the devices do not divide the batch.
     """
-    if (config.distribution == "multihost") != (hosts is not None):
+    if config.distribution == "multihost":
+        hosts = hosts or detected_hosts()
+    elif hosts is not None:
         raise UserError(
-            "--coordinator_address, --num_processes and --process_id go with --config.distribution=multihost, and it "
-            f"with them. Received: config.distribution={config.distribution!r}, {hosts}"
+            "--coordinator_address, --num_processes and --process_id go with --config.distribution=multihost. "
+            f"Received: config.distribution={config.distribution!r}, {hosts}"
         )
     distribution = {"none": Distribution, "mirrored": Mirrored, "data_parallel": DataParallel, "multihost": Multihost}[
         config.distribution

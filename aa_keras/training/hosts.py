@@ -25,11 +25,13 @@ class Hosts:
         coordinator_address: address and port of the first process, such as "10.0.0.1:1234".
         num_processes: how many processes there are.
         process_id: which one this is, from 0.
+        local_device_ids: numbers of the devices of this host that are this process's; None for all of them.
     """
 
     coordinator_address: str
     num_processes: int
     process_id: int
+    local_device_ids: list[int] | None = None
 
     @classmethod
     def from_flags(cls, coordinator_address, num_processes, process_id):
@@ -66,6 +68,8 @@ def join(hosts):
             hosts.coordinator_address,
             hosts.num_processes,
             hosts.process_id,
+            hosts.local_device_ids,
+            cluster_detection_method="deactivate",  # what there is to be detected has been
             initialization_timeout=START_TIMEOUT,
             heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
             shutdown_timeout_seconds=HEARTBEAT_TIMEOUT,

@@ -43,7 +43,8 @@ def train_and_evaluate(
         workdir: the run directory; None takes runs/ and the name of the recipe. Of several processes, only the first
             one uses it.
         overwrite: whether another run in that directory may be replaced.
-        hosts: `aa_keras.training.Hosts`, where `config.distribution` is "multihost"; else None.
+        hosts: `aa_keras.training.Hosts`, where `config.distribution` is "multihost" and the cluster is none that JAX
+            detects; else None.
 
     Returns:
         The result, a dictionary, as in `result.json`.

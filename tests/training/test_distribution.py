@@ -29,10 +29,10 @@ PATIENCE = 900
 LONGER = ("epochs=30",)  # long enough for something to happen amidst it
 
 
-def start(backend, workdir, distribution, *fields, hosts=None):
+def start(backend, workdir, distribution, *fields, hosts=None, variables=None):
     # XLA's optimizations are not what is tested.
     jax = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment = {**os.environ, "KERAS_BACKEND": backend, **jax}
+    environment = {**os.environ, "KERAS_BACKEND": backend, **jax, **(variables or {})}
     if hosts:
         environment["HOSTS"] = hosts
     command = [sys.executable, FOLDER / "distributed_run.py", workdir, distribution, *fields]
@@ -50,6 +50,23 @@ def start_two(workdir, *fields, of_second=()):
         start("jax", folder, "multihost", *fields, *more, hosts=f"localhost:{port} 2 {index}")
         for index, (folder, more) in enumerate(zip(folders, ((), of_second), strict=True))
     ]
+
+
+def start_two_by_slurm(workdir):
+    """Starts two processes as `srun` does: what they have to know of each other is in their environment."""
+    first_port = 2**16 - 2**12  # JAX adds the number of the job
+    job = next(job for job in range(1, 2**12) if is_free(first_port + job))
+    variables = {"SLURM_JOB_ID": str(job), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    folders = (workdir, workdir.with_name(f"{workdir.name}_of_second"))
+    return [
+        start("jax", folder, "multihost", variables={**variables, "SLURM_PROCID": index, "SLURM_LOCALID": index})
+        for folder, index in zip(folders, "01", strict=True)
+    ]
+
+
+def is_free(port):
+    with socket.socket() as listener:
+        return listener.connect_ex(("localhost", port)) != 0
 
 
 def end(*processes, timeout=PATIENCE):
@@ -106,8 +123,8 @@ def test_data_parallel_on_two_devices(on_one_device, tmp_path):
     assert_same_training(tmp_path / "run", on_one_device("jax"))
 
 
-def test_two_processes_and_only_the_first_one_writes(on_one_device, tmp_path):
-    printed = end(*start_two(tmp_path / "run"))
+def test_two_processes_that_slurm_starts_and_only_the_first_one_writes(on_one_device, tmp_path):
+    printed = end(*start_two_by_slurm(tmp_path / "run"))
     assert_same_training(tmp_path / "run", on_one_device("jax"))
     assert "Test: top-1" in printed[0]
     assert [line for line in printed[1].splitlines() if "Gloo" not in line] == []  # JAX's own word of connections
@@ -270,8 +287,6 @@ def test_a_port_that_is_taken_and_an_address_where_nobody_is(monkeypatch):
 def test_hosts_and_the_distribution_go_together():
     with pytest.raises(UserError, match=r"go with --config\.distribution=multihost"):
         distribution_for(tiny_config(), Hosts("localhost:1", 2, 0))
-    with pytest.raises(UserError, match=r"go with --config\.distribution=multihost"):
-        distribution_for(tiny_config(distribution="multihost"))
     assert Hosts.from_flags(None, None, None) is None
     assert Hosts.from_flags("10.0.0.1:1234", 2, 1) == Hosts("10.0.0.1:1234", 2, 1)
     for flags in [("10.0.0.1:1234", 2, None), (None, 2, 1), ("10.0.0.1", 2, 1), ("10.0.0.1:1234", 2, 2)]:
