@@ -113,6 +113,12 @@ def check_backend(config):
     )
     require(
         config,
+        "benchmark_precision",
+        lambda benchmark: not benchmark or config.distribution == "none",
+        "False where several devices share a batch",
+    )
+    require(
+        config,
         "jit_compile",
         lambda jit_compile: not jit_compile or config.distribution != "mirrored",
         "False where distribution='mirrored', which Keras cannot compile",

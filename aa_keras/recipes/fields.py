@@ -203,6 +203,9 @@ GROUPS = {
             "none",
         ),
         "precision": Field(f"one of {', '.join(PRECISIONS)}", _one_of(PRECISIONS), "float32"),
+        "benchmark_precision": Field(
+            "measure a few steps in float32 and mixed_bfloat16 first, and tell the ratio", _switch(), False
+        ),
         "jit_compile": Field("XLA; always on with JAX", _switch(), False),
         "distribution": Field(
             '"none", "mirrored" (TensorFlow), "data_parallel" or "multihost" (JAX)', _one_of(DISTRIBUTIONS), "none"
@@ -245,6 +248,7 @@ LATER = (
     *("task", "input_size", "scale_jitter", "bad_boxes", "optimizer", "clip_norm"),
     *("image_mean", "image_std", "central_fraction", "interpolation"),
     *("weights", "freeze", "head_learning_rate_multiplier", "layer_decay"),
+    "benchmark_precision",
 )
 SINCE = {name: json.loads(json.dumps(FIELDS[name].default)) for name in LATER}
 
@@ -272,6 +276,7 @@ def as_dictionary(config):
     A folder that is the data set gets its whole path, which means the same wherever a program is called from.
     """
     dictionary = json.loads(json.dumps(config.to_dict()))
+    dictionary.pop("benchmark_precision", None)  # which changes nothing of a run
     if dictionary.get("dataset") in FOLDER_DATASETS and dictionary.get("data_dir"):
         dictionary["data_dir"] = str(pathlib.Path(dictionary["data_dir"]).expanduser().resolve())
     return dictionary

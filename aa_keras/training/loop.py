@@ -11,7 +11,7 @@ import ml_collections
 from aa_keras.complexity import model_complexity
 from aa_keras.recipes.checks import check_backend, check_config
 from aa_keras.tasks import resolved, task_for
-from aa_keras.training import outcome
+from aa_keras.training import outcome, precision
 from aa_keras.training.callbacks import (
     AfterFirstStep,
     EpochRecorder,
@@ -68,6 +68,7 @@ def train_and_evaluate(
             return result
 
         run.check_data()
+        told_of_precision = precision.measured(run) if config.benchmark_precision else None
         keras.utils.set_random_seed(config.seed)
         with distribution.scope():
             model = run.model_to_train()
@@ -75,6 +76,9 @@ def train_and_evaluate(
             complexity = model_complexity(model)
             if distribution.is_first:
                 print(run.task.headline(complexity))
+                told_of_precision = told_of_precision or precision.hint(config, complexity)
+                if told_of_precision:
+                    print(told_of_precision)
             run.restore(model)
             stop.state = run.state
             with run.task.reading_errors():

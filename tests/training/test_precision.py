@@ -1,12 +1,17 @@
 """Training in each precision, on the backend at hand: what is in half precision, what is not, and that it learns."""
 
+import re
+import types
+
 import keras
 import numpy as np
 import pytest
 from training_helpers import tiny_config
 
+from aa_keras.errors import UserError
+from aa_keras.recipes.checks import check_backend
 from aa_keras.tasks import task_for
-from aa_keras.training import train_and_evaluate
+from aa_keras.training import precision, train_and_evaluate
 from aa_keras.training.optimization import compile_model
 
 COMPUTE = {"float32": "float32", "mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
@@ -69,3 +74,40 @@ def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
     # And goes on from its checkpoints, the scale of the loss among them.
     (tmp_path / "run" / "result.json").unlink()
     assert train_and_evaluate(config, tmp_path / "run")["loss"] == result["loss"]
+
+
+def test_a_run_that_measures_precision_first_is_the_same_run(finished, tmp_path, capsys):
+    config = tiny_config(export=False, benchmark_precision=True)
+    result = train_and_evaluate(config, tmp_path / "run")
+    told = (
+        r"A step takes [\d.e-]+ s in float32 and [\d.e-]+ s in mixed_bfloat16: [\d.]+ times as fast here\. This run is"
+    )
+    assert re.search(told, capsys.readouterr().out)
+    assert result["loss"] == finished[1]["loss"]
+    # Whether it was measured is not part of what the run is.
+    assert train_and_evaluate(tiny_config(export=False), tmp_path / "run")["loss"] == result["loss"]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA and PyTorch on CPUs are another matter")
+@pytest.mark.parametrize(
+    ("flags", "flops", "fields", "expected"),
+    [
+        (["avx2", "avx512_bf16"], 1e9, {}, "Hint: This CPU has AVX512-BF16 instructions. --config.precision="),
+        (["amx_bf16", "avx512_bf16"], 1e9, {}, "Hint: This CPU has AMX instructions."),
+        (["avx512_bf16"], 1e7, {}, None),
+        (["avx512_bf16"], 1e9, {"precision": "mixed_bfloat16"}, None),
+        (["avx2", "avx512f"], 1e9, {}, None),
+        ([], 1e9, {}, None),
+    ],
+)
+def test_where_bfloat16_may_be_faster_a_line_says_so(flags, flops, fields, expected, monkeypatch):
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: flags)
+    hint = precision.hint(tiny_config(**fields), types.SimpleNamespace(flops=flops))
+    assert hint is None if expected is None else hint.startswith(expected)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="which shares none")
+def test_what_shares_a_batch_is_not_measured():
+    distribution = "mirrored" if keras.backend.backend() == "tensorflow" else "data_parallel"
+    with pytest.raises(UserError, match=r"config\.benchmark_precision must be False where several devices"):
+        check_backend(tiny_config(distribution=distribution, benchmark_precision=True))
