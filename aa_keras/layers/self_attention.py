@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from aa_keras import attention
 from aa_keras.layers import _arguments, _observation
@@ -199,7 +200,8 @@ class SelfAttention2D(ConvolutionalLayer):
         encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
         projected = self.query_key_value(encoded)
         depth = self.num_heads * self.key_dim
-        parts = projected[..., :depth], projected[..., depth : 2 * depth], projected[..., 2 * depth :]
+        # Not by slices: the gradient of each of these is an array as large as all three.
+        parts = ops.split(projected, [depth, 2 * depth], axis=-1)
         return tuple(attention.split_heads(part, self.num_heads) for part in parts)
 
     def _relative_embeddings(self, inputs):
