@@ -1,9 +1,10 @@
 """AA-Wide-ResNet-28-10 on CIFAR-100 with the paper's hyperparameters (section 4.1).
 
 Command:   aa-keras train --config=cifar100_aa_wide_resnet28_10 --config.data_dir=FOLDER
-Hardware:  one GPU, with --config.precision=mixed_bfloat16: of 16 GB on JAX, whose fused attention "auto" takes; of
-           40 GB on TensorFlow with --config.builder_arguments.implementation=blockwise, where dense attention,
-           which "auto" takes, would want 80 GB for a batch of 256 (estimates of `aa_keras.attention.attention_memory`)
+Hardware:  one GPU, with --config.precision=mixed_bfloat16: of 16 GB on JAX, whose fused attention "auto" takes; on
+           TensorFlow of 80 GB with dense attention, which "auto" takes there and which wants 30 GB for a batch of 256,
+           or of 40 GB with --config.builder_arguments.implementation=blockwise, 16 GB (estimates of
+           `aa_keras.attention.attention_memory`)
 Time:      not known
 Accuracy:  81.6 % top-1, 95.2 % top-5 in the paper
 Status:    only single steps were run here

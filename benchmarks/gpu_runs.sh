@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# The commands of gpu_runs.md: gpu_runs.sh [--dry_run] [PART ...], of attention, models, precision, small, large, detectors.
+# Finished runs only report, interrupted ones go on. With --dry_run everything is as small as shows that it works, on a
+# CPU in minutes, below /tmp/dry_run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export KERAS_BACKEND=jax
+python=${PYTHON:-python}
+results=benchmarks/results/gpu runs=/tmp/runs
+# Settings: those of a GPU, and those of a dry run.
+sizes=7,14,28,32 large_sizes=56,64 batch=128 large_batch=8
+models=(--precision=mixed_bfloat16 --batch_size=256 --steps=30 --rounds=3)
+precision=(--batch_size=128 --seconds=2)
+seeds=(0 1 2) small=(--config.epochs=60 --config.batch_size=256) large=(--config.epochs=30 --config.batch_size=256)
+detectors=(--config.epochs=40) both=(--config.precision=mixed_bfloat16)
+if [[ ${1:-} == --dry_run ]]; then
+  shift
+  results=/tmp/dry_run/results runs=/tmp/dry_run/runs
+  sizes=7 large_sizes=8 batch=1 large_batch=1
+  models=(--precision=mixed_bfloat16 --batch_size=1 --rounds=1 --networks=resnet50)
+  precision=(--batch_size=1 --seconds=0 --cases=core_14)
+  dry=(--config.epochs=1 --config.steps_per_epoch=1 --config.batch_size=2)
+  seeds=(0) small=("${dry[@]}") large=("${dry[@]}") detectors=("${dry[@]}")
+fi
+parts=("$@")
+[[ ${#parts[@]} -gt 0 ]] || parts=(attention models precision small large detectors)
+
+run() {
+  printf '+ %s\n' "$*"
+  "$python" "$@"
+}
+
+for part in "${parts[@]}"; do
+  case $part in
+    attention)
+      run benchmarks/attention.py --dtype=bfloat16 --batch_size=$batch --sizes=$sizes --output=$results
+      run benchmarks/attention.py --dtype=bfloat16 --batch_size=$large_batch --sizes=$large_sizes --output="${results}_large"
+      ;;
+    models) run benchmarks/models.py "${models[@]}" --output=$results ;;
+    precision) run benchmarks/precision.py "${precision[@]}" --output=$results ;;
+    small)
+      for seed in "${seeds[@]}"; do
+        for builder in AAWideResNet16_4 WideResNet16_4; do
+          run train.py --config=cifar100_aa_wide_resnet16_4 --workdir="$runs/$builder-$seed" --config.builder=$builder \
+            --config.seed="$seed" "${small[@]}" "${both[@]}"
+        done
+      done
+      ;;
+    large)
+      for network in aa_wide_resnet28_10 wide_resnet28_10; do
+        run train.py --config=cifar100_$network --workdir="$runs/$network" --config.weight_decay=5e-4 "${large[@]}" "${both[@]}"
+      done
+      ;;
+    detectors) run train.py --config=bccd_aa_retinanet --workdir="$runs/bccd" "${detectors[@]}" "${both[@]}" ;;
+    *)
+      echo "gpu_runs.sh: there is no part $part, but attention, models, precision, small, large and detectors" >&2
+      exit 1
+      ;;
+  esac
+done
