@@ -56,9 +56,10 @@ def main(_):
 
 def told(row):
     """A row of the table."""
+    name = f"core, {CORES[row['what']][0]}x{CORES[row['what']][0]}" if row["what"] in CORES else row["what"]
     if "failed" in row:
-        return f"| {row['what']} | {row['precision']} | {row['failed'][:100]} " + "| " * 8 + "|"
-    cells = [row["what"], row["precision"]]
+        return f"| {name} | {row['precision']} | {row['failed'][:100]} " + "| " * 8 + "|"
+    cells = [name, row["precision"]]
     for quantity, digits in (("inference_ms", 1), ("training_ms", 1), ("peak_mebibytes", 0)):
         was, now = (row.get(f"{way}_{quantity}", float("nan")) for way in ("was", "is"))
         cells += [f"{was:.{digits}f}", f"{now:.{digits}f}", f"{was / now:.2f}"]

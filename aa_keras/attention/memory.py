@@ -22,13 +22,14 @@ class AttentionMemory:
 def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> AttentionMemory:
     """Estimates the memory of an attention as TensorFlow takes it on CPUs.
 
-    Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in float32, and
-    three arrays of this size are there at once while the gradient is computed. By "blockwise" five copies of
-    queries, keys and values are kept, whole and cut into blocks, and the gradient takes eight more and seven arrays of
-    the size of a block's probabilities. Measured peaks of augmented convolutions alone are within a quarter of it
-    (`tests/attention/test_memory.py`); in a network, which needs other memory before and after, the peak grew by 0.7 to
-    1.5 times as much where attention is most of it. "fused" is what its kernel is given, and was not measured; XLA on
-    CPUs reuses less memory, and takes up to twice as much for dense attention.
+    Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in the type of
+    the logits, and two arrays and a quarter of this size are there at once while the gradient is computed. By
+    "blockwise" five copies of queries, keys and values are kept, whole and cut into blocks, and the gradient takes
+    eight more and five arrays of the size of a block's probabilities. Measured peaks of augmented convolutions
+    alone are within a quarter of it (`tests/attention/test_memory.py`); in a network, which needs other memory
+    before and after, the peak grew by 0.7 to 1.5 times as much where attention is most of it. "fused" is what its
+    kernel is given, and was not measured; XLA on CPUs reuses less memory, and takes up to twice as much for dense
+    attention.
 
     Args:
         spec: `AttentionSpec` of a known height and width, such as
