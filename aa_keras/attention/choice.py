@@ -102,7 +102,9 @@ def attention_2d(
     check_implementation(implementation, spec)
     if implementation == "auto":
         implementation = choose_implementation(spec)
-    queries, relative = _scaled(queries, relative_height, relative_width, spec.logits_dtype)
+    # What is handed to a fused kernel is rounded once, there.
+    in_type = keras.backend.result_type(dtype, "float32") if implementation == "fused" else spec.logits_dtype
+    queries, relative = _scaled(queries, relative_height, relative_width, in_type)
     inputs = _flat(queries), _flat(keys), _flat(values)
     if implementation == "blockwise":
         outputs = blockwise.blockwise_attention(*inputs, relative)
