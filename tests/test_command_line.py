@@ -124,7 +124,7 @@ MISTAKES = {
     "train.py --config=empty.py": ["empty.py: the recipe has no function get_config"],
     "train.py --config=returns_none.py": ["get_config must return the config of", "It returned None"],
     "train.py --config=returns_dict.py --config.epochs=3": ["get_config must return the config of", "{{'epochs': 3}}"],
-    "train.py --config=returns_other.py": ["What it returned lacks bad_boxes, batch_size, builder"],
+    "train.py --config=returns_other.py": ["What it returned lacks bad_boxes, batch_size, benchmark_precision"],
     "train.py --config=fused.py": ["No fused kernel serves this attention", "implementation='fused'"],
     "train.py --config.rand_augment_operations=100000000": ["config.rand_augment_operations", "at most 16"],
     "train.py --config.image_size=100000000000000000000": ["config.image_size", "at most 8,192"],
