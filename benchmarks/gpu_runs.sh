@@ -17,10 +17,12 @@ if [[ ${1:-} == --dry_run ]]; then
   shift
   results=/tmp/dry_run/results runs=/tmp/dry_run/runs
   sizes=7 large_sizes=8 batch=1 large_batch=1
-  models=(--precision=mixed_bfloat16 --batch_size=1 --rounds=1 --networks=resnet50)
+  models=(--precision=mixed_bfloat16 --batch_size=1 --rounds=1 --networks=wide_resnet28_10)
   precision=(--batch_size=1 --seconds=0 --cases=core_14)
-  dry=(--config.epochs=1 --config.steps_per_epoch=1 --config.batch_size=2)
-  seeds=(0) small=("${dry[@]}") large=("${dry[@]}") detectors=("${dry[@]}")
+  dry=(--config.epochs=1 --config.steps_per_epoch=1)
+  digits=(--config.dataset=digits --config.batch_size=32) # whose test images are few and small
+  seeds=(0) small=("${dry[@]}" "${digits[@]}") large=("${dry[@]}" "${digits[@]}")
+  detectors=("${dry[@]}" --config.batch_size=2)
 fi
 parts=("$@")
 [[ ${#parts[@]} -gt 0 ]] || parts=(attention models precision small large detectors)
