@@ -80,7 +80,7 @@ def _jax_obstacle(dtype, head, positions):
         return "the kernel for TPUs that Keras reaches attends to earlier positions alone"
     if device.platform != "gpu":
         return f"JAX has a fused attention kernel for NVIDIA GPUs, and the device is a {device.platform.upper()}"
-    capability = _compute_capability(device)
+    capability = compute_capability(device)
     if capability < 8:
         return f"the kernel is for NVIDIA GPUs of compute capability 8.0 or higher, and this is a {device.device_kind}"
     if dtype != "bfloat16":
@@ -99,7 +99,7 @@ def _jax_device():
     return jax.devices()[0]
 
 
-def _compute_capability(device):
+def compute_capability(device):
     """The generation of an NVIDIA GPU: 8.0 for Ampere, 9.0 for Hopper; 0 for the GPUs of others."""
     try:
         return float(getattr(device, "compute_capability", 0))

@@ -2,11 +2,11 @@
 
 import itertools
 import pathlib
-import re
 import time
 
 import keras
 
+from aa_keras.attention.fused import compute_capability
 from aa_keras.tasks import task_for
 from aa_keras.training.optimization import compile_model
 
@@ -74,8 +74,7 @@ def reason_for_bfloat16():
     import jax
 
     device = jax.local_devices()[0]
-    capability = re.fullmatch(r"(\d+)\.\d+", str(getattr(device, "compute_capability", "")))
-    is_fast = device.platform == "tpu" or (capability is not None and int(capability[1]) >= 8)
+    is_fast = device.platform == "tpu" or compute_capability(device) >= 8
     return _reason(device.device_kind) if is_fast else None
 
 
