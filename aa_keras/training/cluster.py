@@ -27,14 +27,14 @@ def detected_hosts() -> Hosts:
     Raises:
         UserError: if there is no cluster that JAX knows, or if what it tells is not whole.
     """
-    # JAX's public `jax.distributed.initialize` detects the same, but begins at once: a wrong address would abort it.
-    from jax._src.clusters import ClusterEnv
-
     address = os.environ.get("JAX_COORDINATOR_ADDRESS")
     num_processes = process_id = devices = None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
+            # The public `jax.distributed.initialize` detects the same, but begins at once: a wrong address would abort.
+            from jax._src.clusters import ClusterEnv
+
             address, num_processes, process_id, devices = ClusterEnv.auto_detect_unset_distributed_params(
                 address, None, None, None, None, START_TIMEOUT
             )
