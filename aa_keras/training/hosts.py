@@ -69,7 +69,6 @@ def join(hosts):
             hosts.num_processes,
             hosts.process_id,
             hosts.local_device_ids,
-            cluster_detection_method="deactivate",  # what there is to be detected has been
             initialization_timeout=START_TIMEOUT,
             heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
             shutdown_timeout_seconds=HEARTBEAT_TIMEOUT,
