@@ -211,11 +211,24 @@ def in_a_process(script, case):
     """Returns what `script --case=JSON` prints as its last line; the reason stands in its place where that fails."""
     command = [sys.executable, script, f"--case={json.dumps(case)}"]
     completed = subprocess.run(command, capture_output=True, text=True, check=False)
-    if completed.returncode == 0:
-        return json.loads(completed.stdout.splitlines()[-1])
-    if completed.returncode in (-9, 137):
+    return outcome(completed.returncode, completed.stdout, completed.stderr)
+
+
+def outcome(status, output, errors):
+    """Returns what a process printed as its last line, JSON; or of one that failed the reason."""
+    if status == 0:
+        return json.loads(output.splitlines()[-1])
+    if status in (-9, 137):
         return {"failed": "out of memory"}
     # TensorFlow tells "ValueError: in user code:" first, and indented what it was.
     error = re.compile(r"\s*[\w.]*(Error|Exception): (?!in user code)")
-    errors = [line.strip() for line in completed.stderr.splitlines() if error.match(line)]
-    return {"failed": (errors or completed.stderr.splitlines() or ["?"])[-1]}
+    told = [line.strip() for line in errors.splitlines() if error.match(line)]
+    return {"failed": (told or errors.splitlines() or ["?"])[-1]}
+
+
+def compiled(builder, **arguments):
+    """Returns a network of a builder, whose outputs are logits, compiled to be trained."""
+    model = builder(classifier_activation=None, **arguments)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss)
+    return model

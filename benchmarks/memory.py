@@ -45,17 +45,13 @@ def main(_):
 
 
 def measure(builder, arguments, batch_size):
-    import keras
     import measure as measuring
     import numpy as np
 
     from aa_keras import applications
 
     with measuring.PeakMemory() as peak:
-        model = getattr(applications, builder)(classifier_activation=None, **arguments)
-        model.compile(
-            keras.optimizers.SGD(0.001, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        )
+        model = measuring.compiled(getattr(applications, builder), **arguments)
         images = np.random.default_rng(0).normal(size=(batch_size, *model.input_shape[1:])).astype("float32")
         for _ in range(2):
             model.train_on_batch(images, np.arange(batch_size))

@@ -107,17 +107,14 @@ def repeated(batch):
 def build(name):
     """Returns a compiled network."""
     import keras
+    import measure
 
     from aa_keras import applications
 
     if name.startswith("keras."):
-        model = keras.applications.ResNet50(weights=None, classifier_activation=None)
-    else:
-        options = {"implementation": IMPLEMENTATION.value} if name.startswith("AA") else {}
-        model = getattr(applications, name)(classifier_activation=None, **options)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss)
-    return model
+        return measure.compiled(keras.applications.ResNet50, weights=None)
+    options = {"implementation": IMPLEMENTATION.value} if name.startswith("AA") else {}
+    return measure.compiled(getattr(applications, name), **options)
 
 
 if __name__ == "__main__":

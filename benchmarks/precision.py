@@ -19,7 +19,7 @@ from absl import app, flags
 
 # Side, dk and dv of cores; builders.
 CORES = {"core_14": (14, 160, 24), "core_28": (28, 160, 16), "core_32": (32, 160, 16)}
-NETWORKS = {"AAWideResNet28_10": {}, "AAResNet50": {}}
+NETWORKS = ("AAWideResNet28_10", "AAResNet50")
 HEADS = 8
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -119,6 +119,7 @@ def core(what, precision, batch_size):
 
 def network(builder, precision, batch_size):
     import keras
+    import measure as measuring
     import numpy as np
 
     from aa_keras import applications
@@ -126,9 +127,7 @@ def network(builder, precision, batch_size):
     keras.config.set_dtype_policy(precision)
 
     def functions():
-        model = getattr(applications, builder)(classifier_activation=None, implementation="dense", **NETWORKS[builder])
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss)
+        model = measuring.compiled(getattr(applications, builder), implementation="dense")
         images = np.random.default_rng(0).normal(size=(batch_size, *model.input_shape[1:])).astype("float32")
         labels = np.zeros(batch_size, "int32")
         return lambda: model.predict_on_batch(images), lambda: model.train_on_batch(images, labels), ()

@@ -58,6 +58,8 @@ def main(_):
 
 def in_processes(devices, processes):
     """Runs a case, in one process or in several that make up one run; returns what the first one measured."""
+    from measure import outcome
+
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -71,10 +73,9 @@ def in_processes(devices, processes):
         running.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
-    outcomes = [process.communicate() for process in running]
-    if any(process.returncode for process in running):
-        return {"failed": next((errors.splitlines() or ["?"])[-1] for _, errors in outcomes if errors)}
-    return json.loads(outcomes[0][0].splitlines()[-1])
+    printed = [process.communicate() for process in running]
+    outcomes = [outcome(process.returncode, *of_it) for process, of_it in zip(running, printed, strict=True)]
+    return next((failure for failure in outcomes if "failed" in failure), outcomes[0])
 
 
 def measure(devices, processes, index, address):

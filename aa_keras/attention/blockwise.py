@@ -7,7 +7,7 @@ from keras import ops
 
 from aa_keras.attention.dense import dense_attention
 
-# Of the logits of one image that blocks of queries form at a time.
+# Of the logits of one image, as if they were float32, that blocks of queries form at a time.
 BLOCK_BYTES = 2**23
 
 

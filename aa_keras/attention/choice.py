@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from aa_keras.attention import blockwise, dense, fused
@@ -49,10 +48,14 @@ class AttentionSpec:
         return dense.logits_dtype(self.dtype, self.height, self.width, self.relative)
 
     @property
+    def logits_itemsize(self) -> int:
+        """The bytes of a logit, other than in a fused kernel."""
+        return {"bfloat16": 2, "float32": 4, "float64": 8}[self.logits_dtype]
+
+    @property
     def logits_bytes(self) -> int:
         """The bytes of the logits of an image, of a known height and width."""
-        itemsize = np.dtype("float16" if self.logits_dtype == "bfloat16" else self.logits_dtype).itemsize
-        return itemsize * self.num_heads * (self.height * self.width) ** 2
+        return self.logits_itemsize * self.num_heads * (self.height * self.width) ** 2
 
 
 def attention_2d(
@@ -103,7 +106,7 @@ def attention_2d(
     if implementation == "auto":
         implementation = choose_implementation(spec)
     # What is handed to a fused kernel is rounded once, there.
-    in_type = keras.backend.result_type(dtype, "float32") if implementation == "fused" else spec.logits_dtype
+    in_type = _at_least_float32(dtype) if implementation == "fused" else spec.logits_dtype
     queries, relative = _scaled(queries, relative_height, relative_width, in_type)
     inputs = _flat(queries), _flat(keys), _flat(values)
     if implementation == "blockwise":
@@ -131,8 +134,8 @@ def attention_scores_2d(
     Returns:
         A tensor of shape (B, heads, queries, HW) and at least float32, rows being queries.
     """
-    # At least in float32, even where outputs are not computed so: scores are there to be looked at.
-    dtype = keras.backend.result_type(queries.dtype, "float32")
+    # Even where outputs are not computed so: scores are there to be looked at.
+    dtype = _at_least_float32(queries.dtype)
     queries, relative = _scaled(queries, relative_height, relative_width, dtype)
     position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
     queries = _flat(queries)
@@ -146,11 +149,15 @@ def attention_scores_2d(
 def _scaled(queries, relative_height, relative_width, dtype):
     """Returns queries, scaled, and the pair of relative embeddings or (), all of one type."""
     # In float32: bfloat16 would round the factor.
-    scaled = ops.cast(queries, keras.backend.result_type(queries.dtype, "float32")) * queries.shape[-1] ** -0.5
+    scaled = ops.cast(queries, _at_least_float32(queries.dtype)) * queries.shape[-1] ** -0.5
     queries = ops.cast(scaled, dtype)
     if relative_height is None:
         return queries, ()
     return queries, (ops.cast(relative_height, dtype), ops.cast(relative_width, dtype))
+
+
+def _at_least_float32(dtype):
+    return keras.backend.result_type(dtype, "float32")
 
 
 def _flat(tensor):

@@ -44,9 +44,8 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
     positions = spec.height * spec.width
     itemsize = 2 if spec.dtype in ("float16", "bfloat16") else 4
     # Queries are there in the type of logits too.
-    of_logit = spec.logits_bytes // (spec.num_heads * positions**2)
-    kept = positions * spec.num_heads * (spec.key_dim * (of_logit + itemsize) + spec.value_dim * itemsize)
-    axes = of_logit * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
+    kept = positions * spec.num_heads * (spec.key_dim * (spec.logits_itemsize + itemsize) + spec.value_dim * itemsize)
+    axes = spec.logits_itemsize * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
     if implementation == "dense":
         if spec.logits_dtype == "bfloat16":  # queries and keys that have their positions with them
             kept += 2 * axes

@@ -19,8 +19,10 @@ TURNS = 3
 
 def hint(config, complexity):
     """Returns a line where a config trains in float32 on a device that computes bfloat16 faster, or None."""
+    if config.precision != "float32" or complexity.flops < LEAST_FLOPS:
+        return None
     reason = reason_for_bfloat16()
-    if config.precision != "float32" or complexity.flops < LEAST_FLOPS or reason is None:
+    if reason is None:
         return None
     return (
         f"Hint: {reason}. --config.precision=mixed_bfloat16 may train faster; --config.benchmark_precision=True "
