@@ -57,17 +57,18 @@ lint: $(VENV)/installed  # style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-tables: $(VENV)/installed  # the paper's tables in README.md, every network built and counted
-	$(BIN)/python benchmarks/paper_tables.py
+tables: $(VENV)/installed  # the tables in README.md and docs/, every network built and counted
+	$(BIN)/python benchmarks/doc_tables.py --count
 
-docs: $(VENV)/installed  # the tutorial and the page on fine-tuning as notebooks, docs/*.ipynb
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
-	$(BIN)/jupytext --to ipynb docs/tutorial.py docs/finetuning.py
+docs: $(VENV)/installed  # the documentation as a site in build/site, and the notebooks, docs/*.ipynb
+	$(BIN)/jupytext --quiet --to ipynb docs/tutorial.py docs/finetuning.py
+	NO_MKDOCS_2_WARNING=1 TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/mkdocs build --strict --quiet
+	@echo "Built build/site; $(BIN)/python -m http.server --directory build/site shows it on http://localhost:8000"
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,onnx,litert,timm,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,docs,onnx,litert,timm,test]"
 	touch $@
 
 clean:  # removes what was made, runs excepted

@@ -7,7 +7,7 @@ import os
 
 from aa_keras._startup import is_program, prepare_program, quiet_import
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["applications", "augment", "layers", "push_to_hub", "save_pretrained"]
 
 # In a checkout, applications/ lies beside this folder, and a link to it in here. Where there are no such links (on

@@ -26,8 +26,6 @@ class ModelSpec:
         gflops_without_products: those without the products of queries with keys and of probabilities with values, where
             there are some; what the paper prints is nearest to these.
         remark: why the numbers here are not the paper's, where they are not.
-        here_top1: the accuracy of the network that was trained here, in percent; README's results tell how.
-        here_top5: its top-5 accuracy, in percent.
     """
 
     builder: str
@@ -41,8 +39,6 @@ class ModelSpec:
     arguments: tuple[tuple[str, object], ...] = ()
     gflops_without_products: float | None = None
     remark: str = ""
-    here_top1: float | None = None
-    here_top5: float | None = None
 
     @property
     def title(self):

@@ -140,10 +140,8 @@ def row(cells):
     return f"| {' | '.join(cells)} |"
 
 
-def cells(spec, here=None):
-    """Returns the cells of a `ModelSpec`; `here` stands for the accuracies measured here in place of the spec's own."""
-    if here is None:
-        here = " / ".join(f"{value:.1f}" for value in (spec.here_top1, spec.here_top5) if value is not None)
+def cells(spec, here=""):
+    """Returns the cells of a `ModelSpec`; `here` has the accuracies measured here, top-1 / top-5."""
     accuracies = [f"{value}" for value in (spec.paper_top1, spec.paper_top5) if value is not None]
     paper_parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
     without = spec.gflops if spec.gflops_without_products is None else spec.gflops_without_products

@@ -158,7 +158,7 @@ def export_servable(
         An `ExportReport`.
 
     Raises:
-        The errors of `export_model`.
+        ValueError: as `export_model` does.
     """
     if format not in FORMATS:
         raise UserError(f"format must be one of {', '.join(FORMATS)}. Received: format={format}")
