@@ -3,49 +3,49 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# What must hold on every backend of Keras.
+# Tests that must pass on every backend of Keras.
 BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
   tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py \
   tests/explain/test_scores.py tests/explain/test_grad_cam.py::test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels
-# Of detectors, on JAX alone.
+# Tests of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone
-# Of checkpoints, on PyTorch alone.
+# Tests of PyTorch's checkpoints, on PyTorch alone.
 TORCH_TESTS = tests/applications/test_timm_conversion.py::test_pytorchs_own_files
-# And what is slow there, beside the tests that start programs on JAX themselves.
+# Slow tests on JAX, without those that start programs on JAX themselves.
 SLOW_BACKEND_TESTS = tests/training tests/tasks/test_detection_task.py tests/applications/test_retinanet.py \
   tests/layers/test_layer_serialization.py tests/explain \
   --deselect tests/training/test_distribution.py --deselect tests/training/test_detection_distribution.py
 # XLA's optimizations are not what is tested, and compiling with them takes twice as long.
 JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
-# What pip is to install for test-torch. Linux's default wheel brings CUDA along;
+# What pip installs for test-torch. Linux's default wheel includes CUDA;
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
 .PHONY: help train test test-slow test-torch test-timm test-browser torch lint tables docs clean
 
-help:  # what there is to make
+help:  # this list
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
 
 train: $(VENV)/installed  # the environment, and a network trained on the digits, into runs/digits
 	$(BIN)/python train.py
 
-test: lint  # the environment, style and types, and the tests on TensorFlow and JAX
+test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(JAX_TESTS)
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
-test-torch: torch  # the tests that must hold on every backend, on PyTorch, and those of its files
+test-torch: torch  # the tests that must pass on every backend, on PyTorch, and those of its files
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(TORCH_TESTS)
 
-test-timm: torch  # converted networks beside timm's own
+test-timm: torch  # converted networks compared with timm's own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "timm>=1,<2" --no-deps
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torchvision --no-deps
 	$(BIN)/python benchmarks/timm_parity.py
 
-test-browser: $(VENV)/installed  # the explorer in Chromium, which chromium and chromium-driver of the system bring
+test-browser: $(VENV)/installed  # the explorer in Chromium, with the system packages chromium and chromium-driver
 	$(BIN)/python -m pytest -m browser tests/browser
 
 test-slow: $(VENV)/installed  # the slow tests
@@ -71,5 +71,5 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,docs,onnx,litert,timm,test]"
 	touch $@
 
-clean:  # removes what was made, runs excepted
+clean:  # removes everything that was made, except runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

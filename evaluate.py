@@ -1,4 +1,4 @@
-"""The command `aa-keras evaluate` in a checkout: `python evaluate.py --help` tells what it takes."""
+"""The command `aa-keras evaluate` in a checkout: `python evaluate.py --help` lists its flags."""
 
 from aa_keras.__main__ import main
 

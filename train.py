@@ -1,4 +1,4 @@
-"""The command `aa-keras train` in a checkout: `python train.py --help` tells what it takes."""
+"""The command `aa-keras train` in a checkout: `python train.py --help` lists its flags."""
 
 from aa_keras.__main__ import main
 

@@ -10,8 +10,8 @@ from aa_keras._startup import is_program, prepare_program, quiet_import
 __version__ = "0.2.0"
 __all__ = ["applications", "augment", "layers", "push_to_hub", "save_pretrained"]
 
-# In a checkout, applications/ lies beside this folder, and a link to it in here. Where there are no such links (on
-# Windows, in a source distribution), it is found all the same.
+# In a checkout, applications/ is next to this folder, with a link to it in here. This finds it where there are no
+# links (on Windows, in a source distribution).
 if not os.path.isdir(os.path.join(os.path.dirname(__file__), "applications")):
     __path__.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

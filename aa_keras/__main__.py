@@ -10,15 +10,15 @@ def main(command=None):
     """Runs a command, by default the one that the first argument names.
 
     Args:
-        command: its name, for a script that has but one.
+        command: its name, for a script with a single command.
     """
     try:
         from aa_keras import cli
     except ModuleNotFoundError as error:
-        told = missing_extra(error)
-        if told is None:
+        message = missing_extra(error)
+        if message is None:
             raise
-        sys.exit(f"{program_name()}: {told}")
+        sys.exit(f"{program_name()}: {message}")
     cli.main(command)
 
 

@@ -1,4 +1,4 @@
-"""How the library starts: quietly where asked to, and for its program without Keras, whose import takes seconds."""
+"""The start of the library: quiet where asked to be, and without Keras, whose import takes seconds, for its program."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ import sys
 import tempfile
 
 PROGRAM = "aa-keras"
-# In a checkout, they lie beside the folder of the library.
+# In a checkout, they are next to the folder of the library.
 SCRIPTS = ("train.py", "evaluate.py")
 
 
 def is_program():
     """Whether Python runs the program of the library: `aa-keras`, `python -m aa_keras`, or a script of the checkout.
 
-    It reads its flags before it imports Keras, so that its help and a mistake in a flag are told at once.
+    The program reads its flags before it imports Keras, so that its help and errors in flags appear at once.
     """
     if sys.argv[:1] == ["-m"]:  # while Python looks for the module
         return sys.orig_argv[sys.orig_argv.index("-m") + 1] == "aa_keras"
@@ -26,7 +26,7 @@ def is_program():
 
 
 def program_name():
-    """What the program is called in its messages."""
+    """Returns the name of the program for its messages."""
     script = pathlib.Path(sys.argv[0]).name
     return script if script in SCRIPTS else PROGRAM
 
@@ -34,7 +34,7 @@ def program_name():
 def prepare_program():
     """Keeps TensorFlow quiet, and ends the program with one line where Ctrl-C is pressed while libraries are imported.
 
-    To be called before anything that takes long.
+    Call it before anything that takes long.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read by TensorFlow when it is imported
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -53,8 +53,8 @@ def prepare_program():
 def quiet_import():
     """Holds back what native code writes to standard error, where TF_CPP_MIN_LOG_LEVEL asks for silence.
 
-    TensorFlow's libraries write half a dozen lines while they are loaded, before they read that variable. What was
-    held back is written after all when the import fails. Other values of the variable change nothing.
+    TensorFlow's libraries write half a dozen lines while they are loaded, before they read that variable. If the
+    import fails, the lines that were held back are written. Other values of the variable change nothing.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
         yield

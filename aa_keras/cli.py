@@ -21,12 +21,12 @@ class Command:
 
     Attributes:
         summary: what it does, in a sentence.
-        details: what else is to be said, or "".
+        details: further sentences for the help, or "".
         flags: its own flags, a list of pairs: a function of absl such as `flags.DEFINE_string`, and its arguments.
-        run: function of the config, or of None where there is none, that does it.
-        default_recipe: the recipe that it takes without --config, or None.
+        run: function of the config, or of None where there is none, that runs the command.
+        default_recipe: the recipe that it uses without --config, or None.
         takes_recipe: whether there is a flag --config.
-        operands: what may follow the flags, as the help has it, or "": `run` is handed them, a list, as its argument.
+        operands: what may follow the flags, as the help shows it, or "". `run` gets the list of them as its argument.
     """
 
     summary: str
@@ -101,76 +101,79 @@ def _recipes(_):
 _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
 _float, _choice, _strings = flags.DEFINE_float, flags.DEFINE_enum, flags.DEFINE_multi_string
 _WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
-_MODEL = (_string, ("model", None, "File of a Keras model, .keras; in a run directory, one of the run."))
+_MODEL = (_string, ("model", None, "File of a Keras model, .keras; one in a run directory belongs to the run."))
 _DATASET = (
     _string,
     (
         "dataset",
         None,
-        "What --model is for, where its name does not tell: imagenet2012, cifar100, coco, bccd, or none for one that "
-        "takes pixels of 0 to 255.",
+        "Data set whose normalization --model needs, if its name does not say: imagenet2012, cifar100, coco, bccd, or "
+        "none for a model that takes pixels from 0 to 255.",
     ),
 )
 _LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model or --builder."))
 
 COMMANDS = {
     "train": Command(
-        "Trains a network by a recipe and evaluates it.",
+        "Trains a network with a recipe and evaluates it.",
         "Without flags it trains on the digits that scikit-learn ships, into runs/digits. The same command given again "
-        "goes on from the last finished epoch. On several hosts (--config.distribution=multihost) each runs the same "
-        "command: with its own --process_id, or without where JAX detects the cluster, as of Slurm.",
+        "resumes after the last finished epoch. On several hosts (--config.distribution=multihost) each host runs the "
+        "same command: with its own --process_id, or without it where JAX detects the cluster, for example Slurm.",
         [
-            (_string, ("workdir", None, "Run directory; by default runs/ and the name of the recipe.")),
+            (_string, ("workdir", None, "Run directory; by default runs/NAME, with the name of the recipe.")),
             (_switch, ("overwrite", False, "Replace another run in the run directory.")),
-            (_string, ("coordinator_address", None, "HOST:PORT of process 0, of several hosts.")),
-            (_integer, ("num_processes", None, "How many processes there are.", 1)),
-            (_integer, ("process_id", None, "Which of them this is, from 0.", 0)),
+            (_string, ("coordinator_address", None, "HOST:PORT of process 0, to train on several hosts.")),
+            (_integer, ("num_processes", None, "Number of processes.", 1)),
+            (_integer, ("process_id", None, "Number of this process, from 0.", 0)),
         ],
         _train,
         default_recipe="digits_aa_wide_resnet10_2",
     ),
     "evaluate": Command(
         "Evaluates a trained network on its test images.",
-        "One of --workdir, --weights (with --config) and --saved_model (with --config, unless it lies in the run "
-        "directory that it was exported to) says which.",
+        "The network is that of --workdir, of --weights (with --config) or of --saved_model (with --config, unless it "
+        "is in the run directory that it was exported to).",
         [
             _WORKDIR,
             (_string, ("weights", None, "Weights for the model of --config: a file, timm/NAME, hf://USER/REPOSITORY.")),
             (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
             (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
-            (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of where the config says.")),
-            (_switch, ("report", False, "Write report.html, too: recipe, curves, results and pictures in one file.")),
+            (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of that of the config.")),
+            (_switch, ("report", False, "Also write report.html: recipe, curves, results and pictures in one file.")),
         ],
         _evaluate,
     ),
     "export": Command(
         "Exports a trained network as a SavedModel, for ONNX Runtime or for LiteRT.",
-        "One of --workdir, --model and --builder says which. Raw uint8 images go in, in batches of any number, and "
-        "probabilities or boxes come out. The export is asked about some images in a process of its own, by its own "
-        "runtime alone; where it answers otherwise than the network, nothing is written.",
+        "The network is that of --workdir, --model or --builder. The export takes raw uint8 images, in batches of any "
+        "size, and returns probabilities or boxes. It is first run on some images in a separate process, with its own "
+        "runtime alone; if its answers differ from those of the network, nothing is written.",
         [
             _WORKDIR,
             _MODEL,
-            (_string, ("builder", None, "Network of the zoo, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'.")),
+            (_string, ("builder", None, "Network of the library, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'.")),
             (_string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY.")),
-            (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "What to write.")),
-            (_string, ("output", None, "Where to write: a folder for a SavedModel, else a file.")),
-            (_string, ("size", None, "HEIGHTxWIDTH of the images that the network is to take, instead of its own.")),
-            (_choice, ("quantize", "none", ["none", "float16", "int8"], "For LiteRT: weights of fewer bits.")),
-            (_string, ("calibration", None, "Folder of images, for --quantize=int8 of activations, too.")),
-            (_string, ("images", None, "Folder of images to compare on, instead of drawn ones.")),
+            (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "Format to write.")),
+            (_string, ("output", None, "Folder of the SavedModel, or file in the other formats, to write.")),
+            (
+                _string,
+                ("size", None, "HEIGHTxWIDTH of the images that the export takes, instead of the network's own."),
+            ),
+            (_choice, ("quantize", "none", ["none", "float16", "int8"], "For LiteRT: weights with fewer bits.")),
+            (_string, ("calibration", None, "Folder of images, to quantize activations too with --quantize=int8.")),
+            (_string, ("images", None, "Folder of images to compare on, instead of random ones.")),
             _DATASET,
             _LABELS,
-            (_float, ("tolerance", None, "Largest difference of a probability that is no error.", 0.0)),
-            (_switch, ("overwrite", False, "Replace an export that is there.")),
+            (_float, ("tolerance", None, "Largest difference of a probability that is accepted.", 0.0)),
+            (_switch, ("overwrite", False, "Replace an existing export.")),
         ],
         _export,
         takes_recipe=False,
     ),
     "predict": Command(
-        "Tells what a trained network sees in images.",
-        "One of --workdir, --model, --saved_model, --onnx and --litert says which. Images are files, or folders of "
-        "them, at any depth.",
+        "Prints what a trained network sees in images.",
+        "The network is that of --workdir, --model, --saved_model, --onnx or --litert. Images are files, or folders, "
+        "which are searched at any depth.",
         [
             _WORKDIR,
             _MODEL,
@@ -179,11 +182,11 @@ COMMANDS = {
             (_string, ("litert", None, "File that export wrote.")),
             _DATASET,
             _LABELS,
-            (_integer, ("top", 5, "How many classes to name.", 1)),
-            (_float, ("min_score", 0.5, "Least score of the boxes to tell of.", 0.0, 1.0)),
-            (_string, ("output", None, "File for the answers, .csv or .json (of boxes, COCO's), instead of a table.")),
+            (_integer, ("top", 5, "Number of classes to print for each image.", 1)),
+            (_float, ("min_score", 0.5, "Least score of the boxes to print.", 0.0, 1.0)),
+            (_string, ("output", None, "File for the answers, .csv or .json (boxes as in COCO), instead of a table.")),
             (_string, ("draw", None, "Folder for pictures of the images with their boxes.")),
-            (_integer, ("batch_size", 32, "Images at a time.", 1)),
+            (_integer, ("batch_size", 32, "Number of images in a batch.", 1)),
         ],
         _predict,
         takes_recipe=False,
@@ -191,16 +194,16 @@ COMMANDS = {
     ),
     "explain": Command(
         "Shows what a trained network looks at in an image.",
-        "One of --workdir and --model says which. Pictures are written of where pixels look in each head of a layer, "
-        "of all layers, of how far heads look, and of what speaks for the most probable classes; with --html a page to "
-        "explore attention with, in a browser. Pixels are those of the image as the network takes it.",
+        "The network is that of --workdir or --model. Pictures show where pixels look in each head of a layer, the "
+        "same for all layers, how far heads look, and what speaks for the most probable classes. --html writes a page "
+        "to explore attention in a browser. Pixels are those of the image that the network takes.",
         [
             (_string, ("image", None, "File of the image.")),
             _WORKDIR,
             _MODEL,
-            (_string, ("layer", None, "Name of the layer; by default the deepest of those of the largest maps.")),
-            (_strings, ("query", None, "Y,X of a pixel that looks; may be given several times. By default a grid.")),
-            (_string, ("output", None, "Folder for the pictures; by default explanation/, unless there is --html.")),
+            (_string, ("layer", None, "Name of the layer; by default the deepest of those with the largest maps.")),
+            (_strings, ("query", None, "Y,X of a pixel to look from; may be given several times. By default a grid.")),
+            (_string, ("output", None, "Folder for the pictures; by default explanation/, or none with --html.")),
             (_string, ("html", None, "File of the page, .html.")),
             _DATASET,
             _LABELS,
@@ -209,10 +212,10 @@ COMMANDS = {
         takes_recipe=False,
     ),
     "models": Command(
-        "Lists the networks of the zoo: parameters, FLOPs, trained weights.",
+        "Lists the networks of the library: parameters, FLOPs, trained weights.",
         "",
         [
-            (_string, ("filter", "*", "What names have to match, such as 'AA*', or a part of them.")),
+            (_string, ("filter", "*", "Pattern that names must match, such as 'AA*', or a part of a name.")),
             (_switch, ("pretrained", False, "Only those with trained weights.")),
         ],
         _models,
@@ -220,8 +223,8 @@ COMMANDS = {
     ),
     "recipes": Command(
         "Lists the recipes that come with the library.",
-        "A file of your own is a recipe, too: begin with what --show prints, and pass its path to --config.",
-        [(_string, ("show", None, "Print the file of the recipe of this name."))],
+        "A file of your own can be a recipe: start from what --show prints, and pass its path to --config.",
+        [(_string, ("show", None, "Name of a recipe whose file to print."))],
         _recipes,
         takes_recipe=False,
     ),
@@ -241,7 +244,7 @@ def main(command=None):
             return
         if command not in COMMANDS:
             similar = difflib.get_close_matches(command, COMMANDS, n=1)
-            hint = f'Did you mean "{similar[0]}"?' if similar else f"There are {', '.join(COMMANDS)}."
+            hint = f'Did you mean "{similar[0]}"?' if similar else f"The commands are {', '.join(COMMANDS)}."
             sys.exit(f"{program}: there is no command {command!r}. {hint}")
         program = f"{program} {command}"
     chosen = COMMANDS[command]

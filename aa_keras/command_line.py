@@ -1,4 +1,4 @@
-"""What programs have in common: the flag of a recipe, and a user's mistakes told in one line."""
+"""What programs have in common: the flag of a recipe, and one line for a user's mistake."""
 
 import contextlib
 import copy
@@ -22,17 +22,17 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
 
     Flags that cannot be parsed, `UserError` and errors of the operating system (a full disk, a folder that may not be
     written) end the program with one line on standard error and status 1, and so does too little memory; everything
-    else keeps its traceback. Where nobody reads standard output any more, the program ends without a word.
+    else keeps its traceback. Where nobody reads standard output any more, the program ends silently.
 
     Args:
         main: function of the config, an `ml_collections.ConfigDict`, or None where there is none.
         default_config: recipe to use without --config, a path or a name; or None.
         takes_recipe: whether there is a flag --config.
-        takes_operands: whether arguments that are no flags may follow: `main` is handed them, a list, in place of a
+        takes_operands: whether arguments that are not flags may follow: `main` gets the list of them instead of a
             config.
     """
     config = None
-    flags.FLAGS.set_gnu_getopt(True)  # flags may come behind what is none, too
+    flags.FLAGS.set_gnu_getopt(True)  # flags may also follow arguments that are not flags
 
     def parse_flags(arguments):
         nonlocal config
@@ -55,14 +55,16 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
 
     def run_main(arguments):
         if len(arguments) > 1 and not takes_operands:
-            _fail(f"every option begins with --. Received: {' '.join(arguments[1:])}")
-        logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache, for instance
-        logging.get_absl_handler().setFormatter(standard_logging.Formatter("%(message)s"))  # of lines for users
+            _fail(f"every option must begin with --. Received: {' '.join(arguments[1:])}")
+        logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets logs its cache, for instance
+        logging.get_absl_handler().setFormatter(
+            standard_logging.Formatter("%(message)s")
+        )  # the logger of lines for users
         standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:
             main(arguments[1:] if takes_operands else config)
             sys.stdout.flush()  # here, where an error is caught
-        except BrokenPipeError:  # of `train.py | head`, for instance
+        except BrokenPipeError:  # from `train.py | head`, for instance
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
             sys.exit(128 + signal.SIGPIPE)
         except (UserError, OSError) as error:
@@ -72,10 +74,10 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
         except KeyboardInterrupt:
             _fail("interrupted", status=128 + signal.SIGINT)
         except ModuleNotFoundError as error:
-            told = missing_extra(error)
-            if told is None:
+            hint = missing_extra(error)
+            if hint is None:
                 raise
-            _fail(told)
+            _fail(hint)
         except Exception as error:
             reason = _one_line(error)[:200]
             if os.strerror(errno.ENOSPC) in str(error):  # TensorFlow and HDF5 raise their own
@@ -85,7 +87,7 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
             raise
 
     try:
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is for what a script starts with &
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # the case for programs that a script starts with &
             signal.signal(signal.SIGINT, signal.default_int_handler)  # and no longer that of the program's imports
         app.run(run_main, flags_parser=parse_flags)
     except KeyboardInterrupt:  # while flags were parsed
@@ -104,16 +106,16 @@ def _parse(config, arguments, flag_values):
 
 
 def _refused_override(config, program, overrides, error):
-    """Words the error of a flag that sets a field: which one it is, ml_collections does not tell."""
+    """Words the error of a flag that sets a field: ml_collections does not say which flag it is."""
     for override in overrides:
         try:
             _parse(copy.deepcopy(config), [program, override], flags.FlagValues())
-        except Exception as of_one:  # whatever it is, that is the one
+        except Exception as of_one:  # whatever the error, this is the flag
             name, _, value = override.lstrip("-").partition("=")
             field = name.removeprefix("no")
             hint = re.search(r"Did you mean .*", str(of_one.args[0] if of_one.args else of_one))
             if hint or not _has_field(config, field):
-                reason = hint.group().rstrip("'") if hint else "The flag --help lists those that there are"
+                reason = hint.group().rstrip("'") if hint else "--help lists the fields"
                 return f"the recipe has no field {field}. {reason}"
             return f"--{name} cannot be {value!r}: {_one_line(of_one)[:200]}"
     return _one_line(error)[:300]
@@ -143,7 +145,7 @@ def _split_recipe(arguments):
 
 
 def _is_out_of_memory(error):
-    """Whether an error says so: Python's, TensorFlow's (known by name, since not imported here) or that of XLA."""
+    """Whether an error means too little memory: Python's, TensorFlow's (by name, since not imported here) or XLA's."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "RESOURCE_EXHAUSTED" in str(error)
 
@@ -159,5 +161,5 @@ def _fail(message, status=1):
         sys.stdout.flush()
     with contextlib.suppress(OSError):
         print(f"{os.path.basename(sys.argv[0])}: {message}", file=sys.stderr, flush=True)
-    # At once: JAX's own handler of an exit would wait for processes on other hosts, which wait for this one.
+    # Exit at once: JAX's own exit handler would wait for processes on other hosts, which wait for this one.
     os._exit(status)

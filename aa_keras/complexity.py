@@ -11,12 +11,12 @@ from aa_keras.layers import AttentionAugmentedConv2D, EfficientChannelAttention,
 
 @dataclasses.dataclass(frozen=True)
 class ModelComplexity:
-    """What a model costs.
+    """The cost of a model.
 
     Attributes:
         parameters: number of trainable parameters.
         flops: floating-point operations for one image, two for each multiplication and addition of the matrix
-            products; everything else (normalisation, activations, pooling, softmax) is left out, as is customary.
+            products; everything else (normalization, activations, pooling, softmax) is left out, as is customary.
     """
 
     parameters: int
@@ -26,25 +26,25 @@ class ModelComplexity:
 def model_complexity(
     model: keras.Model, input_shape: tuple[int, int, int] | None = None, attention_products: bool = True
 ) -> ModelComplexity:
-    """Counts the parameters of a model and the FLOPs of its matrix products, attention's included.
+    """Counts the parameters of a model and the FLOPs of its matrix products, including those of attention.
 
     Convolutions and dense layers count as usual. Attention over HW positions counts 2 (HW)^2 (dk + dv) for content
     and values. Logits of relative positions count as products of every query with all 2H - 1 and 2W - 1 rows of the
-    tables, 2 HW dk (2H + 2W - 2), which is how the paper's published algorithm computes them; those here need about
+    tables, 2 HW dk (2H + 2W - 2), as the paper's published algorithm computes them; the algorithms here need about
     half of that.
 
     Args:
         model: a functional or `Sequential` Keras model of one input.
         input_shape: (height, width, channels) to count FLOPs for; None takes that of the model's input.
         attention_products: whether to count the products of queries with keys and of probabilities with values. Without
-            them the FLOPs come nearest to those that the paper prints, whose profiler probably left them out.
+            them the FLOPs are nearest to the paper's, whose profiler probably left them out.
 
     Returns:
         A `ModelComplexity`.
 
     Raises:
         ValueError: if the input's height or width is unknown and `input_shape` is not given, and for layers with
-            weights that there is no rule for.
+            weights that have no rule.
     """
     shape = tuple(input_shape or model.inputs[0].shape[1:])
     if len(model.inputs) != 1 or None in shape:
@@ -57,7 +57,7 @@ def model_complexity(
 
 
 def _model_flops(model, input_shape, attention_products):
-    """FLOPs of a model for one input of a shape: those of every call of a layer in it."""
+    """Returns the FLOPs of a model for one input of a shape: the sum over all calls of its layers."""
     flops = 0
 
     def call_and_count(layer, *args, **kwargs):
@@ -69,14 +69,14 @@ def _model_flops(model, input_shape, attention_products):
             flops += _layer_flops(layer, args, outputs, attention_products)
         return outputs
 
-    # Cloning calls every layer once more, on the shapes that are asked for, wherever in the model it stands.
+    # Cloning calls every layer again, on the shapes to count for, wherever in the model it is.
     functional = keras.Model(model.inputs, model.outputs)
     keras.models.clone_model(functional, [keras.Input(input_shape)], call_function=call_and_count)
     return flops
 
 
 def _layer_flops(layer, args, outputs, attention_products):
-    """FLOPs of one call of a layer for one image."""
+    """Returns the FLOPs of one call of a layer for one image."""
     if isinstance(layer, AttentionAugmentedConv2D):
         return _augmented_convolution_flops(layer, args[0].shape, outputs.shape, attention_products)
     if isinstance(layer, SelfAttention2D):

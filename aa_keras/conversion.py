@@ -1,4 +1,4 @@
-"""Attention for networks that are there already."""
+"""Attention for existing networks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from aa_keras.layers import AttentionAugmentedConv2D
-from aa_keras.layers._transfer import kept_channels, normalizations_behind, take_kept_channels, take_kept_statistics
+from aa_keras.layers._transfer import kept_channels, normalizations_after, take_kept_channels, take_kept_statistics
 
 LARGEST_MAP = 28 * 28
 
@@ -27,15 +27,15 @@ def augment(
 
     Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
     activation. The weights of everything else are copied, and so are those of the channels that remain the
-    convolution's, in the layer and in a batch normalisation behind it; attention's are new. A batch normalisation lets
-    it begin with the scale 0, so that the network first does without these channels instead of hearing noise. What is
-    new can be trained, also where the rest is frozen. The model given is not changed.
+    convolution's, in the layer and in a batch normalization after it; attention's are new. A batch normalization starts
+    with the scale 0 for attention's channels, so that the network first does without them instead of seeing noise. The
+    new weights are trainable, also where the rest is frozen. The given model is not changed.
 
     Args:
         model: a functional or `Sequential` Keras model, which may hold others.
         select: function of a `Conv2D` that returns whether to augment it; or, to augment it in a way of its own, a
             dictionary of arguments of `AttentionAugmentedConv2D`. None selects each one of a window larger than 1x1
-            whose output has 28x28 positions at most, and that can be augmented.
+            whose output has at most 28x28 positions, and that can be augmented.
         num_heads: number of attention heads.
         key_ratio: the paper's kappa, the depth of keys over the filters of a convolution.
         value_ratio: the paper's upsilon, the share of attention among its filters; 1 leaves no convolution.
@@ -45,12 +45,12 @@ def augment(
         implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
 
     Returns:
-        A Keras model of the same kind, not compiled anew where `model` was not.
+        A Keras model of the same kind, not compiled.
 
     Raises:
         ValueError: for another kind of model, if nothing is selected, and for a selected layer that cannot be augmented
-            (of groups, of channels-first maps, of a padding that changes the size, of fewer filters than heads) or not
-            with such options, naming it.
+            (with groups, channels-first maps, padding that changes the size, or fewer filters than heads), or not with
+            these options. The error names the layer.
 
     Example:
 
@@ -88,24 +88,24 @@ def augment(
             f"of at most 28x28 positions are chosen, with as many filters as `num_heads` or more, and {model.name!r} "
             f"has none. Received: select={select!r}, num_heads={num_heads}"
         )
-    augmented.trainable = True  # or the copy of a frozen model would hold back what is new in it
+    augmented.trainable = True  # otherwise the copy of a frozen model would freeze what is new in it
     converted = [new for old, new in pairs if type(old) is not type(new)]
-    behind = normalizations_behind([new for _, new in pairs], of=converted)
+    followers = normalizations_after([new for _, new in pairs], of=converted)
     for old, new in pairs:
         if new in converted:
             take_kept_channels(new, old.get_weights())
-        elif new in behind:
-            take_kept_statistics(new, old.get_weights(), kept_channels(behind[new]))
-        elif isinstance(old, layers.Layer):  # and no operation such as the sum of two tensors
+        elif new in followers:
+            take_kept_statistics(new, old.get_weights(), kept_channels(followers[new]))
+        elif isinstance(old, layers.Layer):  # not an operation such as the sum of two tensors
             new.set_weights(old.get_weights())
         if isinstance(new, layers.Layer) and type(old) is type(new):
-            # A frozen normalisation would hold back the attention in front of it, which begins with the scale 0.
-            new.trainable = old.trainable or new in behind
+            # A frozen normalization would keep the attention before it at the scale 0.
+            new.trainable = old.trainable or new in followers
     return augmented
 
 
 def _inputs_like(model):
-    """Returns inputs of the same structure, shapes, types and names, which Keras would else make up."""
+    """Returns inputs of the same structure, shapes, types and names, which Keras would otherwise make up."""
     names = {id(layer.output): layer.name for layer in model.layers if isinstance(layer, layers.InputLayer)}
     return keras.tree.map_structure(
         lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=names.get(id(tensor))),
@@ -114,7 +114,7 @@ def _inputs_like(model):
 
 
 def _choice(layer, select, num_heads):
-    """Returns the options of its own with which to augment a layer, or False to leave it."""
+    """Returns the layer's own options to augment it with, or False to leave it as it is."""
     if type(layer) is not layers.Conv2D:
         return False
     if select is None:
@@ -130,7 +130,7 @@ def _choice(layer, select, num_heads):
 
 def _input_shape(layer):
     if not layer.built:
-        raise ValueError(f"`model` must be built: its layer {layer.name!r} has not seen an input yet")
+        raise ValueError(f"`model` must be built: its layer {layer.name!r} has not been called yet")
     return tuple(layer.get_build_config()["input_shape"])
 
 
@@ -164,7 +164,7 @@ def _obstacle(layer):
 
 
 def _pads_nothing(layer):
-    """Whether padding "same" would add no pixels, as for patches that tile the map."""
+    """Whether padding "same" adds no pixels, as for patches that tile the map."""
     if layer.padding != "valid":
         return False
     windows = zip(_input_shape(layer)[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)

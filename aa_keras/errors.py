@@ -1,10 +1,10 @@
-"""Errors that are no defects of the program."""
+"""Errors that are not defects of the program."""
 
 import contextlib
 
 
 class UserError(ValueError):
-    """A flag, field, path or file that cannot be used: its one-line message says which, and what would do.
+    """A flag, field, path or file that cannot be used: its one-line message names it and says what would work.
 
     The command-line programs print the message alone; any other exception is a defect and keeps its traceback.
     """
@@ -15,15 +15,15 @@ class LostProcess(UserError):  # noqa: N818  says what happened
 
 
 class Terminated(Exception):  # noqa: N818  an event rather than an error
-    """Training was asked to stop (SIGTERM), and did at the end of a step."""
+    """Training was asked to stop (SIGTERM), and stopped at the end of a step."""
 
 
 def described(error):
-    """Returns an error of another library as a part of a line."""
+    """Returns an error of another library as part of a line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
-# Packages that other extras than `train` bring, with what they are for.
+# Packages of the extras other than `train`, with their purpose.
 _EXTRAS = {
     **dict.fromkeys(("keras_hub", "pycocotools"), ("detection", "detectors need")),
     **dict.fromkeys(("huggingface_hub", "safetensors"), ("timm", "weights of timm and of the Hugging Face Hub need")),
@@ -46,11 +46,11 @@ def missing_extra(error):
 
 @contextlib.contextmanager
 def importing_extra():
-    """A context for imports that only an extra brings: without it, ImportError says in a line what to install."""
+    """A context for imports of an extra: without the extra, ImportError says in one line what to install."""
     try:
         yield
     except ImportError as error:
-        told = missing_extra(error)
-        if told is None:
+        message = missing_extra(error)
+        if message is None:
             raise
-        raise ImportError(told, name=error.name) from None
+        raise ImportError(message, name=error.name) from None

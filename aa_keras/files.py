@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read with suspicion; paths of this machine."""
+"""Files that are written whole or not at all and checked when they are read; local paths."""
 
 import errno
 import json
@@ -11,13 +11,13 @@ from aa_keras.errors import UserError
 
 
 def partial_path(path):
-    """Returns the path under which a file or folder is written before it gets its name: "model.partial.keras"."""
+    """Returns the path to which a file or folder is written before it gets its name: "model.partial.keras"."""
     path = pathlib.Path(path)
     return path.with_name(f"{path.stem}.partial{path.suffix}")
 
 
 def local_path(flag, path):
-    """Returns the path that a flag gives, "~" being the user's home; raises UserError for none, and for a URL."""
+    """Returns the path of a flag, with "~" as the user's home; raises UserError for an empty path and for a URL."""
     if not os.fspath(path).strip():
         raise UserError(f"{flag} must be a path. Received: {flag}={os.fspath(path)!r}, which is empty")
     if "://" in os.fspath(path) or re.match(r"[A-Za-z][\w+.-]+:/", os.fspath(path)):
@@ -28,10 +28,10 @@ def local_path(flag, path):
 def read_json(path):
     """Reads a JSON file, or raises UserError naming it."""
     if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"{path} must be a file, and is a folder, a pipe or a device")  # to read these may have no end
+        raise UserError(f"{path} must be a file, and is a folder, a pipe or a device")  # reading these may never end
     try:
         return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # of JSON or of the encoding
+    except ValueError as error:  # errors of JSON or of the encoding
         raise UserError(f"{path} is not a JSON file ({error})") from None
 
 
@@ -47,19 +47,19 @@ def read_fields(path, fields):
         value = content.get(name) if isinstance(content, dict) else None
         accepted = (int, float) if kind is float else kind
         if isinstance(value, bool) or not isinstance(value, accepted):
-            raise UserError(f"{path} is not one that train.py wrote: its field {name!r} is {value!r:.40}")
+            raise UserError(f"{path} was not written by train.py: its field {name!r} is {value!r:.40}")
     return content
 
 
 def require_space(folder, size):
-    """Raises OSError, as writing does, unless `size` bytes can be written in a folder.
+    """Raises OSError, as writing does, unless `size` bytes can be written into a folder.
 
-    For libraries that do not raise it: HDF5 prints a page and crashes when the disk is full.
+    It is for libraries that do not raise it: HDF5 prints a page and crashes when the disk is full.
     """
     reserved = pathlib.Path(folder) / "reserved.partial"
     try:
         with reserved.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):  # which minds quotas
+            if hasattr(os, "posix_fallocate"):  # this respects quotas
                 os.posix_fallocate(file.fileno(), 0, size)
             elif shutil.disk_usage(folder).free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -75,7 +75,7 @@ def write_json(path, content):
 
 
 def write_whole(path, text):
-    """Writes a text file so that a reader, also after a crash, finds the old text or the new one."""
+    """Writes a text file so that a reader finds the old text or the new one, also after a crash."""
     partial = partial_path(path)
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

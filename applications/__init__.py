@@ -44,8 +44,8 @@ from .wide_resnet import (
     WideResNet28_10,
 )
 
-# Every builder, and nothing else: a config names one of these. Beside them there are the functions `list_models`,
-# `create_model` and `pyramid_outputs`. Which builders are for which task: `list_models(task=...)`.
+# Every builder, and nothing else: a config names one of these. The functions `list_models`, `create_model` and
+# `pyramid_outputs` are not in the list. `list_models(task=...)` returns the builders for a task.
 __all__ = [
     "AAMnasNet",
     "AAResNet",

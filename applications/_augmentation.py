@@ -1,4 +1,4 @@
-"""How a network is augmented: the arguments that all families share, and which of its convolutions they reach."""
+"""The augmentation of a network: the arguments that all families share, and the convolutions that they augment."""
 
 import dataclasses
 
@@ -18,8 +18,8 @@ class Place:
         filters: its output channels.
         kernel_size: its window.
         strides: its strides.
-        size: (height, width) of its input, which tables of relative positions are made for.
-        pooling: by what attention is average-pooled here, whatever the options.
+        size: (height, width) of its input, for which tables of relative positions are made.
+        pooling: stride of the average pooling before attention here, whatever the options.
     """
 
     stage: int
@@ -32,7 +32,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class AttentionOptions:
-    """The keyword arguments by which the builders of all families are augmented.
+    """The arguments of augmentation that the builders of all families share.
 
     `stages` counts residual stages from 1; `pooling` is that of the first augmented stage, which has the largest maps.
     `padding` is that of all convolutions of the network.
@@ -49,13 +49,13 @@ class AttentionOptions:
     padding: str = "same"
 
     def for_network(self, places):
-        """Returns the options with the stages settled, those that "auto" comes to included.
+        """Returns the options with a tuple of stages, also for "auto".
 
         Args:
-            places: list of each `Place` of the network.
+            places: list of the `Place`s of the network.
 
         Raises:
-            ValueError: unless the stages are ones of the network's, or "auto" beside a budget.
+            ValueError: unless the stages are stages of the network, or "auto" with a budget.
         """
         last = max(place.stage for place in places)
         if self.stages == "auto":
@@ -73,19 +73,19 @@ class AttentionOptions:
             )
         if self.budget is not None:
             raise ValueError(
-                "`attention_budget` is for attention_stages='auto': pass both, or leave it out. "
+                "`attention_budget` is for attention_stages='auto': pass both, or none. "
                 f"Received: attention_budget={self.budget!r}, attention_stages={self.stages!r}"
             )
         return self
 
     def sized_as_in(self, weights, places, image):
-        """Returns the places with the sizes that weights were learned at, where that of the images is unknown.
+        """Returns the places with the sizes that weights were learned at, if the size of the images is unknown.
 
-        Tables of relative positions are then those of the file, instead of being stretched to the family's size.
+        Tables of relative positions are then those of the file, instead of being resized to the family's size.
 
         Args:
             weights: the builders' argument, checked.
-            places: list of each `Place` of the network.
+            places: list of the `Place`s of the network.
             image: the network's input.
         """
         known = [length is not None for length in image.shape[1:3]]
@@ -93,7 +93,7 @@ class AttentionOptions:
             return places
         augmented = [place for place in places if place.stage in self.stages]
         learned = table_sizes(weights)
-        if len(learned) != len(augmented):  # of another network: to load them says so
+        if len(learned) != len(augmented):  # weights of another network: loading them raises
             return places
         sized = {
             id(place): dataclasses.replace(
@@ -108,15 +108,15 @@ class AttentionOptions:
         return [sized.get(id(place), place) for place in places]
 
     def _pooling(self, place):
-        """By what attention is average-pooled in a place, beside the convolution's strides."""
+        """Returns the stride of the average pooling before attention in a place, besides the convolution's strides."""
         return place.pooling * (self.pooling if place.stage == min(self.stages) else 1)
 
     def _stages_within_budget(self, places, last):
-        """As many stages, from the last backwards, as have an estimate within the budget."""
+        """Returns as many stages, from the last backwards, as the budget allows by the estimate."""
         if not _arguments.is_number(self.budget) or not self.budget >= 0:
             raise ValueError(
                 "`attention_budget` must be the bytes that attention may take in training, for each image of a batch, "
-                f"where attention_stages is 'auto'. Received: attention_budget={self.budget!r}"
+                f"with attention_stages='auto'. Received: attention_budget={self.budget!r}"
             )
         fitting = ()
         for first in range(last, min(place.stage for place in places) - 1, -1):
@@ -127,7 +127,7 @@ class AttentionOptions:
         return fitting
 
     def memory(self, places):
-        """Estimates the bytes that attention takes in training, for each image: all that is kept, and once the rest."""
+        """Estimates the bytes of attention in training for each image: all that is kept, and the largest transient."""
         augmented = [place for place in places if place.stage in self.stages]
         layers = [self._layer(place, name="estimate") for place in augmented]
         estimates = [
@@ -138,7 +138,7 @@ class AttentionOptions:
         return kept + max((estimate.transient for estimate in estimates), default=0)
 
     def convolution(self, inputs, place, name):
-        """Applies a convolution without bias, augmented with attention where its stage is one of those augmented."""
+        """Applies a convolution without bias, augmented with attention if its stage is one of the augmented ones."""
         if place.stage not in self.stages:
             return building.convolution(inputs, place.filters, place.kernel_size, place.strides, name, self.padding)
         return self._layer(place, name)(inputs)
@@ -162,7 +162,7 @@ class AttentionOptions:
         )
 
 
-# The arguments of a builder of augmented networks with which none of its convolutions is augmented.
+# The arguments with which a builder of augmented networks augments none of its convolutions.
 NO_ATTENTION = {
     "num_heads": 1,
     "key_ratio": 1.0,

@@ -1,4 +1,4 @@
-"""Builders: functions that check what all of them are given, and variants of them under names of their own."""
+"""Builders: functions that check their common arguments, and named variants of them."""
 
 import dataclasses
 import functools
@@ -22,21 +22,21 @@ POOLINGS = (None, "avg", "max")
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What the docstrings of a family's builders tell.
+    """A family of networks, with the contents of its builders' docstrings.
 
     Attributes:
         dataset: the `Dataset` that its networks are for.
         stages: the stages that can be augmented, in words.
-        output_shape: that of the last feature map, in words.
+        output_shape: shape of the last feature map, in words.
         pyramid: the levels of `pyramid_outputs`, in words.
         arguments: the family's own arguments, from name to description.
-        example: the arguments of a call, from name to value, of those that a builder requires.
+        example: values of required arguments for an example call, by name.
         timm: `TimmRules` of the family's networks that timm has, or None.
-        backbone: the builder of the networks that a detector's `backbone_weights` are of, or None.
-        task: what its networks are for, the name of one of `aa_keras.tasks`.
-        returns: what a builder returns, in words.
-        raises: when a builder raises ValueError, in words.
-        result: what a network predicts, in a word.
+        backbone: the builder whose weights a detector's `backbone_weights` are, or None.
+        task: name of the networks' task in `aa_keras.tasks`.
+        returns: the "Returns" section.
+        raises: the "Raises" section for ValueError.
+        result: name of the prediction in the example.
     """
 
     dataset: Dataset
@@ -48,17 +48,17 @@ class Family:
     timm: TimmRules | None = None
     backbone: Any = None
     task: str = "classification"
-    returns: str = """A `keras.Model` of images that went through `preprocess_input`, or of pixels of 0 to 255 with
+    returns: str = """A `keras.Model` of images that `preprocess_input` has normalized, or of pixels from 0 to 255 with
 `include_preprocessing=True`. Its outputs have the shape (batch, classes), or without top and pooling {output_shape}.
 Its `pyramid_outputs` are the outputs of the stages, {pyramid}."""
-    raises: str = """for an argument out of its range, for `pooling` beside a top, for an `input_shape` that is not that
+    raises: str = """for an argument out of its range, for `pooling` with a top, for an `input_shape` that is not that
         of `input_tensor`, and for weights of another network, naming the first difference."""
     result: str = "probabilities"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Definition:
-    """How a builder came about: the function with all arguments of its family, and which of them are fixed."""
+    """The definition of a builder: the function with all arguments of its family, and the fixed ones."""
 
     family: Family
     function: Callable
@@ -67,9 +67,9 @@ class _Definition:
 
 
 def builder(family: Family) -> Callable[[Function], Function]:
-    """Makes a builder of a function that has all arguments of a family. Its docstring is a sentence, and is completed.
+    """Makes a builder of a function with all arguments of a family, and completes its docstring, a sentence.
 
-    The builder checks the arguments that all families share before the function sees them, and finds named weights.
+    The builder checks the arguments that all families share before it calls the function, and finds named weights.
     """
 
     def decorate(function):
@@ -80,13 +80,13 @@ def builder(family: Family) -> Callable[[Function], Function]:
 
 
 def variant(of: Any, function_name: str, summary: str, fixed: dict, **defaults) -> Callable[..., keras.Model]:
-    """Returns a builder like another one, under a name of its own.
+    """Returns a named variant of a builder.
 
     Args:
         of: the builder.
         function_name: the name of the new one.
-        summary: the sentence that its docstring begins with.
-        fixed: arguments that are decided, from name to value: the new builder does not have them.
+        summary: the first sentence of its docstring.
+        fixed: fixed arguments, from name to value, which the new builder does not have.
         **defaults: arguments that have another default, by name.
     """
     definition = of.definition
@@ -103,9 +103,9 @@ def variant(of: Any, function_name: str, summary: str, fixed: dict, **defaults) 
 
 
 def sized(of: Any, size: str, summary: str, fixed: dict, **defaults) -> Callable[..., keras.Model]:
-    """Returns the variant of a builder for one size, which ends its name: `AAResNet50` of `AAResNet` and "50".
+    """Returns the variant of a builder for one size, with which its name ends: `AAResNet50` of `AAResNet` and "50".
 
-    The other arguments are those of `variant`; `fixed` may have more than the builder takes.
+    The other arguments are those of `variant`; `fixed` may have arguments that the builder does not take.
     """
     parameters = of.definition.signature.parameters
     fixed = {name: value for name, value in fixed.items() if name in parameters}
@@ -135,11 +135,11 @@ def _build(definition, function_name, summary):
         if "pooling" in given:
             _check_pooling(given["pooling"], given["include_top"])
         model = definition.function(**given, **definition.fixed)
-        # For those who save it: what a file does not tell.
+        # For saving: data that a file does not have.
         model.builder, model.dataset = function_name, definition.family.dataset
         return model
 
-    del build.__wrapped__  # else tools would show the arguments of the function
+    del build.__wrapped__  # otherwise tools would show the arguments of the function
     build.__name__ = build.__qualname__ = function_name
     build.__signature__ = definition.signature
     build.definition = definition
@@ -149,12 +149,12 @@ def _build(definition, function_name, summary):
 
 
 def found_weights(definition, function_name, weights, argument="weights"):
-    """Returns what a builder's argument of weights means: see `_sources.find`."""
+    """Finds the weights of a builder's argument: see `_sources.find`."""
     return _sources.find(function_name, weights, argument, definition.family.timm, definition.function)
 
 
 def _check_pooling(pooling, include_top):
-    """Raises ValueError for what `keras.applications` raises for, and for a `pooling` that it would ignore."""
+    """Raises ValueError as `keras.applications` does, and for a `pooling` that would have no effect."""
     if pooling not in POOLINGS:
         raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: pooling={pooling!r}")
     if include_top and pooling is not None:
@@ -165,7 +165,7 @@ def _check_pooling(pooling, include_top):
 
 
 def _documentation(definition, function_name):
-    """Returns what follows the first sentence of a builder's docstring."""
+    """Returns the rest of a builder's docstring after the first sentence."""
     family, parameters = definition.family, definition.signature.parameters
     words = {name: getattr(family, name) for name in ("stages", "output_shape", "pyramid")}
     words["default_shape"] = family.dataset.input_shape
@@ -193,39 +193,39 @@ _ARGUMENTS = {
     "weights": "None for random weights; the name of trained ones that `aa_keras.applications.pretrained` lists for "
     "the builder; the path of a file of weights (`.weights.h5` or `.keras`) of the same network, or of a folder that "
     "`aa_keras.save_pretrained` wrote; 'hf://USER/REPOSITORY' for such a folder on the Hugging Face Hub; the URL of a "
-    "file with its checksum, 'https://HOST/NAME.keras#sha256=...'; or, of ResNets and BoTNets, weights of timm's, "
+    "file with its checksum, 'https://HOST/NAME.keras#sha256=...'; or, for ResNets and BoTNets, weights of timm, "
     "'timm/NAME' or a checkpoint (`.safetensors`, `.bin` or `.pth`), which are converted and kept in Keras's cache. "
-    "An augmented network takes of a plain one's what fits, unless the path of its file is given; a log line counts "
-    "it. "
-    "Tables of relative positions for another image size are resized, and a log line says so; where the "
+    "An augmented network takes what fits from a plain one, unless the path of its file is given; a log line counts "
+    "the weights. "
+    "Tables of relative positions for another image size are resized, and a log line says so; if the "
     "size is unknown, they stay as they are. Without a top, the file's number of classes does not matter;"
     " named weights for other classes than `classes` leave the classifier new, and a log line says so.",
     "input_tensor": "Keras tensor to use as the image input, or None.",
     "input_shape": "(height, width, channels) of the images; height and width may be None. None takes {default_shape}, "
     "or (None, None, 3) without a top. Tables of relative positions are made for this size, or for "
-    "{default_shape} where it is unknown; smaller inputs use their centre, larger ones share their ends.",
-    "pooling": 'without a top, what to make of the last feature map: None leaves it, "avg" and "max" pool it globally.',
+    "{default_shape} if it is unknown; smaller inputs use their centre, larger ones share their ends.",
+    "pooling": 'without a top, the global pooling of the last feature map: "avg", "max", or None for no pooling.',
     "classes": "number of classes.",
     "classifier_activation": "activation of the classifier; None returns logits.",
     "name": "name of the model.",
     "include_preprocessing": "boolean. True makes `preprocess_input` a layer of the model, which then takes "
-    "pixels of 0 to 255.",
-    "channel_attention": 'what weighs the channels of each block before its shortcut is added: "squeeze_excite", '
+    "pixels from 0 to 255.",
+    "channel_attention": 'attention over the channels of each block before its shortcut is added: "squeeze_excite", '
     '"gather_excite" or None.',
     "channel_attention_bias": 'boolean, whether the dense layers of "squeeze_excite" have biases, as in timm; '
-    "None takes what `weights` has, or else False.",
-    "padding": 'how windows that stride are padded: "same", as TensorFlow does, or "symmetric", as PyTorch does; None '
-    'takes what `weights` was trained with, or else "same".',
+    "None takes that of `weights`, or False.",
+    "padding": 'padding of strided windows: "same", as in TensorFlow, or "symmetric", as in PyTorch; None '
+    'takes that of `weights`, or "same".',
     "num_heads": "number of attention heads.",
     "key_ratio": "the paper's kappa, the depth of keys over the filters of the convolution.",
     "value_ratio": "the paper's upsilon, the share of attention among the output channels; 1 leaves no convolution.",
     "position_encoding": '"relative", "sinusoidal", "coordinates" or None.',
-    "attention_stages": 'tuple of the stages, of {stages}, that are augmented; or "auto", for as many, from the last '
-    "backwards, as fit `attention_budget`.",
+    "attention_stages": 'tuple of the augmented stages, of {stages}; or "auto", for as many stages, from the last '
+    "backwards, as fit into `attention_budget`.",
     "attention_pooling": "stride of an average pooling before attention in the first of these stages.",
     "implementation": 'how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.',
     "attention_budget": 'with `attention_stages="auto"`, the bytes that attention may take in training, for each '
-    "image of a batch, as `aa_keras.attention.attention_memory` estimates them; else None.",
+    "image of a batch, as `aa_keras.attention.attention_memory` estimates them; otherwise None.",
 }
 
 _TEMPLATE = """
@@ -241,6 +241,6 @@ Raises:
 Example:
 
 >>> model = {call}
->>> images = np.zeros({batch_shape}, "uint8")  # RGB, pixels of 0 to 255
+>>> images = np.zeros({batch_shape}, "uint8")  # RGB, pixels from 0 to 255
 >>> {result} = model.predict(images)
 """

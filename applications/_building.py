@@ -1,4 +1,4 @@
-"""What every model family is built of: an input, normalised convolutions, channel attention, a classifier, weights."""
+"""The parts of all model families: input, normalized convolutions, channel attention, classifier, weights."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ CHANNEL_ATTENTION = (None, "squeeze_excite", "gather_excite")
 
 @contextlib.contextmanager
 def dtype_policy(policy):
-    """Makes a dtype policy the global one, which new layers get, in the `with` block."""
+    """Makes a dtype policy the global one, which new layers take, in the `with` block."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -27,10 +27,10 @@ def dtype_policy(policy):
 
 
 def convolution(inputs, filters, kernel_size, strides, name, padding="same", groups=1):
-    """Applies a convolution without bias, since batch normalisation follows.
+    """Applies a convolution without bias, since batch normalization follows.
 
-    Where windows stride over an even number of pixels, padding "same" has one more of them behind than before; as
-    "symmetric", PyTorch's, both sides are padded alike.
+    Where windows stride over an even number of pixels, padding "same" adds one more pixel after than before;
+    "symmetric", PyTorch's padding, adds the same number on both sides.
     """
     if padding == "symmetric" and strides > 1 and kernel_size > 1:
         inputs = layers.ZeroPadding2D(kernel_size // 2, name=f"{name}_pad")(inputs)
@@ -50,27 +50,27 @@ def convolution(inputs, filters, kernel_size, strides, name, padding="same", gro
 
 
 def checked_padding(padding):
-    """Returns a builder's `padding`, for None the usual one, or raises ValueError."""
+    """Returns a builder's `padding`, "same" for None, or raises ValueError."""
     return _arguments.one_of("padding", padding or "same", PADDINGS)
 
 
 def max_pooling(inputs, name, padding="same"):
-    """Halves a map by the largest values of windows of 3x3, padded as those of `convolution`."""
+    """Halves a map by max pooling with 3x3 windows, padded as in `convolution`."""
     if padding == "symmetric":
-        # Every second of all windows, the first one being centred on the first pixel: zeros around the map would do
-        # for activations that are never negative alone.
+        # Every second of all windows, the first one centred on the first pixel: zeros around the map would be right
+        # only for activations that are never negative.
         inputs = layers.MaxPooling2D(3, strides=1, padding="same", name=f"{name}_windows")(inputs)
         return layers.MaxPooling2D(1, strides=2, padding="same", name=name)(inputs)
     return layers.MaxPooling2D(3, strides=2, padding="same", name=name)(inputs)
 
 
 def batch_normalization(inputs, name, momentum=0.9, epsilon=1e-5):
-    """Normalises a batch, by default with the momentum and epsilon of the paper's ResNets."""
+    """Normalizes a batch, by default with the momentum and epsilon of the paper's ResNets."""
     return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)(inputs)
 
 
 def projected_shortcut(inputs, outputs, strides, name):
-    """Returns what enters a residual block, projected and normalised where the shape of `outputs` is another one."""
+    """Returns the input of a residual block, projected and normalized if `outputs` has another shape."""
     if inputs.shape[-1] == outputs.shape[-1] and strides == 1:
         return inputs
     shortcut = convolution(inputs, outputs.shape[-1], 1, strides, name=f"{name}_shortcut_conv")
@@ -78,7 +78,7 @@ def projected_shortcut(inputs, outputs, strides, name):
 
 
 def channel_attention(inputs, kind, name, use_bias=False):
-    """Weighs the channels of a block's output by "squeeze_excite", "gather_excite" or, for None, not at all."""
+    """Weights the channels of a block's output with "squeeze_excite" or "gather_excite", or not at all for None."""
     _arguments.one_of("channel_attention", kind, CHANNEL_ATTENTION)
     if kind == "squeeze_excite":
         return SqueezeExcite(ratio=16, use_bias=use_bias, name=f"{name}_se")(inputs)
@@ -86,20 +86,20 @@ def channel_attention(inputs, kind, name, use_bias=False):
 
 
 def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing, weights):
-    """Returns the tensor that a model's layers start from: its input, normalised where the model does that itself.
+    """Returns the tensor that a model's layers start from: its input, normalized if the model does that itself.
 
     Args:
         input_tensor: Keras tensor (output of `keras.Input` or of another layer), or None to make one.
         input_shape: (height, width, channels) without the batch; height and width may be None. None takes that of the
-            data set, or its channels alone where the model has no top, as in `keras.applications`.
+            data set, or its channels alone if the model has no top, as in `keras.applications`.
         dataset: `datasets.Dataset` of the family.
         include_top: whether the model has a classifier.
-        include_preprocessing: whether pixels of 0 to 255 are to be normalised here.
-        weights: the builders' argument, checked: where it tells the statistics of its images, these are taken.
+        include_preprocessing: whether the model normalizes pixels from 0 to 255.
+        weights: the builders' argument, checked: if it has the statistics of its images, these are used.
 
     Raises:
-        ValueError: for a shape of another form, or one that disagrees with that of the tensor; for other channels than
-            there are statistics of; and where Keras is set to channels-first images.
+        ValueError: for an invalid shape, or one that disagrees with that of the tensor; for a number of channels
+            without statistics; and if Keras is set to channels-first images.
     """
     image = _input(input_tensor, _checked_shape(input_shape), dataset.input_shape, include_top)
     if not include_preprocessing:
@@ -107,7 +107,7 @@ def image_input(input_tensor, input_shape, dataset, include_top, include_preproc
     mean, std = statistics_of(weights) or (dataset.mean, dataset.std)
     if image.shape[-1] != len(mean):
         raise ValueError(
-            f"`include_preprocessing` needs images of {len(mean)} channels, those of {dataset.name}. "
+            f"`include_preprocessing` needs images of {len(mean)} channels, as in {dataset.name}. "
             f"Received: include_preprocessing=True, images of shape {tuple(image.shape[1:])}"
         )
     variance = [deviation**2 for deviation in std]
@@ -126,8 +126,8 @@ def _checked_shape(input_shape):
         return tuple(size if size is None else _arguments.positive_integer("input_shape", size) for size in input_shape)
     except ValueError:
         raise ValueError(
-            "`input_shape` must be a tuple (height, width, channels) of positive integers, height and width of "
-            f"which may be None. Received: input_shape={input_shape!r}"
+            "`input_shape` must be a tuple (height, width, channels) of positive integers, of which height and "
+            f"width may be None. Received: input_shape={input_shape!r}"
         ) from None
 
 
@@ -149,14 +149,14 @@ def _input(input_tensor, input_shape, default_shape, include_top):
     if len(shape) != 3 or shape[-1] is None or (input_shape is not None and input_shape != shape):
         raise ValueError(
             "`input_tensor` must have the shape (batch, height, width, channels), with a known number of channels, and "
-            f"`input_shape`, where given, must be its. Received: input_tensor of shape {tuple(input_tensor.shape)}, "
+            f"`input_shape`, if given, must be the same. Received: input_tensor of shape {tuple(input_tensor.shape)}, "
             f"input_shape={input_shape}"
         )
     return input_tensor
 
 
 def known_size(image, default_shape):
-    """Returns (height, width) of an input, the family's default standing in for what is unknown."""
+    """Returns (height, width) of an input, with the family's default for what is unknown."""
     return tuple(size or default for size, default in zip(image.shape[1:3], default_shape[:2], strict=True))
 
 
@@ -168,9 +168,9 @@ def strided(size, stride):
 def classification_model(
     image, features, *, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0
 ):
-    """Returns the model of a classifier, or without a top of the pooling asked for, on top of `features`.
+    """Returns the model with a classifier, or without a top with the pooling, on top of `features`.
 
-    The arguments are those of the builders; the input is the source of `image`, and `dropout_rate` holds before the
+    The arguments are those of the builders; the input is the source of `image`, and `dropout_rate` is that before the
     classifier.
     """
     outputs = features
@@ -178,7 +178,7 @@ def classification_model(
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
         if dropout_rate:
             outputs = layers.Dropout(dropout_rate, name="top_dropout")(outputs)
-        # In float32 whatever the network's precision, so that softmax and loss are.
+        # In float32 whatever the network's precision, so that softmax and loss are float32 too.
         outputs = layers.Dense(classes, activation=classifier_activation, dtype="float32", name="predictions")(outputs)
     elif pooling == "avg":
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
@@ -193,21 +193,21 @@ def classification_model(
 
 
 def pyramid_outputs(model):
-    """Returns the feature maps of a network at each resolution: Keras tensors by level, "P3" being an eighth.
+    """Returns the feature maps of a network at each resolution: Keras tensors by level, with "P3" at an eighth.
 
-    What a builder returns has them as its attribute `pyramid_outputs`. This function finds them in a network that was
-    loaded from a file or copied, which is a plain `keras.Model`, too: the builders name the last layer at stride 2 ** n
-    "Pn", as feature pyramids do.
+    The networks of builders have them as the attribute `pyramid_outputs`. This function also finds them in a network
+    that was loaded from a file or copied, which is a plain `keras.Model`: the builders name the last layer at stride
+    2 ** n "Pn", as feature pyramids do.
 
     Args:
-        model: a network of the zoo.
+        model: a network of this library.
     """
     return {layer.name: layer.output for layer in model.layers if re.fullmatch(r"P\d", layer.name)}
 
 
 @keras.saving.register_keras_serializable("aa_keras")
 class PyramidModel(keras.Model):
-    """Reads the files of networks that were saved as models of this class, as all were at first."""
+    """Reads the files of networks of the first versions, which were saved as models of this class."""
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -31,10 +31,10 @@ def list_models(
     """Returns the names of the builders, sorted, ResNet34 before ResNet101.
 
     Args:
-        filter: what the names have to match, upper or lower case: with `*` and `?` as in a shell, or else a part of the
+        filter: pattern that names must match, in upper or lower case: with `*` and `?` as in a shell, or a part of the
             name.
-        pretrained: whether to leave out those without trained weights, of this library or of timm's.
-        task: "classification" or "detection", to leave out those for the other; None for both.
+        pretrained: whether to leave out those without trained weights of this library or of timm.
+        task: "classification" or "detection", to leave out the builders for the other task; None for both.
 
     Raises:
         ValueError: for another `task`.
@@ -58,34 +58,34 @@ def list_models(
 
 
 def create_model(name: str, **arguments) -> keras.Model:
-    """Returns the network of a builder that is given by name.
+    """Returns the network of a builder by name.
 
     Args:
         name: name of a builder, such as "AAResNet50", or of its networks, such as "aa_resnet50".
-        **arguments: those of the builder.
+        **arguments: arguments of the builder.
 
     Raises:
-        ValueError: if there is no such builder; and what the builder raises.
+        ValueError: if there is no such builder, and as the builder does.
     """
     builders = {_bare(builder): builder for builder in BUILDERS}
     if not isinstance(name, str) or _bare(name) not in builders:
         similar = difflib.get_close_matches(_bare(str(name)), builders, n=3)
         hint = f", such as {', '.join(builders[match] for match in similar)}" if similar else ""
-        raise ValueError(f"`name` must be one of those that `list_models()` returns{hint}. Received: name={name!r}")
+        raise ValueError(f"`name` must be one of `list_models()`{hint}. Received: name={name!r}")
     return BUILDERS[builders[_bare(name)]](**arguments)
 
 
 def weights_of(builder: str, weights: str) -> tuple:
-    """Returns what `weights` of a builder mean, and the arguments of the builder that they decide.
+    """Finds the `weights` of a builder, and the arguments of the builder that they decide.
 
-    Of a detector's builder, they are those of its backbone.
+    For a detector's builder, they are those of its backbone.
 
     Args:
         builder: name of the builder.
         weights: its argument.
 
     Returns:
-        What `_sources.find` returns, and a dictionary.
+        The weights as `_sources.find` returns them, and a dictionary.
     """
     definition, argument = BUILDERS[builder].definition, "weights"
     known = definition.signature.parameters
@@ -96,7 +96,7 @@ def weights_of(builder: str, weights: str) -> tuple:
 
 
 def dataset_of(network: str) -> Dataset | None:
-    """Returns the data set that a network is for by its name, such as "aa_resnet50"; None for a name of none here."""
+    """Returns the data set of a network by its name, such as "aa_resnet50"; None for an unknown name."""
     names = {
         builder.definition.signature.parameters["name"].default: builder.definition.family.dataset
         for builder in BUILDERS.values()
@@ -106,7 +106,7 @@ def dataset_of(network: str) -> Dataset | None:
 
 
 def _in_order(name):
-    """Returns a key by which numbers in names are sorted as numbers."""
+    """Returns a key that sorts numbers in names as numbers."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -8,14 +8,14 @@ from keras import ops
 class ClassWiseNonMaxSuppression(keras.layers.Layer):
     """Keeps the best boxes of each class that do not overlap: the decoder of a `RetinaNet`.
 
-    The pairs of box and class with the highest scores are candidates. Of each class, a candidate that overlaps a better
-    one is dropped.
+    The pairs of box and class with the highest scores are candidates. A candidate that overlaps a better one of the
+    same class is dropped.
 
     Args:
-        candidates: integer, how many pairs of box and class to look at.
-        score_threshold: float from 0 to 1, the score that a detection has to exceed.
+        candidates: integer, number of candidates.
+        score_threshold: float from 0 to 1, the score that a detection must exceed.
         iou_threshold: float from 0 to 1, the intersection over union beyond which two boxes are the same object.
-        max_detections: integer, how many boxes to keep of an image.
+        max_detections: integer, largest number of boxes for an image.
 
     Call arguments:
         box_prediction: tensor (batch, boxes, 4) of the pixels top, left, bottom, right.
@@ -24,11 +24,11 @@ class ClassWiseNonMaxSuppression(keras.layers.Layer):
 
     Returns:
         A dictionary of "boxes", float32 (batch, max_detections, 4), "confidence", float32 (batch, max_detections), the
-        highest first, "labels", int32 (batch, max_detections), and "num_detections", int32 (batch,). What is beyond
-        that number is -1.
+        highest first, "labels", int32 (batch, max_detections), and "num_detections", int32 (batch,). Entries beyond
+        that number are -1.
     """
 
-    bounding_box_format = "yxyx"  # KerasHub's detectors ask for it
+    bounding_box_format = "yxyx"  # KerasHub's detectors read it
 
     def __init__(
         self, candidates=1000, score_threshold=0.05, iou_threshold=0.5, max_detections=100, dtype="float32", **kwargs
@@ -52,7 +52,7 @@ class ClassWiseNonMaxSuppression(keras.layers.Layer):
             height, width = ops.shape(images)[1:3]
             limits = ops.cast(ops.stack([height, width, height, width]), "float32")
             boxes = ops.minimum(ops.maximum(boxes, 0.0), limits)
-        # What lies out of sight is no object, and LiteRT's suppression goes wrong on boxes without area.
+        # Boxes outside the image are not objects, and LiteRT's suppression fails on boxes without area.
         is_seen = ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1)
         scores = ops.where(is_seen, scores, 0.0)
         suppress = _suppress_in_tensorflow if keras.backend.backend() == "tensorflow" else _suppress
@@ -79,7 +79,7 @@ def _suppress_in_tensorflow(boxes, scores, labels, _, max_detections, iou_thresh
         boxes, scores, labels = image
         kept, number = tf.raw_ops.NonMaxSuppressionV4(
             boxes=boxes
-            + (tf.reduce_max(boxes) + 1.0) * tf.cast(labels, boxes.dtype)[:, None],  # a place for each class
+            + (tf.reduce_max(boxes) + 1.0) * tf.cast(labels, boxes.dtype)[:, None],  # an offset for each class
             scores=scores,
             max_output_size=max_detections,
             iou_threshold=iou_threshold,
@@ -89,8 +89,8 @@ def _suppress_in_tensorflow(boxes, scores, labels, _, max_detections, iou_thresh
         kept = tf.ensure_shape(kept, (max_detections,))
         return *(tf.gather(values, kept) for values in image), number
 
-    # Image by image, and not `tf.image.combined_non_max_suppression`, which LiteRT lacks. It lacks lists of tensors of
-    # unknown shapes, too.
+    # Image by image, since LiteRT has no `tf.image.combined_non_max_suppression`. It has no lists of tensors of unknown
+    # shapes either.
     shapes = ((max_detections, 4), (max_detections,), (max_detections,), ())
     dtypes = (boxes.dtype, scores.dtype, labels.dtype, tf.int32)
     of_image = tuple(map(tf.TensorSpec, shapes, dtypes))
@@ -98,7 +98,7 @@ def _suppress_in_tensorflow(boxes, scores, labels, _, max_detections, iou_thresh
 
 
 def _suppress(boxes, scores, labels, classes, max_detections, iou_threshold, score_threshold):
-    """Does the same with KerasHub's suppression, which knows no classes: so each class gets a place of its own."""
+    """Does the same with KerasHub's suppression, which ignores classes: so each class gets its own offset."""
     import keras_hub
 
     suppression = keras_hub.layers.NonMaxSuppression(

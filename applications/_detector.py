@@ -1,6 +1,6 @@
-"""RetinaNets on the zoo's ResNets, made of KerasHub's parts.
+"""RetinaNets on the library's ResNets, made of KerasHub's parts.
 
-KerasHub is imported here, and this module by `retinanet` alone, when a detector is built or loaded.
+This module imports KerasHub; `retinanet` alone imports it, when a detector is built or loaded.
 """
 
 import math
@@ -13,14 +13,14 @@ from . import resnet
 from ._building import dtype_policy
 from ._detection_decoder import ClassWiseNonMaxSuppression
 
-# Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), sections 3 to 5: what a class scores everywhere before
+# Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), sections 3 to 5: the score of a class everywhere before
 # training, the standard deviation of the heads' kernels, and the weights of the focal loss.
 PRIOR_PROBABILITY = 0.01
 HEAD_STDDEV = 0.01
 ALPHA, GAMMA = 0.25, 2.0
-# Where the smooth L1 loss turns from squared to absolute differences, in Detectron and its successors.
+# The difference at which the smooth L1 loss changes from squared to absolute, in Detectron and its successors.
 SMOOTH_L1_BETA = 1 / 9
-# exp() of a larger number would make a box of more than 62 times its anchor's side.
+# exp() of a larger number would give a box of more than 62 times its anchor's side.
 MOST_LOG_SCALE = math.log(1000 / 16)
 
 NUM_SCALES = 3
@@ -30,14 +30,14 @@ FORMAT = "yxyx"
 
 @keras.saving.register_keras_serializable("aa_keras")
 class PyramidEncoder(keras_hub.models.FeaturePyramidBackbone):
-    """A ResNet of the zoo without its classifier, as the backbone of KerasHub's detectors.
+    """A ResNet of this library without its classifier, as the backbone of KerasHub's detectors.
 
     Args:
         builder: name of its builder in `aa_keras.applications.resnet`, such as "AAResNet".
         image_shape: (height, width, channels) of the images.
         arguments: dictionary, the builder's other arguments.
         dtype: dtype policy of its layers, or None for the global one.
-        **kwargs: those of `keras.Model`, such as `name`.
+        **kwargs: arguments of `keras.Model`, such as `name`.
     """
 
     def __init__(self, builder, image_shape, arguments, dtype=None, **kwargs):
@@ -58,33 +58,33 @@ class PyramidEncoder(keras_hub.models.FeaturePyramidBackbone):
 class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
     """KerasHub's RetinaNet with the heads, the losses and the decoding of the RetinaNet paper.
 
-    What differs from KerasHub 0.32: the prior probability is in the class head's bias instead of the box head's; the
-    convolutions of the heads and of the feature pyramid start with kernels of their own instead of equal ones, those of
+    Differences from KerasHub 0.32: the prior probability is in the bias of the class head instead of the box head; the
+    convolutions of the heads and of the feature pyramid start with different kernels instead of equal ones, those of
     the heads with a standard deviation of 0.01; heads and losses are in float32 whatever the backbone's precision;
-    images without boxes have a loss; each class has a non-maximum suppression of its own.
+    images without boxes have a loss; non-maximum suppression is separate for each class.
 
     Args:
         backbone: `keras_hub.models.RetinaNetBackbone`.
         num_classes: integer, number of classes.
         head_convolutions: integer, convolutions in each head before its last one.
         anchor_size: float, side of the smallest anchor of each level, over the level's stride.
-        prediction_decoder: `ClassWiseNonMaxSuppression`, or None for the usual one.
-        **kwargs: those of `keras.Model`, such as `name`.
+        prediction_decoder: `ClassWiseNonMaxSuppression`, or None for the default one.
+        **kwargs: arguments of `keras.Model`, such as `name`.
 
     Call arguments:
         images: tensor of shape (batch, height, width, channels).
 
     Returns:
         A dictionary of "bbox_regression", a float32 tensor of shape (batch, anchors, 4): center x and y, width and
-        height in relation to the anchors; and "cls_logits", of shape (batch, anchors, num_classes). `predict` decodes
-        them, as `ClassWiseNonMaxSuppression` says.
+        height relative to the anchors; and "cls_logits", of shape (batch, anchors, num_classes). `predict` decodes
+        them with `ClassWiseNonMaxSuppression`.
     """
 
     def __init__(self, backbone, num_classes, head_convolutions=4, anchor_size=4.0, prediction_decoder=None, **kwargs):
         anchors = keras_hub.layers.AnchorGenerator(
             FORMAT, backbone.min_level, backbone.max_level, NUM_SCALES, list(ASPECT_RATIOS), anchor_size
         )
-        with dtype_policy("float32"):  # of the layers behind the heads as well
+        with dtype_policy("float32"):  # also for the layers after the heads
             super().__init__(
                 backbone,
                 num_classes,
@@ -101,7 +101,7 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         self._initialize()
 
     def _initialize(self):
-        """Draws the kernels that KerasHub draws alike, and corrects the biases."""
+        """Draws different kernels where KerasHub draws equal ones, and corrects the biases."""
         for layer in self.backbone.feature_pyramid._flatten_layers():
             if isinstance(layer, keras.layers.Conv2D):
                 layer.kernel.assign(keras.initializers.VarianceScaling()(layer.kernel.shape))
@@ -116,25 +116,25 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
 
         Args:
             optimizer: optimizer, or "auto" for KerasHub's.
-            box_loss: loss of boxes in relation to anchors, of shape (batch, anchors, 4); "auto" for `SmoothL1Loss`.
-            classification_loss: loss of logits; "auto" for `FocalLoss`. Either has to add up instead of averaging:
-                what it sees is weighted by one over the number of positive anchors.
-            **kwargs: those of `keras.Model.compile`, without `metrics`.
+            box_loss: loss of boxes relative to anchors, of shape (batch, anchors, 4); "auto" for `SmoothL1Loss`.
+            classification_loss: loss of logits; "auto" for `FocalLoss`. Both must sum instead of averaging: their
+                inputs are weighted by one over the number of positive anchors.
+            **kwargs: arguments of `keras.Model.compile`, without `metrics`.
         """
         box_loss = SmoothL1Loss() if box_loss == "auto" else box_loss
         classification_loss = FocalLoss() if classification_loss == "auto" else classification_loss
         super().compile(optimizer, box_loss, classification_loss, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
-        """Returns the losses over all anchors, divided by the number of those that match a box, but at least by one.
+        """Returns the losses over all anchors, divided by the number of anchors that match a box, at least one.
 
         Args:
             x: images, tensor of shape (batch, height, width, channels).
-            y: dictionary of "boxes", float32 tensor (batch, boxes, 4) of pixels, and "labels" (batch, boxes); what
-                fills up an image's boxes is -1.
-            y_pred: what the model returned.
+            y: dictionary of "boxes", float32 tensor (batch, boxes, 4) of pixels, and "labels" (batch, boxes), both
+                padded with -1.
+            y_pred: outputs of the model.
             sample_weight: tensor (batch,), or None.
-            **kwargs: those of `keras.Model.compute_loss`.
+            **kwargs: arguments of `keras.Model.compute_loss`.
         """
         boxes, labels = self.label_encoder(images=x, gt_boxes=y["boxes"], gt_classes=y["labels"])
         is_positive = ops.cast(labels > -1, "float32")
@@ -154,11 +154,11 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         )
 
     def decode_predictions(self, predictions, data):
-        """Returns the boxes of what the model returned for images: see `ClassWiseNonMaxSuppression`."""
+        """Decodes the outputs of the model for images: see `ClassWiseNonMaxSuppression`."""
         deltas = predictions["bbox_regression"]
         sizes = ops.minimum(deltas[..., 2:], MOST_LOG_SCALE)
         bounded = {**predictions, "bbox_regression": ops.concatenate([deltas[..., :2], sizes], axis=-1)}
-        images = data[0] if isinstance(data, (tuple, list)) else data  # `predict_on_batch` gives a tuple of one
+        images = data[0] if isinstance(data, (tuple, list)) else data  # `predict_on_batch` passes a tuple of one
         return super().decode_predictions(bounded, images)
 
     def get_config(self):
@@ -174,7 +174,7 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
 
 @keras.saving.register_keras_serializable("aa_keras")
 class FocalLoss(keras.losses.Loss):
-    """The focal loss of logits, added up over classes (Lin et al., equation 5)."""
+    """The focal loss of logits, summed over classes (Lin et al., equation 5)."""
 
     def __init__(self, name="focal_loss", reduction="sum", **kwargs):
         super().__init__(name, reduction, **kwargs)
@@ -188,7 +188,7 @@ class FocalLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("aa_keras")
 class SmoothL1Loss(keras.losses.Loss):
-    """The smooth L1 loss of boxes, added up over their four numbers (Girshick, Fast R-CNN, equation 3)."""
+    """The smooth L1 loss of boxes, summed over their four numbers (Girshick, Fast R-CNN, equation 3)."""
 
     def __init__(self, name="smooth_l1_loss", reduction="sum", **kwargs):
         super().__init__(name, reduction, **kwargs)
@@ -204,11 +204,11 @@ def detector(encoder, classes, min_level, max_level, head_convolutions, anchor_s
     Args:
         encoder: the `PyramidEncoder`.
         classes: number of classes.
-        min_level: the finest level of the pyramid, of a stride of 2 ** min_level pixels.
-        max_level: the coarsest one.
+        min_level: the finest level of the pyramid, with a stride of 2 ** min_level pixels.
+        max_level: the coarsest level.
         head_convolutions: see `RetinaNet`.
         anchor_size: likewise.
-        name: of the model.
+        name: name of the model.
     """
     backbone = keras_hub.models.RetinaNetBackbone(
         encoder,
@@ -223,7 +223,7 @@ def detector(encoder, classes, min_level, max_level, head_convolutions, anchor_s
 
 
 def _over_replicas(value):
-    """Returns the sum of a value over the replicas of TensorFlow's MirroredStrategy, where there are some."""
+    """Returns the sum of a value over the replicas of TensorFlow's MirroredStrategy, if there are any."""
     if keras.backend.backend() != "tensorflow":
         return value
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What a builder's `weights` may be: files and names of this library, timm's, the Hugging Face Hub's, URLs."""
+"""The sources of a builder's `weights`: files and names of this library, timm, the Hugging Face Hub, URLs."""
 
 import logging
 import os
@@ -23,20 +23,20 @@ _LOGGER = logging.getLogger("aa_keras")
 
 
 def find(builder, weights, argument="weights", rules=None, build=None):
-    """Returns what a builder's argument of weights means.
+    """Finds the weights that a builder's argument names.
 
     Args:
         builder: name of the builder.
         weights: its argument.
-        argument: the name of that.
+        argument: the name of the argument.
         rules: `TimmRules` of the family, or None.
         build: function of the family that builds a network.
 
     Returns:
-        None, the path of a file of Keras's, a `PretrainedWeights` or a `WeightsFolder`.
+        None, the path of a Keras file, a `PretrainedWeights` or a `WeightsFolder`.
 
     Raises:
-        ValueError: if there is nothing of that name, or it cannot be fetched or converted.
+        ValueError: if there are no such weights, or they cannot be downloaded or converted.
     """
     if isinstance(weights, (PretrainedWeights, WeightsFolder)):  # found already
         return weights
@@ -57,7 +57,7 @@ def find(builder, weights, argument="weights", rules=None, build=None):
 
 
 def structure_of(weights):
-    """Returns the arguments of builders that weights decide where they are None: a dictionary."""
+    """Returns a dictionary of the arguments of builders that weights decide if they are None."""
     if weights is None:
         return {}
     return structure(path_of(weights))
@@ -70,13 +70,13 @@ def _cache(*parts):
 
 
 def _cached(folder):
-    """Returns what an earlier conversion left in a folder of the cache, or None."""
+    """Returns the result of an earlier conversion in a folder of the cache, or None."""
     if not (folder / INFO).is_file():
         return None
     try:
         return read_folder(folder)
     except ValueError as error:
-        _LOGGER.warning("%s; it is converted anew", error)
+        _LOGGER.warning("%s; it is converted again", error)
         return None
 
 
@@ -84,7 +84,7 @@ def _converted_from_timm(weights, argument, rules, build):
     name = weights.removeprefix("timm/")
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
-            f"`{argument}` must name weights of timm's, such as 'timm/resnet50.a1h_in1k'. "
+            f"`{argument}` must name weights of timm, such as 'timm/resnet50.a1h_in1k'. "
             f"Received: {argument}={weights!r}"
         )
     _require_rules(rules, argument, weights)
@@ -107,7 +107,7 @@ def _converted_from_file(path, argument, rules, build):
 def _require_rules(rules, argument, weights):
     if rules is None:
         raise ValueError(
-            f"`{argument}` can be weights of timm's for ResNets and BoTNets alone. "
+            f"`{argument}` can be weights of timm for ResNets and BoTNets alone. "
             f"Received: {argument}={os.fspath(weights)!r}"
         )
 
@@ -135,7 +135,7 @@ def _from_hub(weights, argument):
 
 
 def _from_url(weights, argument):
-    """Returns the path of a file of Keras's behind a URL that ends in its checksum."""
+    """Returns the path of a Keras file that is downloaded from a URL with its checksum."""
     url, _, fragment = weights.partition("#")
     match = re.fullmatch(r"sha256=([0-9a-f]{64})", fragment)
     name = os.path.basename(urllib.parse.urlparse(url).path)
@@ -148,9 +148,9 @@ def _from_url(weights, argument):
         return keras.utils.get_file(
             f"{match[1][:16]}-{name}", url, cache_subdir="models/aa_keras/urls", file_hash=match[1]
         )
-    except Exception as error:  # Keras raises plain ones for a lack of network, too
+    except Exception as error:  # Keras also raises plain ones without a network
         raise ValueError(
-            f"`{argument}` could not be fetched: {' '.join(str(error).split())[:200]}. Received: {argument}={url!r}"
+            f"`{argument}` could not be downloaded: {' '.join(str(error).split())[:200]}. Received: {argument}={url!r}"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Files of weights from anywhere: what of them can be read, and why the rest is refused."""
+"""Files of weights from any source: reading them safely, and errors for the rest."""
 
 import contextlib
 import json
@@ -10,9 +10,9 @@ import zipfile
 import h5py
 import numpy as np
 
-# How Keras names tables of relative positions in its files, by attribute.
+# The names of tables of relative positions in Keras files, by attribute.
 TABLES = "/relative_embedding/vars/"
-# Positions along an axis of the largest map that a table may be for.
+# The most positions along an axis that a table may be for.
 _MOST_POSITIONS = 2**16
 
 
@@ -26,13 +26,13 @@ def not_whole(path, reason):
 
 @contextlib.contextmanager
 def stored_weights(path):
-    """Opens the HDF5 file of weights that `path` is or, as an archive of a whole model, contains.
+    """Opens the HDF5 file of weights at `path`, or in the archive of a whole model at `path`.
 
     Yields:
-        Dictionary of the HDF5 data sets of the model's layers by name; the state of an optimizer is not among them.
+        Dictionary of the HDF5 data sets of the model's layers by name, without the state of an optimizer.
 
     Raises:
-        ValueError: if it is no such file, or one that must not be trusted.
+        ValueError: if it is not such a file, or one that must not be trusted.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
         try:
@@ -53,8 +53,8 @@ def stored_weights(path):
 def _collect(group, path, found):
     """Adds the data sets below an HDF5 group to `found`.
 
-    HDF5 can take data from other files of the reader's machine, by links, external storage and virtual data sets: what
-    a stranger's file says would make weights of them, and with those leave the machine.
+    HDF5 can take data from other files on the reader's machine, by links, external storage and virtual data sets: an
+    untrusted file could turn them into weights, which then leave the machine.
     """
     for name in group:
         link = group.get(name, getlink=True)
@@ -72,7 +72,7 @@ def _collect(group, path, found):
 
 
 def values_of(name, item, path):
-    """Returns the numbers of an HDF5 data set, whose shape has been found to be right, as an array.
+    """Returns the numbers of an HDF5 data set with a checked shape as an array.
 
     Args:
         name: its name.
@@ -84,9 +84,9 @@ def values_of(name, item, path):
     """
     rows = item.shape[0] if item.shape else 0
     if TABLES in name and (rows % 2 == 0 or rows > 2 * _MOST_POSITIONS):
-        raise not_whole(path, f"{name} is a table of {rows} rows, where an odd number of them is needed")
+        raise not_whole(path, f"{name} is a table of {rows} rows, and the number of rows must be odd")
     if item.dtype.kind not in "fiu" and "dtype" not in item.attrs:  # Keras stores a bfloat16 as bytes and says so
-        raise not_whole(path, f"{name} holds no numbers, but {item.dtype}")
+        raise not_whole(path, f"{name} must hold numbers, and holds {item.dtype}")
     if item.dtype.itemsize == 1:
         raise not_whole(path, f"it is a quantized model: {name} has the type {item.dtype}")
     try:
@@ -99,13 +99,13 @@ def values_of(name, item, path):
 
 
 def is_augmented(path):
-    """Whether a file has weights of augmented convolutions, with tables of relative positions or without."""
+    """Whether a file has weights of augmented convolutions, with or without tables of relative positions."""
     with stored_weights(path) as weights:
         return any(name.startswith("layers/attention_augmented_conv2d") for name in weights)
 
 
 def table_sizes(path):
-    """Returns pairs of the (height, width) that each augmented convolution in a file has tables for, in their order."""
+    """Returns the (height, width) of the tables of each augmented convolution in a file, in their order."""
     sizes = {}
     with stored_weights(path) as weights:
         for name, item in weights.items():
@@ -119,8 +119,8 @@ def table_sizes(path):
 def structure(path):
     """Returns the arguments of builders that the whole model in a file decides: a dictionary, {} for bare weights.
 
-    They are those that make no difference to the names and shapes of weights, or are taken over without being asked
-    for: "padding", and "channel_attention_bias" where there are such layers.
+    They are arguments that do not change the names and shapes of weights, or that are adopted without being asked for:
+    "padding", and "channel_attention_bias" if there are such layers.
     """
     configs = layer_configs(path)
     if not configs:
@@ -138,7 +138,7 @@ def structure(path):
 def layer_configs(path):
     """Returns the configurations of the layers of a whole model by name, or {} for bare weights.
 
-    Of a detector they are the arguments of its backbone, named "backbone".
+    For a detector they are the arguments of its backbone, named "backbone".
 
     Raises:
         ValueError: if the archive has no such configurations.
@@ -148,7 +148,7 @@ def layer_configs(path):
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read("config.json"))
-        if "backbone" in config["config"]:  # of a detector, whose backbone tells its builder's arguments
+        if "backbone" in config["config"]:  # a detector, whose backbone has the arguments of its builder
             return {"backbone": config["config"]["backbone"]["config"]["image_encoder"]["config"]["arguments"]}
         layers = config["config"].get("layers", [])
         return {layer["config"]["name"]: layer["config"] for layer in layers}

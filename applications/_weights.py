@@ -1,4 +1,4 @@
-"""Loading of weights from a file into a network of another input size, or without the file's classifier."""
+"""Loading weights from a file into a network of another input size, or without the file's classifier."""
 
 import collections
 import logging
@@ -11,7 +11,7 @@ import keras
 
 from aa_keras import attention
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
-from aa_keras.layers._transfer import kept_channels, normalizations_behind, take_kept_channels, take_kept_statistics
+from aa_keras.layers._transfer import kept_channels, normalizations_after, take_kept_channels, take_kept_statistics
 
 from . import _weight_files
 from ._weight_files import TABLES, is_augmented, layer_configs, stored_weights, values_of
@@ -19,7 +19,7 @@ from .pretrained import PretrainedWeights
 from .weights_info import WeightsFolder
 
 _LOGGER = logging.getLogger("aa_keras")
-# As Keras names them in its files, by the class of the layer: a classifier; the last layer of a detector's class head.
+# Names in Keras files, by the class of the layer: a classifier; the last layer of a detector's class head.
 _CLASSIFIER = ("layers/dense/", "layers/prediction_head_1/prediction_layer/")
 
 
@@ -27,11 +27,11 @@ def load_weights(model, weights, include_top):
     """Loads weights of the same architecture, whatever the size of the images and the number of classes.
 
     Tables of relative positions that were learned at another size are resized, and a log line says so. Without a top,
-    the classifier in the file is left out; one of trained weights by name, for other classes than the model's, stays
+    the classifier in the file is left out; with named weights for other classes than the model's, the classifier stays
     new, and a log line says so. Nothing else may differ.
 
-    What has no weights, such as the number of heads or the pooling before attention, is compared too where the file
-    tells it: a whole model (`.keras`) does, bare weights (`.weights.h5`) do not.
+    Settings without weights, such as the number of heads or the pooling before attention, are compared too if the file
+    has them: a whole model (`.keras`) does, bare weights (`.weights.h5`) do not.
 
     Args:
         model: Keras model from one of the builders.
@@ -39,7 +39,7 @@ def load_weights(model, weights, include_top):
         include_top: whether the model has a classifier.
 
     Returns:
-        Whether weights are new, of a classifier for other classes or of attention, and have to be trained.
+        Whether weights of a classifier for other classes or of attention are new and must be trained.
 
     Raises:
         ValueError: if the file is of another kind or holds weights of another architecture; the message names the first
@@ -51,7 +51,7 @@ def load_weights(model, weights, include_top):
         return _take_what_fits(model, weights, include_top)
     label = str(weights) if isinstance(weights, WeightsFolder) else path
     with tempfile.TemporaryDirectory() as folder:
-        # Keras decides how weights are named in files: so let it write the model's own, to be replaced one by one.
+        # Keras decides the names of weights in files: let it write the model's own, and replace them one by one.
         own_path = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own_path)
         with stored_weights(path) as theirs, h5py.File(own_path, "r+") as own:
@@ -64,7 +64,7 @@ def load_weights(model, weights, include_top):
         _LOGGER.warning("%s: resized %d tables of relative positions for %s", label, len(resized), model.name)
     if has_new_head:
         _LOGGER.warning(
-            "%s: the classifier of %s, for %d classes, is new and has to be trained",
+            "%s: the classifier of %s, for %d classes, is new and must be trained",
             label,
             model.name,
             model.num_classes if hasattr(model, "backbone") else model.output_shape[-1],
@@ -73,7 +73,7 @@ def load_weights(model, weights, include_top):
 
 
 def path_of(weights):
-    """Returns the path of a builder's `weights`: that of its entry or folder, or the path that they are."""
+    """Returns the path of a builder's `weights`: that of an entry or folder, or the path itself."""
     return weights.path() if isinstance(weights, (PretrainedWeights, WeightsFolder)) else weights
 
 
@@ -83,13 +83,13 @@ def table_sizes(weights):
 
 
 def _take_what_fits(model, weights, include_top):
-    """Gives an augmented network what a plain one has of it, and says in a log line how much that is.
+    """Copies what fits from a plain network to an augmented one, and counts it in a log line.
 
-    Of an augmented convolution, and of the batch normalisation behind it, it is the channels that are the
-    convolution's; attention stays new. Nothing else may differ, but for the classes.
+    In an augmented convolution, and in the batch normalization after it, the channels of the convolution are copied;
+    attention stays new. Nothing else may differ, except the classes.
     """
     plain = {layer.name: layer for layer in keras.models.load_model(weights.path(), compile=False).layers}
-    behind = normalizations_behind(model.layers, of=list(filter(_is_attention, model.layers)))
+    followers = normalizations_after(model.layers, of=list(filter(_is_attention, model.layers)))
     whole, partial, new = 0, 0, 0
     for layer in model.layers:
         if not layer.weights:
@@ -99,26 +99,32 @@ def _take_what_fits(model, weights, include_top):
         shapes = None if values is None else [value.shape for value in values]
         if is_classifier and shapes != [tuple(weight.shape) for weight in layer.weights]:
             new += len(layer.weights)
-            _LOGGER.warning("%s: the classifier of %s is new and has to be trained", weights, model.name)
+            _LOGGER.warning("%s: the classifier of %s is new and must be trained", weights, model.name)
         elif _is_attention(layer):
             kernel = (*layer.kernel_size, layer.input.shape[-1], layer.filters)
             if shapes != [kernel]:
-                raise _difference(weights, f"the kernel of the layer {layer.name!r} would be {kernel}, and is {shapes}")
+                raise _difference(
+                    weights,
+                    f"the kernel of the layer {layer.name!r} must have the shape {kernel}, and the file has {shapes}",
+                )
             take_kept_channels(layer, values)
             partial += kept_channels(layer) > 0
             new += len(layer.self_attention.weights)
         elif shapes != [tuple(weight.shape) for weight in layer.weights]:
             own = [tuple(weight.shape) for weight in layer.weights]
-            raise _difference(weights, f"the weights of the layer {layer.name!r} are {shapes}, and {own} in the model")
-        elif layer in behind:
-            take_kept_statistics(layer, values, kept_channels(behind[layer]))
+            raise _difference(
+                weights,
+                f"the weights of the layer {layer.name!r} have the shapes {shapes} in the file, {own} in the model",
+            )
+        elif layer in followers:
+            take_kept_statistics(layer, values, kept_channels(followers[layer]))
             partial += len(values)
         else:
             layer.set_weights(values)
             whole += len(values)
     _LOGGER.warning(
         "%s: %s took %d weights whole, and of %d the channels that are still a convolution's; "
-        "%d are new and have to be trained",
+        "%d are new and must be trained",
         *(weights, model.name, whole, partial, new),
     )
     return new > 0
@@ -135,7 +141,7 @@ def _datasets(file):
 
 
 def _remove_other_classifier(theirs, ours):
-    """Removes the classifier from `ours` where the file has one for other classes; returns whether that was so."""
+    """Removes the classifier from `ours` if that of the file is for other classes; returns whether it did."""
     classifier = [name for name in ours if name.startswith(_CLASSIFIER)]
     if all(name in theirs and theirs[name].shape == ours[name].shape for name in classifier):
         return False
@@ -148,7 +154,7 @@ def _copy(theirs, ours, layer_names, path, include_top):
     """Copies weights between two dictionaries of HDF5 data sets; returns the names of those that were resized."""
     resized = []
     same = sum(name in theirs and theirs[name].shape == weight.shape for name, weight in ours.items())
-    other = "the file holds another model: " if same < len(ours) / 2 else ""
+    other = "the file has another model: " if same < len(ours) / 2 else ""
     for name, weight in ours.items():
         if name not in theirs:
             lacking = f"the file lacks {_described(name, layer_names)}, of shape {weight.shape} in the model"
@@ -175,14 +181,14 @@ def _difference(path, difference):
 
 
 def _described(name, layer_names):
-    """Names a weight by its layer, and says what helps where that is the classifier."""
+    """Names a weight by its layer, with a hint if that is the classifier."""
     layer_path = "/".join(name.split("/")[:2])
     hint = " (include_top=False leaves it out)" if name.startswith(_CLASSIFIER) else ""
     return f"{name} (layer {layer_names.get(layer_path, 'unknown')!r}){hint}"
 
 
 def _layer_names(model):
-    """The names of a model's layers by their paths in its file, which count the layers of each class."""
+    """Returns the names of a model's layers by their paths in its file, which count the layers of each class."""
     names, counts = {}, collections.Counter()
     for layer in model.layers:
         kind = _to_snake_case(type(layer).__name__)
@@ -199,7 +205,7 @@ def _to_snake_case(name):
 
 
 def _check_structure(model, path, label):
-    """Raises ValueError where the file holds a whole model that pads or attends in another way."""
+    """Raises ValueError if the file has a whole model that pads or attends in another way."""
     configs = layer_configs(path)
     own = {
         layer.name: layer.get_config()

@@ -1,3 +1,3 @@
-"""The first name of `aa_keras.applications.mnasnet`."""
+"""The earlier name of `aa_keras.applications.mnasnet`."""
 
 from .mnasnet import *  # noqa: F403

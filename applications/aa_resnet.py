@@ -1,3 +1,3 @@
-"""The first name of `aa_keras.applications.resnet`."""
+"""The earlier name of `aa_keras.applications.resnet`."""
 
 from .resnet import *  # noqa: F403

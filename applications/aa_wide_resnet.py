@@ -1,3 +1,3 @@
-"""The first name of `aa_keras.applications.wide_resnet`."""
+"""The earlier name of `aa_keras.applications.wide_resnet`."""
 
 from .wide_resnet import *  # noqa: F403

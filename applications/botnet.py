@@ -27,12 +27,12 @@ decode_predictions = IMAGENET.decode_predictions
 STEMS = ("7x7", "3x3", "3x3 strided")
 ACTIVATIONS = ("relu", "silu")
 CHANNEL_ATTENTION = (None, "squeeze_excite", "efficient")
-# Channels of the 3x3 convolutions of the stem, and of the narrow part of the blocks of the first stage, which doubles.
+# Channels within the blocks of the first stage, which double from stage to stage.
 STEM_CHANNELS = (24, 32, 64)
 WIDTH = 64
-# How many times as many the outputs of a block have.
+# The channels of a block's output over those within it.
 EXPANSION = 4
-# The networks, and by what they differ from the usual one: arguments of `BoTNet`.
+# The networks, with their arguments of `BoTNet` that are not its defaults.
 STRUCTURES: dict[str, dict[str, Any]] = {
     "BoTNet50": {"stages": ("ccc", "cccc", "cccccc", "aaa")},
     "BoTNet26t": {"stages": ("cc", "cc", "ca", "aa"), "stem": "3x3"},
@@ -62,14 +62,14 @@ STRUCTURES: dict[str, dict[str, Any]] = {
         output_shape="(batch, ceil(height / 32), ceil(width / 32), channels)",
         pyramid='"P2" to "P5"',
         arguments={
-            "stages": 'tuple of four strings, a letter for each block: "c" has a 3x3 convolution, "a" attention.',
+            "stages": 'tuple of four strings, a letter for each block: "c" for a 3x3 convolution, "a" for attention.',
             "stem": '"7x7" for the stem of ResNets, a convolution and a pooling; "3x3" for three convolutions and a '
-            'pooling; "3x3 strided" for three convolutions of which the last one strides instead.',
+            'pooling; "3x3 strided" for three convolutions, of which the last one strides instead.',
             "activation": '"relu" or "silu".',
             "group_size": "None, or the channels in each group of the 3x3 convolutions, as in ResNeXts; it divides 64.",
-            "channel_attention": 'what weighs the channels behind each 3x3 convolution: "squeeze_excite", "efficient" '
+            "channel_attention": 'attention over channels after each 3x3 convolution: "squeeze_excite", "efficient" '
             "(ECA) or None.",
-            "last_channels": "None, or the channels of the last stage's output where they are not four times those "
+            "last_channels": "None, or the channels of the last stage's output if they are not four times those "
             "within its blocks.",
             "head_channels": "None, or the channels of a 1x1 convolution before the classifier.",
             "num_heads": "positive integer, the heads of each attention; it divides 64.",
@@ -161,7 +161,7 @@ def _checked_stages(stages):
     )
     if not is_valid:
         raise ValueError(
-            "`stages` must be a tuple of four strings of the letters 'c' and 'a', a block each. "
+            "`stages` must be a tuple of four strings of the letters 'c' and 'a', one for each block. "
             f"Received: stages={stages!r}"
         )
     return tuple(stages)
@@ -169,7 +169,7 @@ def _checked_stages(stages):
 
 @dataclasses.dataclass(frozen=True)
 class _Network:
-    """What all blocks of a network have in common: the arguments of the builder."""
+    """The arguments of the builder that all blocks of a network have in common."""
 
     activation: str
     group_size: int | None
@@ -194,7 +194,7 @@ class _Network:
         return x if kind == "3x3 strided" else building.max_pooling(x, "stem_pool", self.padding)
 
     def block(self, inputs, kind, channels, outputs, strides, size, name, output_name):
-        """Applies a bottleneck around a 3x3 convolution or attention, and adds what enters it."""
+        """Applies a bottleneck around a 3x3 convolution or attention, and adds its input."""
         x = self.normalized(
             building.convolution(inputs, channels, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_act1"
         )
@@ -203,7 +203,7 @@ class _Network:
         else:
             groups = 1 if self.group_size is None else max(1, channels // self.group_size)
             x = building.convolution(x, channels, 3, strides, f"{name}_conv2", self.padding, groups)
-        # So that a block's layers tell what there is in it.
+        # The name of a layer says what is in the block.
         x = self.normalized(x, f"{name}_attention_bn" if kind == "a" else f"{name}_bn2", f"{name}_act2")
         if kind == "c" and self.channel_attention == "squeeze_excite":
             x = SqueezeExcite(max(8, channels // 16), name=f"{name}_se")(x)
@@ -214,7 +214,7 @@ class _Network:
         return layers.Activation(self.activation, name=output_name)(x)
 
     def _attention(self, x, channels, strides, size, name):
-        """Applies attention over the whole map, averaged over 2x2 pixels behind it where the block strides."""
+        """Applies attention over the whole map, and after it, if the block strides, average-pools 2x2 pixels."""
         x = SelfAttention2D(
             self.num_heads,
             self.key_dim or channels // self.num_heads,
@@ -230,7 +230,7 @@ class _Network:
         return x if strides == 1 else layers.AveragePooling2D(2, padding="same", name=f"{name}_attention_pool")(x)
 
     def normalized(self, x, normalization_name, name):
-        """Applies batch normalisation and the activation."""
+        """Applies batch normalization and the activation."""
         return layers.Activation(self.activation, name=name)(building.batch_normalization(x, normalization_name))
 
 

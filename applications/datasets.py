@@ -13,13 +13,13 @@ from aa_keras.layers import _arguments
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """What networks for a data set take and tell apart.
+    """The images and classes of a data set.
 
     Attributes:
-        name: of the data set in TensorFlow Datasets.
-        input_shape: (height, width, channels) that the numbers of networks hold for.
+        name: name of the data set in TensorFlow Datasets.
+        input_shape: (height, width, channels) for which the networks' numbers are given.
         classes: number of classes.
-        mean: mean of each channel, of pixels in [0, 255].
+        mean: mean of each channel, for pixels in [0, 255].
         std: standard deviation of each channel.
     """
 
@@ -31,7 +31,7 @@ class Dataset:
 
     @functools.cached_property
     def identified_classes(self):
-        """A pair (identifier, name) of each class: WordNet's for ImageNet, COCO's numbers, else the index."""
+        """A pair (identifier, name) for each class: WordNet's for ImageNet, COCO's numbers, otherwise the index."""
         file = importlib.resources.files("aa_keras.applications") / "labels" / f"{self.name}.txt"
         lines = file.read_text(encoding="utf-8").splitlines()
         return tuple(tuple(line.split(" ", 1)) if " " in line else (index, line) for index, line in enumerate(lines))
@@ -42,14 +42,14 @@ class Dataset:
         return tuple(name for _, name in self.identified_classes)
 
     def preprocess_input(self, x, data_format=None):
-        """Normalises images by the mean and standard deviation of the data set, as the models expect them.
+        """Normalizes images with the mean and standard deviation of the data set, as the models expect.
 
         Args:
             x: array or tensor of RGB images with values in [0, 255], of shape (..., 3) and any type. It is not changed.
             data_format: "channels_last" or None.
 
         Returns:
-            A floating-point array, or tensor where `x` is one, of the same shape.
+            A floating-point array, or tensor if `x` is one, of the same shape.
 
         Raises:
             ValueError: if the last axis does not hold 3 channels, or for another `data_format`.
@@ -61,12 +61,12 @@ class Dataset:
 
         Args:
             preds: array of shape (batch, classes), or (batch, number of `class_names`): probabilities or logits.
-            top: how many classes to name for each image.
+            top: number of classes to name for each image.
             class_names: list of the names of other classes, in their order, for a network that was trained on them.
 
         Returns:
             For each image a list of `top` triples (identifier, class name, score), the highest score first. The
-            identifiers are WordNet's for ImageNet, and else the indices of the classes.
+            identifiers are WordNet's for ImageNet, and otherwise the indices of the classes.
 
         Raises:
             ValueError: if `preds` has another shape, or `top` is not between 1 and the number of classes.
@@ -75,12 +75,12 @@ class Dataset:
 
 
 CIFAR100 = Dataset("cifar100", (32, 32, 3), 100, mean=(129.3, 124.1, 112.4), std=(68.2, 65.4, 70.4))
-# With the statistics that are customary for ImageNet.
+# With the usual statistics of ImageNet.
 IMAGENET = Dataset("imagenet2012", (224, 224, 3), 1000, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
-# As timm trains its BoTNets.
+# As in timm's training of BoTNets.
 IMAGENET_256 = dataclasses.replace(IMAGENET, input_shape=(256, 256, 3))
 COCO = Dataset("coco", (640, 640, 3), 80, mean=IMAGENET.mean, std=IMAGENET.std)
-# Blood cells (github.com/Shenggan/BCCD_Dataset), at the size that the recipe here has them.
+# Blood cells (github.com/Shenggan/BCCD_Dataset), at the size of the recipe here.
 BCCD = Dataset("bccd", (192, 256, 3), 3, mean=IMAGENET.mean, std=IMAGENET.std)
 
 
@@ -94,8 +94,8 @@ def normalize(images, mean, std, data_format=None):
         data_format: "channels_last" or None.
 
     Returns:
-        A NumPy array, or a tensor of the backend where `images` is one, of a floating-point type: that of `images`
-        where it has one, else Keras's default.
+        A NumPy array, or a tensor of the backend if `images` is one, of a floating-point type: that of `images` if it
+        has one, otherwise Keras's default.
 
     Raises:
         ValueError: if the number of channels is not that of `mean`, or for another `data_format`.
@@ -108,7 +108,7 @@ def normalize(images, mean, std, data_format=None):
             images = np.asarray(images)
         except ValueError:  # lists of lists of different lengths
             images = np.asarray(None)
-        if images.dtype.kind not in "biufV":  # a bfloat16 is of the last kind
+        if images.dtype.kind not in "biufV":  # bfloat16 has the last kind
             raise ValueError(f"`x` must be an array or tensor of numbers. Received: x={images!r:.80}")
     if not images.shape or images.shape[-1] != len(mean):
         raise ValueError(f"`x` must have {len(mean)} channels on its last axis. Received: x of shape {images.shape}")
@@ -135,7 +135,7 @@ def _most_probable(predictions, top, classes):
         )
     if not _arguments.is_integer(top) or not 1 <= top <= len(classes):
         raise ValueError(f"`top` must be an integer from 1 to {len(classes)}. Received: top={top!r}")
-    # Stable, so that equal scores come in the order of their classes.
+    # Stable, so that equal scores are in the order of their classes.
     best = np.argsort(-predictions, axis=1, kind="stable")[:, :top]
     return [
         [(*classes[index], float(row[index])) for index in indices]

@@ -25,9 +25,8 @@ decode_predictions = IMAGENET.decode_predictions
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A stage of inverted bottlenecks: how many, their depthwise window, and the stride of the first one's; by how much
-    they expand, their output channels at alpha 1, and the share of their input's channels that squeeze-and-excitation
-    has in its bottleneck, if any."""
+    """A stage of inverted bottlenecks: their number, depthwise window and first stride; their factor of expansion,
+    their output channels at alpha 1, and the channels of squeeze-and-excitation over those of the input, if any."""
 
     blocks: int
     kernel_size: int
@@ -37,7 +36,7 @@ class Stage:
     squeeze_ratio: float = 0.0
 
 
-# Figure 7a of the MnasNet paper. Blocks of the first stage do not expand, and have no shortcut.
+# Figure 7a of the MnasNet paper. Blocks of the first stage do not expand and have no shortcut.
 STAGES = (
     Stage(blocks=1, kernel_size=3, strides=1, expansion=1, filters=16),
     Stage(blocks=2, kernel_size=3, strides=2, expansion=6, filters=24),
@@ -58,7 +57,7 @@ LEVELS = {1: "P1", 2: "P2", 3: "P3", 5: "P4", 7: "P5"}
         output_shape="(batch, ceil(height / 32), ceil(width / 32), 1280)",
         pyramid='"P1" to "P5"',
         arguments={
-            "alpha": "by how much to multiply the channels of MnasNet-A1, which are then rounded to multiples of 8. "
+            "alpha": "factor of the channels of MnasNet-A1, which are then rounded to multiples of 8. "
             "The paper has 0.75, 1.0, 1.25 and 1.4.",
         },
     )
@@ -125,7 +124,7 @@ def AAMnasNet(  # noqa: N802
 
 
 def _places(alpha, size):
-    """Returns the expansions, whose attention is at the resolution that the block's depthwise convolution leaves."""
+    """Returns the expansions, with attention at the resolution of the block's depthwise convolution."""
     size = building.strided(size, 2)
     channels, places = None, []
     for number, stage in enumerate(STAGES, start=1):

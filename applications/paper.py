@@ -1,4 +1,4 @@
-"""The networks of the paper, each with its numbers: what the README's tables, `evaluate.py` and the tests read."""
+"""The networks of the paper with their numbers, for the tables of the documentation, `evaluate.py` and the tests."""
 
 import dataclasses
 from typing import ClassVar
@@ -8,9 +8,9 @@ from .datasets import CIFAR100, COCO, IMAGENET, IMAGENET_256, Dataset
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
-    """One row of the paper's tables and its counterpart here. What the paper does not tell is None.
+    """One row of the paper's tables and its counterpart here. Numbers that the paper does not have are None.
 
-    Of MnasNets, what stands as the paper's is what their own authors publish: the paper's rows are not at hand.
+    For MnasNets, the numbers are those of their own authors: the paper's rows are not at hand.
 
     Attributes:
         builder: name of the function in `aa_keras.applications` that builds it.
@@ -22,10 +22,10 @@ class ModelSpec:
         paper_gflops: the paper's FLOPs, in units of 1e9.
         paper_top1: the paper's top-1 accuracy in percent.
         paper_top5: the paper's top-5 accuracy in percent.
-        arguments: pairs of names and values, what the builder is given beyond its defaults.
-        gflops_without_products: those without the products of queries with keys and of probabilities with values, where
-            there are some; what the paper prints is nearest to these.
-        remark: why the numbers here are not the paper's, where they are not.
+        arguments: pairs of names and values of the builder's arguments that are not its defaults.
+        gflops_without_products: the same without the products of queries with keys and of probabilities with values,
+            for networks with attention; the paper's numbers are nearest to these.
+        remark: why the numbers here differ from the paper's, if they do.
     """
 
     builder: str
@@ -52,15 +52,15 @@ class DetectionSpec:
 
     Attributes:
         dataset: the `Dataset` of all rows.
-        arguments: none beyond the builders' defaults.
+        arguments: none, the builders' defaults.
         builder: name of the function in `aa_keras.applications` that builds it.
         parameters: trainable parameters, exactly.
         gflops: as in `ModelSpec`.
         gflops_without_products: likewise.
         paper_parameters: the paper's parameters, in millions.
         paper_ap: the paper's average precision, in percent.
-        paper_ap50: that at an intersection over union of 0.5.
-        paper_ap75: that at 0.75.
+        paper_ap50: the same at an intersection over union of 0.5.
+        paper_ap75: the same at 0.75.
     """
 
     dataset: ClassVar[Dataset] = COCO
@@ -91,7 +91,7 @@ WIDE_RESNETS = (
         81.6,
         95.2,
         gflops_without_products=10.80,
-        remark="0.1 M parameters fewer: the paper does not tell its shortcuts; with projections it would be 36.3 M",
+        remark="0.1 M parameters fewer: the paper does not name its shortcuts; with projections it would have 36.3 M",
     ),
 )
 
@@ -123,8 +123,8 @@ MNASNETS = (
     ModelSpec("AAMnasNet", IMAGENET, 6_483_046, 1.34, arguments=(("alpha", 1.4),), gflops_without_products=1.26),
 )
 
-# BoTNets, which the paper does not have. The figures are their authors' for BoTNet-50 at 224x224 pixels, and timm's, of
-# its own training, for the others at 256x256 (results/results-imagenet.csv of huggingface/pytorch-image-models).
+# BoTNets, which the paper does not have. The figures are their authors' for BoTNet-50 at 224x224 pixels, and those of
+# timm's own training for the others at 256x256 (results/results-imagenet.csv of huggingface/pytorch-image-models).
 BOTNETS = (
     ModelSpec(
         "BoTNet50",
@@ -134,7 +134,7 @@ BOTNETS = (
         20.8,
         arguments=(("input_shape", (224, 224, 3)),),
         gflops_without_products=7.96,
-        remark="14,000 parameters in tables of relative positions make the difference from 20.8 M",
+        remark="the difference from 20.8 M is 14,000 parameters in tables of relative positions",
     ),
     ModelSpec("BoTNet26t", IMAGENET_256, 12_488_672, 6.59, 12.49, None, 79.26, 94.53, gflops_without_products=6.39),
     ModelSpec(
@@ -164,7 +164,7 @@ RATIOS = tuple(
     )
 )
 
-# AA-ResNet-50 with other encodings of positions.
+# AA-ResNet-50 with other position encodings.
 POSITIONS = tuple(
     ModelSpec(
         "AAResNet50",

@@ -20,14 +20,14 @@ class PretrainedWeights:
     """One file of trained weights.
 
     Attributes:
-        builder: name of the function in `aa_keras.applications` whose network it is of.
-        name: what its `weights=` calls it.
-        file: name of the file: a whole Keras model, its weights in float16.
+        builder: name of its builder in `aa_keras.applications`.
+        name: its name for `weights=`.
+        file: name of the file: a whole Keras model with weights in float16.
         sha256: checksum of the file.
-        scores: pairs of name and percentage, what `evaluate.py` measured on the test images.
-        recipe: the name of the recipe that it was trained by.
-        licence: of the weights.
-        url: where to fetch the file; None if it lies in the package.
+        scores: pairs of name and percentage, measured by `evaluate.py` on the test images.
+        recipe: the name of the recipe of its training.
+        licence: licence of the weights.
+        url: URL of the file; None if it is in the package.
     """
 
     builder: str
@@ -40,11 +40,11 @@ class PretrainedWeights:
     url: str | None = None
 
     def path(self):
-        """Returns the path of the file, fetched into Keras's cache if need be.
+        """Returns the path of the file, downloaded into Keras's cache if needed.
 
         Raises:
             ValueError: if the file has another checksum.
-            OSError: if it is not there.
+            OSError: if it is missing.
         """
         path = FOLDER / self.file
         if self.url is not None:
@@ -55,7 +55,7 @@ class PretrainedWeights:
         if found != self.sha256:
             raise ValueError(
                 f"The weights {self.name!r} of {self.builder} are damaged: {path} has the SHA-256 {found}, and "
-                f"should have {self.sha256}. Remove the file, and fetch or install it again"
+                f"should have {self.sha256}. Remove the file, and download or install it again"
             )
         return path
 
@@ -83,15 +83,15 @@ PRETRAINED = (
 
 
 def find(builder, weights, argument="weights"):
-    """Returns what a builder's argument `weights` means: the entry of a name, the path of a file, or None.
+    """Finds the weights that a builder's argument names: the entry of a name, the path of a file, or None.
 
     Args:
         builder: name of the builder.
         weights: its argument.
-        argument: the name of that.
+        argument: the name of the argument.
 
     Raises:
-        ValueError: if there is no such name, and no such file.
+        ValueError: if there is no such name or file.
     """
     for entry in PRETRAINED:
         if (entry.builder, entry.name) == (builder, weights):
@@ -99,8 +99,8 @@ def find(builder, weights, argument="weights"):
     if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
         raise ValueError(
             f"`{argument}` must be None, the path of a file of weights (.weights.h5 or .keras), of a checkpoint of "
-            "timm's or of a folder that `aa_keras.save_pretrained` wrote, 'timm/NAME', 'hf://USER/REPOSITORY', a URL "
-            f"with a checksum, or the name of trained ones ({listed()}). Received: {argument}={weights!r}"
+            "timm or of a folder that `aa_keras.save_pretrained` wrote, 'timm/NAME', 'hf://USER/REPOSITORY', a URL "
+            f"with a checksum, or the name of trained weights ({listed()}). Received: {argument}={weights!r}"
         )
     return weights
 
@@ -112,12 +112,12 @@ def statistics_of(weights):
 
 
 def listed():
-    """Returns the names that there are, as a phrase."""
+    """Returns the names of the trained weights, as a phrase."""
     return ", ".join(f"{entry.name!r} of {entry.builder}" for entry in PRETRAINED) or "none so far"
 
 
 def save_in_float16(model, path):
-    """Writes a whole model with its weights in float16, half the size: for a file in `PRETRAINED`.
+    """Writes a whole model with its weights in float16, at half the size, for a file in `PRETRAINED`.
 
     Keras reads them back into variables of the model's own types.
 

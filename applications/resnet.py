@@ -3,7 +3,7 @@
 ResNets are those of He et al., *Deep Residual Learning for Image Recognition* (CVPR 2016), with the stride of a block
 on its 3x3 convolution (as in Goyal et al., 2017; often called v1.5), which the paper's FLOPs say it used. The augmented
 ones have attention in the 3x3 convolution of every block of the last three stages (the first one of ResNet-34's two),
-average-pooled once more in the first of these. Those with squeeze-and-excitation (Hu et al., CVPR 2018) weigh the
+average-pooled again in the first of these. Those with squeeze-and-excitation (Hu et al., CVPR 2018) weight the
 channels of every block before the shortcut is added, by dense layers without biases around a sixteenth of the channels.
 """
 
@@ -25,11 +25,11 @@ from .datasets import IMAGENET
 preprocess_input = IMAGENET.preprocess_input
 decode_predictions = IMAGENET.decode_predictions
 
-# Blocks in each stage (He et al., 2016, table 1). Those of ResNet-18 and 34 have two 3x3 convolutions, the others' are
+# Blocks in each stage (He et al., 2016, table 1). Those of ResNet-18 and 34 have two 3x3 convolutions, the others are
 # bottlenecks, with four times as many output channels.
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 WITHOUT_BOTTLENECK = (18, 34)
-# Those that have builders of their own, as the paper has them.
+# The depths of the paper, which have their own builders.
 NAMED = (34, 50, 101, 152)
 # More than any network has.
 MOST_BLOCKS, MOST_WIDTH = 200, 4096
@@ -139,7 +139,7 @@ def _checked_blocks(blocks):
 
 
 def _places(blocks, width, size):
-    """Returns, block by block, the convolution that strides, which is the one that may be augmented."""
+    """Returns the strided convolution of each block, which may be augmented."""
     size = building.strided(building.strided(size, 2), 2)
     places = []
     for stage, number_of_blocks in enumerate(blocks, start=1):

@@ -40,24 +40,24 @@ MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
             "resized, and a log line says so; named weights for other classes than `classes` leave the last layer of "
             "the class head new, and a log line says so.",
             "backbone_weights": "None, or weights of the ResNet alone, with a classifier, which is left out, or "
-            "without: whatever `weights` of its builder may be, timm's and those of a plain ResNet included.",
+            "without: as the `weights` of its builder, also of timm or of a plain ResNet.",
             "input_shape": "(height, width, channels) of the images, whose sides are multiples of 2 ** max_level, "
             "of 128 by default; None takes {default_shape}. Tables of relative positions are made for this size.",
             "width": "positive integer, the channels of the ResNet's stem; the pyramid has 256 whatever it is.",
             "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
-            "min_level": "integer from 3 to 5, the finest level of the pyramid, of a stride of 2 ** min_level pixels.",
-            "max_level": "integer from 5 to 7, the coarsest one.",
+            "min_level": "integer from 3 to 5, the finest level of the pyramid, of stride 2 ** min_level pixels.",
+            "max_level": "integer from 5 to 7, the coarsest level.",
             "head_convolutions": "integer, the convolutions of each head before its last one.",
             "anchor_size": "positive number, the side of the smallest anchors of each level over the level's stride.",
         },
         example={"depth": 50},
         backbone=AAResNet,
-        returns="""A `keras_hub.models.RetinaNetObjectDetector` of images that went through `preprocess_input`, or of
-pixels of 0 to 255 with `include_preprocessing=True`. `predict` returns the detections as a dictionary: "boxes", the
+        returns="""A `keras_hub.models.RetinaNetObjectDetector` of images that `preprocess_input` has normalized, or of
+pixels from 0 to 255 with `include_preprocessing=True`. `predict` returns the detections as a dictionary: "boxes", the
 pixels top, left, bottom and right, of shape (batch, 100, 4), "confidence" and "labels" (batch, 100), best first, and
-"num_detections" (batch,); what is beyond that number is -1. A call returns what `fit` trains: "bbox_regression" and
-"cls_logits", for each anchor.""",
-        raises="""for an argument out of its range, for an `input_shape` whose sides are no multiples of
+"num_detections" (batch,); entries beyond that number are -1. A call returns the outputs that `fit` trains:
+"bbox_regression" and "cls_logits", for each anchor.""",
+        raises="""for an argument out of its range, for an `input_shape` whose sides are not multiples of
         2 ** max_level, and for weights of another network, naming the first difference.
     ImportError: without KerasHub, which the extra `detection` installs.""",
         result="detections",
@@ -129,11 +129,11 @@ def AARetinaNet(  # noqa: N802
 
 
 def _check_statistics(argument, weights):
-    """Raises ValueError for weights that were trained with images normalised in another way."""
+    """Raises ValueError for weights that were trained with images normalized in another way."""
     mean, std = statistics_of(weights) or (COCO.mean, COCO.std)
     if not np.allclose(mean, COCO.mean, atol=0.1) or not np.allclose(std, COCO.std, atol=0.1):
         raise ValueError(
-            f"`{argument}` must be of images that were normalised as detectors have it, with ImageNet's statistics. "
+            f"`{argument}` must have been trained with ImageNet's statistics, as detectors are. "
             f"Received: {argument}={str(weights)!r}, with the mean {mean} and the standard deviation {std}"
         )
 
@@ -149,28 +149,28 @@ def _checked_shape(input_shape, max_level):
     if input_shape[0] % stride or input_shape[1] % stride:
         raise ValueError(
             f"`input_shape` must have sides that are multiples of {stride}, the stride of the pyramid's level "
-            f"{max_level}, else the anchors would not fit the maps. "
+            f"{max_level}, otherwise the anchors would not fit the maps. "
             f"Received: input_shape={tuple(input_shape)}, max_level={max_level}"
         )
     return tuple(input_shape)
 
 
 def _import_detector():
-    """Returns the module of the detectors, or raises ImportError in a line that says what to install."""
-    with importing_extra(), quiet_import():  # of TensorFlow, which KerasHub imports whatever the backend
+    """Returns the module of the detectors, or raises ImportError with a line that says what to install."""
+    with importing_extra(), quiet_import():  # KerasHub imports TensorFlow whatever the backend
         from . import _detector
     return _detector
 
 
 @keras.saving.register_keras_serializable("aa_keras", name="RetinaNet")
 class _SavedRetinaNet:
-    """What Keras finds in place of the class of a detector in a file as long as KerasHub has not been imported."""
+    """Stands in for the class of a detector in files until KerasHub is imported."""
 
     @classmethod
     def from_config(cls, config):
         return _import_detector().RetinaNet.from_config(config)
 
-    def get_config(self):  # without which Keras registers no class
+    def get_config(self):  # Keras registers no class without it
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Trained networks as folders that others can use: a Keras model, what is known of it, and a model card."""
+"""Folders to share trained networks: a Keras model, its metadata, and a model card."""
 
 import contextlib
 import dataclasses
@@ -21,19 +21,19 @@ def save_pretrained(
 
     Args:
         model: a network of a builder in `aa_keras.applications`.
-        directory: the folder, which is made.
-        info: what is known of the weights, or None to say so by `fields`.
-        overwrite: whether what is in the folder may be replaced.
+        directory: the folder, which is created.
+        info: `WeightsInfo`, or None to pass its attributes as `fields`.
+        overwrite: whether the contents of the folder may be replaced.
         **fields: attributes of `WeightsInfo`, such as `builder="AAResNet50"`, `scores={"top1": 77.7}` and
-            `licence="Apache-2.0"`. For what a builder returned, `builder` and what tells
-            of images are known.
+            `licence="Apache-2.0"`. For the model of a builder, `builder` and the attributes about images are
+            known.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: for a model that is none, for fields that are unknown or make no sense, and for a folder that is not
-            empty, unless `overwrite`.
+        ValueError: if `model` is not a Keras model, for unknown or invalid fields, and for a folder that is not empty,
+            unless `overwrite`.
 
     Example:
 
@@ -62,12 +62,12 @@ def save_pretrained(
 
 
 def _known_of(model):
-    """Returns fields of `WeightsInfo` that a builder's network tells."""
+    """Returns the fields of `WeightsInfo` that a builder's network has."""
     fields = {"source": f"a network called {model.name!r}"}
     if not hasattr(model, "builder"):
         raise ValueError(
             "`builder`, `source`, `mean` and `std` must be given for a model that no builder has returned. "
-            f"Received: model={model.name!r}, loaded or made otherwise"
+            f"Received: model={model.name!r}, which was loaded or made otherwise"
         )
     begun = getattr(model, "weights_info", None)
     if begun is None:
@@ -77,7 +77,7 @@ def _known_of(model):
 
 
 def save_folder(model, info, directory):
-    """Writes the same without questions; what was in the folder goes once the new one is whole."""
+    """Writes the same without checks; it replaces the folder once the new one is whole."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as temporary:
         partial = pathlib.Path(temporary) / "whole"
@@ -90,24 +90,24 @@ def save_folder(model, info, directory):
         try:
             partial.rename(directory)
         except OSError:
-            if not (directory / INFO).is_file():  # else another process, which converts the same, was faster
+            if not (directory / INFO).is_file():  # otherwise another process, which converts the same, was faster
                 raise
     return read_folder(directory)
 
 
 def push_to_hub(directory: str | os.PathLike, repository: str, private: bool = False) -> str:
-    """Uploads a folder of `save_pretrained` to the Hugging Face Hub, as whoever `hf auth login` is logged in.
+    """Uploads a folder of `save_pretrained` to the Hugging Face Hub, as the user of `hf auth login`.
 
     Args:
         directory: the folder.
-        repository: name of the repository, "USER/NAME", which is made where there is none.
-        private: whether a new one is private.
+        repository: name of the repository, "USER/NAME", which is created if it does not exist.
+        private: whether a new repository is private.
 
     Returns:
         The repository's address. A builder takes it as `weights="hf://USER/NAME"`.
 
     Raises:
-        ValueError: for a folder of another kind, and where the hub refuses or is not reached.
+        ValueError: for a folder of another kind, and if the hub refuses the upload or cannot be reached.
         ImportError: without the package huggingface_hub, which the extra `timm` installs.
     """
     folder = read_folder(pathlib.Path(directory).expanduser()).folder
@@ -117,7 +117,7 @@ def push_to_hub(directory: str | os.PathLike, repository: str, private: bool = F
         api = huggingface_hub.HfApi()
         api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(repo_id=repository, folder_path=folder, allow_patterns=[MODEL, INFO, CARD])
-    except Exception as error:  # of many kinds: of HTTP, of the system, of the hub's own
+    except Exception as error:  # errors of many kinds: of HTTP, of the system, of the hub
         raise ValueError(
             f"`repository` could not be written: {described(error)}. Received: repository={repository!r}"
         ) from None
@@ -125,7 +125,7 @@ def push_to_hub(directory: str | os.PathLike, repository: str, private: bool = F
 
 
 def model_card(model, info):
-    """Returns what a person wants to know of weights, in Markdown with the header that the Hugging Face Hub reads."""
+    """Returns the model card of weights, in Markdown with the header that the Hugging Face Hub reads."""
     size = "x".join("any" if length is None else str(length) for length in model.input_shape[1:])
     rows = [
         ("Builder", f"`aa_keras.applications.{info.builder}`"),
@@ -141,7 +141,7 @@ def model_card(model, info):
     licence = f"license: {info.licence.lower()}\n" if info.licence else ""
     task = "object-detection" if hasattr(model, "decode_predictions") else "image-classification"
     normalizes = any(layer.name == "preprocessing" for layer in model.layers)
-    takes = "pixels of 0 to 255" if normalizes else "normalised images"
+    takes = "pixels from 0 to 255" if normalizes else "normalized images"
     classes = f"\n## Classes\n\n{', '.join(info.class_names)}\n" if info.class_names else ""
     return f"""---
 library_name: keras
@@ -159,13 +159,13 @@ tags: [aa_keras]
 ```python
 from aa_keras.applications import {info.builder}
 
-# And the arguments that it was built with, where they are others than the builder's defaults.
+# Add the arguments that it was built with, if they are not the builder's defaults.
 model = {info.builder}(weights="hf://USER/REPOSITORY", include_preprocessing=True)  # or the path of this folder
-outputs = model.predict(images)  # RGB, pixels of 0 to 255
+outputs = model.predict(images)  # RGB, pixels from 0 to 255
 ```
 
-`{MODEL}` is the whole network, for `keras.models.load_model`; it takes {takes}. `{INFO}` tells the above to
-programs.
+`{MODEL}` is the whole network, for `keras.models.load_model`; it takes {takes}. `{INFO}` has the
+table above for programs.
 {classes}"""
 
 

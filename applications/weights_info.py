@@ -1,4 +1,4 @@
-"""What is known of trained weights beside their numbers, and the folders that hold both."""
+"""Metadata of trained weights, and the folders that hold both."""
 
 import dataclasses
 import hashlib
@@ -15,17 +15,17 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """Where weights come from, and what images they were trained with.
+    """The source of weights, and the preprocessing of the images that they were trained with.
 
     Attributes:
-        builder: name of the function in `aa_keras.applications` whose network they are of.
-        source: where they come from: "timm/resnet50.a1h_in1k", the name of a file, a recipe.
-        licence: theirs, as SPDX names it; "" where it is not known.
+        builder: name of their builder in `aa_keras.applications`.
+        source: their source: "timm/resnet50.a1h_in1k", the name of a file, a recipe.
+        licence: their licence, by its SPDX name; "" if it is not known.
         scores: percentages by name, such as "top1".
-        reported: who measured the scores, how; "" where there are none.
-        mean: mean of each channel, of pixels in [0, 255].
+        reported: who measured the scores, and how; "" without scores.
+        mean: mean of each channel, for pixels in [0, 255].
         std: standard deviation of each channel, likewise.
-        central_fraction: share of an image's shorter side that evaluation looks at.
+        central_fraction: share of an image's shorter side that evaluation uses.
         interpolation: how images are resized, "bilinear" or "bicubic".
         class_names: names of the classes in the order of their indices; () for those of the family's data set.
     """
@@ -55,10 +55,10 @@ class WeightsInfo:
             ("class_names", isinstance(self.class_names, tuple) and all(isinstance(n, str) for n in self.class_names)),
         ):
             if not is_valid:
-                raise ValueError(f"`{name}` of weights makes no sense. Received: {name}={getattr(self, name)!r:.100}")
+                raise ValueError(f"`{name}` of weights is invalid. Received: {name}={getattr(self, name)!r:.100}")
 
     def preprocess_input(self, x, data_format=None):
-        """Normalises images as the weights were trained with: see `Dataset.preprocess_input`."""
+        """Normalizes images as in the training of the weights: see `Dataset.preprocess_input`."""
         return normalize(x, self.mean, self.std, data_format)
 
 
@@ -68,7 +68,7 @@ def _are_numbers(values):
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFolder:
-    """A folder of trained weights: a whole Keras model, what is known of it, and a model card.
+    """A folder of trained weights: a whole Keras model, its metadata, and a model card.
 
     Attributes:
         folder: its path.
@@ -93,10 +93,10 @@ def checksum(path):
 
 
 def read_folder(folder):
-    """Returns the `WeightsFolder` that was written by `write_info`.
+    """Returns the `WeightsFolder` that `write_info` wrote.
 
     Raises:
-        ValueError: if it is none, or damaged.
+        ValueError: if it is not such a folder, or damaged.
     """
     folder = pathlib.Path(folder)
     try:
@@ -106,13 +106,13 @@ def read_folder(folder):
         info = WeightsInfo(**values)
         whole = checksum(folder / MODEL) == sha256
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{folder / INFO} is not one that aa_keras.save_pretrained wrote: {error}") from None
+        raise ValueError(f"{folder / INFO} was not written by aa_keras.save_pretrained: {error}") from None
     if not whole:
         raise ValueError(f"{folder / MODEL} is damaged: its SHA-256 should be {sha256}")
     return WeightsFolder(folder, info)
 
 
 def write_info(folder, info):
-    """Writes what is known of the model in a folder beside it, the checksum included."""
+    """Writes the metadata of the model in a folder next to it, with its checksum."""
     content = {**dataclasses.asdict(info), "sha256": checksum(pathlib.Path(folder) / MODEL)}
     write_json(pathlib.Path(folder) / INFO, content)

@@ -3,8 +3,8 @@
 Wide-ResNets are those of Zagoruyko and Komodakis, *Wide Residual Networks* (BMVC 2016): pre-activation blocks of two
 3x3 convolutions in three stages. The augmented ones have attention in the first convolution of every block. Those with
 squeeze-and-excitation (Hu et al., CVPR 2018; two dense layers without biases around a sixteenth of the channels) or
-gather-excite (Hu et al., NeurIPS 2018; without parameters, of global extent) weigh the channels of every block before
-the shortcut is added.
+gather-excite (Hu et al., NeurIPS 2018; without parameters, with global extent) weight the channels of every block
+before the shortcut is added.
 """
 
 import os
@@ -37,8 +37,8 @@ MOST_LAYERS, MOST_WIDTH = 1204, 1000
         pyramid='"P0" to "P2"',
         arguments={
             "depth": "integer, 6 n + 4: the layers of the network, 10, 16, 22, 28, 34, 40 and so on.",
-            "width": "positive integer, by how much the network is wider than a ResNet.",
-            "shortcut": 'what a block that changes the shape adds its output to: "pad" for its input average-pooled '
+            "width": "positive integer, the width of the network over that of a ResNet.",
+            "shortcut": 'the shortcut of a block that changes the shape: "pad" for its input average-pooled '
             'and padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 '
             "convolution.",
         },
@@ -95,7 +95,7 @@ def AAWideResNet(  # noqa: N802
     for index, place in enumerate(places):
         block = index % blocks + 1
         block_name = f"stage{place.stage}_block{block}"
-        # The last stage ends behind the final activation.
+        # The last stage ends after the final activation.
         output_name = f"P{place.stage - 1}" if block == blocks and place.stage < STAGES else f"{block_name}_add"
         x = _block(x, place, shortcut, attention, channel_attention, block_name, output_name)
     x = building.batch_normalization(x, name="final_bn")
@@ -113,7 +113,7 @@ def AAWideResNet(  # noqa: N802
 
 
 def _places(blocks, width, size):
-    """Returns the first convolution of each block, the one that strides and may be augmented."""
+    """Returns the first convolution of each block, which strides and may be augmented."""
     places = []
     for stage in range(1, STAGES + 1):
         for block in range(blocks):
@@ -129,7 +129,7 @@ def _block(inputs, place, shortcut, attention, channel_attention, name, output_n
     x = layers.ReLU(name=f"{name}_relu1")(x)
     residual = inputs
     if place.strides > 1 or inputs.shape[-1] != place.filters:
-        # Where the shape changes, the shortcut starts behind the activation, as Zagoruyko and Komodakis have it.
+        # Where the shape changes, the shortcut starts after the activation, as in Zagoruyko and Komodakis.
         residual = _shortcut(x, place.filters, place.strides, shortcut, name)
     x = attention.convolution(x, place, name=f"{name}_conv1")
     x = building.batch_normalization(x, name=f"{name}_bn2")
@@ -153,14 +153,14 @@ class ChannelPadding(layers.Layer):
     """Pads a feature map with channels of zeros, half of them on either side.
 
     Args:
-        channels: integer of at least 0, how many channels to add.
+        channels: integer of at least 0, number of channels to add.
         **kwargs: `name`, `dtype` and `trainable`, as for any layer.
 
     Input shape:
         (batch, height, width, channels)
 
     Output shape:
-        (batch, height, width, channels + those added)
+        (batch, height, width, channels + added channels)
     """
 
     def __init__(self, channels, **kwargs):

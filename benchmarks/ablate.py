@@ -5,8 +5,8 @@
 
 Sweeps: "positions", the encodings of positions; "ratios", kappa = upsilon from no attention to nothing else; "models",
 the plain network, squeeze-and-excitation, gather-excite and attention. Each run is a process and has a run directory
-of its own, so that the same command goes on where it was stopped. Fields of the recipe are set as for train.py. Written
-are runs.csv, table.md and plot.png.
+of its own, so that the same command resumes where it was stopped. Fields of the recipe are set as for train.py. It
+writes runs.csv, table.md and plot.png.
 """
 
 import concurrent.futures
@@ -56,7 +56,7 @@ def main(config):
 
 
 def variants(sweep, config):
-    """Returns what each variant of a sweep changes of a config: a dict of names to (builder, arguments).
+    """Returns the changes of each variant of a sweep to a config: a dict of names to (builder, arguments).
 
     Raises:
         UserError: if the config's builder is not of an augmented network.
@@ -123,7 +123,7 @@ def train_in_a_process(config, workdir):
 
 
 def train(config, workdir):
-    """Trains one run in this process, its output in a text file beside its directory."""
+    """Trains one run in this process, with its output in a text file next to its directory."""
     import contextlib
 
     from aa_keras.training import train_and_evaluate

@@ -1,13 +1,13 @@
-"""Time and memory of relative attention, ours beside others, each in a process of its own.
+"""Time and memory of relative attention, ours and others, each in a process of its own.
 
     python benchmarks/attention.py                      # both networks, all sizes, some fifteen minutes on two cores
     python benchmarks/attention.py --sizes=28 --models=aa_wide_resnet28_10
 
-Measured are our implementations, the same attention without positions (as "auto" computes it), the paper's published
-algorithm, and a 3x3 convolution that makes as many channels out of the layer's input as attention does; the projections
-around attention are left out of all. Ratios are to the published algorithm, "positions" tells the time of training in
-ratio to the same implementation without positions, the two taking turns in one process. KERAS_BACKEND=jax measures on
-JAX; on a GPU add --dtype=bfloat16 --batch_size=128.
+It measures our implementations, the same attention without positions (as "auto" computes it), the paper's published
+algorithm, and a 3x3 convolution with as many input and output channels as attention; the projections around attention
+are left out of all. Ratios are to the published algorithm. "positions" is the ratio of the training time to that of the
+same implementation without positions, the two taking turns in one process. KERAS_BACKEND=jax measures on JAX; on a GPU
+add --dtype=bfloat16 --batch_size=128.
 """
 
 import json
@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-# For maps of up to so many pixels a side, the filters of the augmented convolution and the paper's dk and dv of it: of
+# For maps of up to this many pixels on a side: the filters of the augmented convolution and the paper's dk and dv, in
 # the last, the middle and the first augmented stage.
 MODELS = {
     "aa_resnet50": {7: (512, 160, 48), 14: (256, 160, 24), 64: (128, 160, 8)},
@@ -62,7 +62,7 @@ def main(_):
 
 
 def depths(model, size):
-    """Filters, dk and dv of the convolution that a network augments at maps of about this size."""
+    """Returns filters, dk and dv of the convolution that a network augments at maps of about this size."""
     return next((of_stage for largest, of_stage in MODELS[model].items() if size <= largest), MODELS[model][64])
 
 
@@ -119,8 +119,11 @@ def measure(variant, model, size, batch_size, dtype):
 
 
 def training_flops(size, key_depth, value_depth, relative):
-    """FLOPs of an image forward and backward: the products of queries with keys, with the embeddings of each row and
-    column, and of probabilities with values, each three times. What an implementation computes beyond is its own."""
+    """Returns the FLOPs of an image, forward and backward, without what an implementation adds.
+
+    They are those of the products of queries with keys, with the embeddings of each row and column, and of
+    probabilities with values, each three times.
+    """
     positions = size**2
     multiplied = positions**2 * (key_depth + value_depth) + relative * positions * 2 * size * key_depth
     return 3 * 2 * multiplied
@@ -159,7 +162,7 @@ def markdown(results):
             for name in ours:
                 for column in ("forward_ms", "training_ms", "peak_megabytes"):
                     measured = [rows[variant].get(column) for variant in ("published", name)]
-                    cells.append(f"{measured[0] / measured[1]:.2f}" if all(measured) else "")  # one did not run
+                    cells.append(f"{measured[0] / measured[1]:.2f}" if all(measured) else "")  # one of them did not run
                 cost = rows[name].get("cost_of_positions")
                 cells.append("" if cost is None else f"{cost:.2f}")
             lines.append(f"| {size}x{size} | {' | '.join(cells)} |")

@@ -1,4 +1,4 @@
-"""Where the time of an augmented convolution goes, forward and backward: each of its steps alone, beside the whole.
+"""Where the time of an augmented convolution goes, forward and backward: each of its steps alone, and the whole.
 
     python benchmarks/breakdown.py                                # 32x32, batch 8, 160 filters of AA-Wide-ResNet-28-10
     python benchmarks/breakdown.py --dtype=bfloat16 --size=14 --filters=256 --value_depth=24
@@ -55,7 +55,7 @@ def main(_):
 
 
 def steps():
-    """Returns pairs of a function and its inputs by name: the steps in order, and what they make up."""
+    """Returns pairs of a function and its inputs by name: the steps in order, and the whole."""
     import numpy as np
     from keras import ops
 
@@ -116,7 +116,7 @@ def steps():
             lambda attended, kernel: convolve(attention.merge_heads(attended), kernel),
             (heads[2], of_output),
         ),
-        "3x3 convolution beside attention": (convolve, (maps, kernel)),
+        "3x3 convolution next to attention": (convolve, (maps, kernel)),
         "augmented convolution, all of it": (augmented, (maps, kernel, of_attention, of_output, *tables)),
         "plain 3x3 convolution": (convolve, (maps, plain)),
     }

@@ -1,5 +1,5 @@
-"""Dense attention as it was first: float32 logits in every precision, to which those of positions are added, and the
-gradient that automatic differentiation makes. `benchmarks/precision.py` measures today's against it."""
+"""The first version of dense attention: float32 logits in every precision, to which those of positions are added, and
+the gradient of automatic differentiation. `benchmarks/precision.py` compares today's with it."""
 
 import contextlib
 from unittest import mock
@@ -10,7 +10,7 @@ from aa_keras.attention import dense
 
 
 def dense_attention(queries, keys, values, position_logits=()):
-    """Takes the place of `aa_keras.attention.dense.dense_attention`."""
+    """Replaces `aa_keras.attention.dense.dense_attention`."""
     logits = ops.matmul(queries, ops.transpose(ops.cast(keys, queries.dtype), (0, 1, 3, 2)))
     if position_logits:
         shape = ops.shape(logits)
@@ -22,7 +22,7 @@ def dense_attention(queries, keys, values, position_logits=()):
 
 @contextlib.contextmanager
 def attention_as_it_was():
-    """A context in which functions and networks that are traced have it."""
+    """Returns a context in which traced functions and networks use it."""
     with (
         mock.patch.object(dense, "dense_attention", dense_attention),
         mock.patch.object(dense, "logits_dtype", lambda dtype, *_: "float32" if dtype.endswith("float16") else dtype),

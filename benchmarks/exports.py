@@ -3,9 +3,9 @@
     python benchmarks/exports.py --data_dir=FOLDER                     # some five minutes on two cores
     python benchmarks/exports.py --data_dir=FOLDER --images=10000      # all test images
 
-FOLDER has CIFAR-100 as TensorFlow Datasets prepare it, by default that of AA_KERAS_DATA. Each export is made and
-checked by `aa_keras.export`, then asked by its own runtime, all in turns in one process: the best of several turns, of
-one image and of a batch. "int8" is of dynamic range; "int8, calibrated" has seen 300 training images.
+FOLDER has CIFAR-100 as TensorFlow Datasets prepares it, by default that of AA_KERAS_DATA. Each export is made and
+checked by `aa_keras.export`, then run in its own runtime, all in turns in one process: the best of several turns, for
+one image and for a batch. "int8" has dynamic range; "int8, calibrated" uses 300 training images.
 """
 
 import json
@@ -27,7 +27,7 @@ OUTPUT = flags.DEFINE_string(
 )
 
 CALIBRATION = 300
-# Name, format, quantization, whether it is calibrated.
+# Name, format, quantization, and whether it is calibrated.
 VARIANTS = (
     ("SavedModel", "saved_model", "none", False),
     ("ONNX", "onnx", "none", False),
@@ -46,7 +46,7 @@ def main(_):
     from aa_keras.data import load_dataset
     from aa_keras.export import servable_for
 
-    logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets tells of its cache
+    logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets logs its cache
     dataset = load_dataset("cifar100", data_dir=DATA_DIR.value)
     test, calibration = dataset.test, dataset.train.images[:CALIBRATION]
     images, labels = test.images[: IMAGES.value], test.labels[: IMAGES.value]
@@ -74,7 +74,7 @@ def main(_):
 
 
 def export(servable, path, calibration, export_format, quantize, calibrated):
-    """Exports a network, and returns a function that asks the export, and its size in megabytes."""
+    """Exports a network, and returns a function that runs the export, and its size in megabytes."""
     from aa_keras.export import export_servable, runtimes
 
     chosen = calibration if calibrated else None
@@ -84,9 +84,9 @@ def export(servable, path, calibration, export_format, quantize, calibrated):
 
 
 def best_of_turns(runs, batch):
-    """Returns the least seconds that each of some functions takes for a batch, in turns."""
+    """Returns the shortest time in seconds that each function takes for a batch, in turns."""
     best = dict.fromkeys(runs, float("inf"))
-    for _ in range(ROUNDS.value + 1):  # the first of which warms up
+    for _ in range(ROUNDS.value + 1):  # the first turn warms up
         for name, run in runs.items():
             begin = time.perf_counter()
             run(batch)
@@ -95,7 +95,7 @@ def best_of_turns(runs, batch):
 
 
 def markdown(rows, count):
-    """Returns a table of what was measured; times are ratios to Keras's."""
+    """Returns a table of the measurements, with ratios to Keras's times."""
     lines = [
         f"| network | MB | one image | each of {BATCH_SIZE.value} | top-1, {count:,} test images |",
         "| --- | --- | --- | --- | --- |",

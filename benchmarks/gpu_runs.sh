@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The commands of gpu_runs.md: gpu_runs.sh [--dry_run] [PART ...], of attention, models, precision, small, large, detectors.
-# Finished runs only report, interrupted ones go on. With --dry_run everything is as small as shows that it works, on a
-# CPU in minutes, below /tmp/dry_run.
+# Finished runs only report, interrupted ones resume. With --dry_run everything is as small as possible, to see that it
+# works on a CPU in minutes, below /tmp/dry_run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export KERAS_BACKEND=jax

@@ -1,11 +1,11 @@
-"""The training pipelines on one core: ImageNet's beside bare decoding of the same JPEGs, and CIFAR-100's.
+"""The training pipelines on one core: ImageNet's, compared with bare decoding of the same JPEGs, and CIFAR-100's.
 
     python benchmarks/input_pipeline.py --folder=FOLDER      # of class folders of JPEGs
 
-Measured in turns are `tf.io.decode_jpeg` alone, of whole images; the pipeline of `train.py`, with random crops that are
-decoded in part, resized to 224x224, mirrored and normalised; and the one of evaluation. Without a folder, and without
-`imagenet_samples` in the folder AA_KERAS_DATA, photographs of 500x375 pixels are made up. CIFAR-100's images, which lie
-in memory, are flipped, shifted and normalised one by one; beside it stands the mere picking of them.
+It measures in turns `tf.io.decode_jpeg` alone, for whole images; the pipeline of `train.py`, with random crops that are
+decoded in part, resized to 224x224, mirrored and normalized; and that of evaluation. Without a folder, and without
+`imagenet_samples` in the folder AA_KERAS_DATA, it generates photographs of 500x375 pixels. CIFAR-100's images, which
+are in memory, are flipped, shifted and normalized one by one; the comparison only picks them.
 """
 
 import json
@@ -56,7 +56,7 @@ def main(_):
         for _ in range(TURNS.value):
             for name, (pipeline, images) in pipelines.items():
                 elements = iter(pipeline.take(steps * batch_size // images))
-                next(elements)  # whose time is that of starting up
+                next(elements)  # a warm-up
                 begin = time.perf_counter()
                 shown = images * sum(1 for _ in elements)
                 best[name] = max(best[name], shown / (time.perf_counter() - begin))
@@ -74,7 +74,7 @@ def main(_):
 
 
 def small_images(batch_size=256, batches=60):
-    """Returns the images a second of CIFAR-100's pipeline, of drawn images."""
+    """Returns the images a second of CIFAR-100's pipeline, with random images."""
     import numpy as np
     import tensorflow as tf
 
@@ -99,7 +99,7 @@ def small_images(batch_size=256, batches=60):
 
 
 def folder(temporary):
-    """Returns the folder to read: the one asked for, the one at hand, or made-up photographs."""
+    """Returns the folder to read: that of the flag, that of AA_KERAS_DATA, or generated photographs."""
     at_hand = pathlib.Path(os.environ.get("AA_KERAS_DATA", "missing")) / "imagenet_samples"
     if FOLDER.value or at_hand.is_dir():
         return FOLDER.value or str(at_hand)

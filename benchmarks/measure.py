@@ -17,12 +17,12 @@ import numpy as np
 from keras import ops
 
 BACKEND = keras.backend.backend()
-# Dense FLOPs a second with tensor cores in half precision, of the makers' data sheets.
+# Dense FLOPs a second with tensor cores in half precision, from the makers' data sheets.
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0}
 
 
 def forward(function, inputs):
-    """Returns `function` compiled for such inputs, and not run yet."""
+    """Returns `function` compiled for these inputs, and not run yet."""
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -66,7 +66,7 @@ def forward_and_backward(function, inputs):
 
 
 def wait(outputs):
-    """Returns when outputs have been computed, on which a GPU may still be at work."""
+    """Waits until outputs are computed: a GPU may still be at work."""
     if BACKEND == "jax":
         import jax
 
@@ -77,12 +77,12 @@ def wait(outputs):
 
 
 def seconds(calls, at_least=1.0, rounds=3):
-    """Returns the time of each of several calls, which take turns so that a machine's moods are shared by all.
+    """Returns the time of each of several calls, which take turns so that variations of the machine affect all.
 
     Args:
         calls: dict of names to pairs of a function and its inputs.
-        at_least: seconds to go on for, for each call.
-        rounds: turns to take at least.
+        at_least: shortest time to measure each call, in seconds.
+        rounds: smallest number of turns.
 
     Returns:
         A dict of names to seconds, the shortest of the turns.
@@ -101,10 +101,10 @@ def seconds(calls, at_least=1.0, rounds=3):
 
 
 class PeakMemory:
-    """The memory that the calls in a `with` block take beyond what is held when it begins.
+    """The memory that the calls in a `with` block take beyond what is allocated at its start.
 
-    Of the GPU where there is one: on JAX, which cannot forget an earlier peak, this is to be a process's first large
-    computation. Else of the process, on Linux alone.
+    It is the memory of the GPU if there is one: JAX does not forget an earlier peak, so this must be the first large
+    computation of a process. Otherwise it is that of the process, on Linux alone.
 
     Attributes:
         bytes: the peak.
@@ -131,7 +131,7 @@ class PeakMemory:
 
             tf.config.experimental.reset_memory_stats("GPU:0")
             return tf.config.experimental.get_memory_info("GPU:0")["current"]
-        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak is what is held now
+        pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak to the current memory
         return _process_memory("VmRSS")
 
     def _peak(self):
@@ -180,7 +180,7 @@ def _gpu_name():
 
 
 def device():
-    """Returns in words what is measured on: processor, backend, versions, and when."""
+    """Returns a description of the measurement: processor, backend, versions, date."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name = _gpu_name() or f"{_processor()}, {cores} cores"
     backend = f"{BACKEND} {importlib.metadata.version(BACKEND)}"
@@ -198,7 +198,7 @@ def _processor():
 
 
 def peak_flops(dtype):
-    """Returns the FLOPs a second that a GPU could do in a half precision, or None: another type or device."""
+    """Returns the peak FLOPs a second of a GPU in half precision, or None for another type or device."""
     name = _gpu_name()
     if name is None or dtype not in ("bfloat16", "float16", "mixed_bfloat16", "mixed_float16"):
         return None
@@ -208,26 +208,26 @@ def peak_flops(dtype):
 
 
 def in_a_process(script, case):
-    """Returns what `script --case=JSON` prints as its last line; the reason stands in its place where that fails."""
+    """Returns the last line that `script --case=JSON` prints, or the reason if it fails."""
     command = [sys.executable, script, f"--case={json.dumps(case)}"]
     completed = subprocess.run(command, capture_output=True, text=True, check=False)
     return outcome(completed.returncode, completed.stdout, completed.stderr)
 
 
 def outcome(status, output, errors):
-    """Returns what a process printed as its last line, JSON; or of one that failed the reason."""
+    """Returns the last line that a process printed, JSON, or the reason if it failed."""
     if status == 0:
         return json.loads(output.splitlines()[-1])
     if status in (-9, 137):
         return {"failed": "out of memory"}
-    # TensorFlow tells "ValueError: in user code:" first, and indented what it was.
+    # TensorFlow prints "ValueError: in user code:" first, and the error itself indented.
     error = re.compile(r"\s*[\w.]*(Error|Exception): (?!in user code)")
-    told = [line.strip() for line in errors.splitlines() if error.match(line)]
-    return {"failed": (told or errors.splitlines() or ["?"])[-1]}
+    lines = [line.strip() for line in errors.splitlines() if error.match(line)]
+    return {"failed": (lines or errors.splitlines() or ["?"])[-1]}
 
 
 def compiled(builder, **arguments):
-    """Returns a network of a builder, whose outputs are logits, compiled to be trained."""
+    """Returns a compiled network of a builder that returns logits."""
     model = builder(classifier_activation=None, **arguments)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss)

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import app, flags
 
-# Builder, arguments, batch.
+# Builder, arguments and batch size.
 CASES = (
     ("AAWideResNet28_10", {}, 32),
     ("AAResNet50", {"attention_stages": [1, 2, 3, 4], "attention_pooling": 1}, 4),
@@ -37,8 +37,10 @@ def main(_):
             case = {"builder": builder, "arguments": arguments, "batch_size": batch_size}
             case["arguments"] = {**arguments, "implementation": implementation}
             results.append({**case, **in_a_process(__file__, case)})
-            told = f"{results[-1]['gigabytes']:6.2f} GiB" if "gigabytes" in results[-1] else results[-1]["failed"][:100]
-            print(f"{builder}, batch {batch_size}, {case['arguments']}: {told}", flush=True)
+            words = (
+                f"{results[-1]['gigabytes']:6.2f} GiB" if "gigabytes" in results[-1] else results[-1]["failed"][:100]
+            )
+            print(f"{builder}, batch {batch_size}, {case['arguments']}: {words}", flush=True)
     folder = pathlib.Path(OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "memory.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -1,12 +1,12 @@
-"""Images a second of the augmented networks, in training and inference, beside their plain twins and Keras's ResNet-50.
+"""Images a second of the augmented networks, their plain twins and Keras's ResNet-50, in training and inference.
 
     python benchmarks/models.py                         # all of them, some ten minutes on two cores
     python benchmarks/models.py --networks=resnet50     # or wide_resnet28_10
 
-All are measured in turns in one process by `fit` and `predict`, on one batch that lies on the device, the best of
-several turns of some steps. KERAS_BACKEND=jax measures on JAX; on a GPU add --precision=mixed_bfloat16 --batch_size=256
---steps=30. Model FLOP utilisation counts for training three times the FLOPs of inference, as
-`aa_keras.complexity.model_complexity` counts them, and is told for GPUs whose peak `measure.PEAK_TFLOPS` has.
+All take turns in one process with `fit` and `predict`, on one batch on the device; the best of several turns of some
+steps counts. KERAS_BACKEND=jax measures on JAX; on a GPU add --precision=mixed_bfloat16 --batch_size=256 --steps=30.
+Model FLOP utilization counts three times the FLOPs of inference for training, as
+`aa_keras.complexity.model_complexity` counts them, and is printed for the GPUs in `measure.PEAK_TFLOPS`.
 """
 
 import itertools
@@ -65,7 +65,7 @@ def measure_group(names):
                 if task == "training":
                     options = {"steps_per_epoch": STEPS.value, "shuffle": False}
                 run(repeated(batch), **options, verbose=0)
-                if turn:  # the first one compiles
+                if turn:  # the first step compiles
                     best[name][task] = min(best[name][task], (time.perf_counter() - begin) / STEPS.value)
     print(f"\n{'images a second':30}{'inference':>20}{'training':>20}")
     rows = []
@@ -94,7 +94,7 @@ def draw_batch(shape):
 
 
 def repeated(batch):
-    """Returns a data set of one batch for ever, as the backend takes it without a copy."""
+    """Returns an endless data set of one batch, in the form that the backend takes without a copy."""
     import keras
 
     if keras.backend.backend() == "tensorflow":

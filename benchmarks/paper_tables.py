@@ -27,19 +27,19 @@ which does not say how its heads and pyramid differ."""
 
 
 def counted():
-    """Returns all tables with what is counted now, in about two minutes."""
+    """Returns all tables, with newly counted numbers, in about two minutes."""
     measured = {title: tuple(map(measure, of_table)) for title, of_table in CLASSIFIERS.items()}
     return markdown(measured, tuple(map(measure, paper.DETECTORS)))
 
 
 def measure(spec):
-    """Returns a row with the parameters and FLOPs of the network as it is built now."""
+    """Returns a row with the counted parameters and FLOPs of its network."""
     import keras
 
     from aa_keras import applications
     from aa_keras.complexity import model_complexity
 
-    with keras.StatelessScope(initialize_variables=False):  # no numbers need to be drawn
+    with keras.StatelessScope(initialize_variables=False):  # no weights need to be drawn
         model = getattr(applications, spec.builder)(**dict(spec.arguments))
         complexity = model_complexity(model)
         without_products = model_complexity(model, attention_products=False)
@@ -56,7 +56,7 @@ def markdown(classifiers=None, detectors=paper.DETECTORS):
     """Returns all tables.
 
     Args:
-        classifiers: dict of titles to `ModelSpec`s, with numbers that were measured in place of those in `CLASSIFIERS`.
+        classifiers: dict of titles to `ModelSpec`s, instead of `CLASSIFIERS`.
         detectors: `DetectionSpec`s, likewise.
     """
     blocks = []
@@ -72,7 +72,7 @@ def markdown(classifiers=None, detectors=paper.DETECTORS):
 
 
 def table(header, *rows):
-    """Returns a table as Markdown, without the columns that have nothing in any row."""
+    """Returns a table as Markdown, without the columns that are empty in all rows."""
     filled = [index for index in range(len(header)) if any(cells[index] for cells in rows)]
     header, *rows = ([cells[index] for index in filled] for cells in (header, *rows))
     return "\n".join([row(header), "| --- " * len(header) + "|", *map(row, rows)])

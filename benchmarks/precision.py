@@ -1,11 +1,11 @@
-"""Attention as it was and as it is, in float32 and bfloat16: time and memory of the core and of whole networks.
+"""Attention before and now, in float32 and bfloat16: time and memory of the core and of whole networks.
 
     python benchmarks/precision.py                       # some ten minutes on two cores
     python benchmarks/precision.py --cases=core_14,core_32
 
-The two ways of attention take turns in one process, for each of the precisions; peaks are of a process each. A core is
-relative attention of `aa_resnet50` (14x14, 28x28) or `aa_wide_resnet28_10` (32x32) by "dense", without the projections
-around it. Ratios are to attention as it was, in the same precision. KERAS_BACKEND=jax measures on JAX.
+The two versions take turns in one process, for each of the precisions; each peak has a process of its own. A core is
+the dense relative attention of `aa_resnet50` (14x14, 28x28) or `aa_wide_resnet28_10` (32x32), without the projections
+around it. Ratios are to the earlier attention in the same precision. KERAS_BACKEND=jax measures on JAX.
 """
 
 import contextlib
@@ -44,18 +44,18 @@ def main(_):
             for way in ("was", "is"):
                 row |= in_a_process(__file__, {**case, "peak_of": way})
             rows.append(row)
-            print(told(row), flush=True)
+            print(formatted(row), flush=True)
     folder = pathlib.Path(OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "precision.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     header = "| | precision | inference, ms | | | training, ms | | | peak, MiB | | |"
     columns = "| | | was | is | ratio | was | is | ratio | was | is | ratio |"
-    lines = [rows[0].get("device", ""), "", header, "| --- " * 11 + "|", columns, *map(told, rows)]
+    lines = [rows[0].get("device", ""), "", header, "| --- " * 11 + "|", columns, *map(formatted, rows)]
     (folder / "precision.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def told(row):
-    """A row of the table."""
+def formatted(row):
+    """Returns a row of the table."""
     name = f"core, {CORES[row['what']][0]}x{CORES[row['what']][0]}" if row["what"] in CORES else row["what"]
     if "failed" in row:
         return f"| {name} | {row['precision']} | {row['failed'][:100]} " + "| " * 8 + "|"
@@ -67,7 +67,7 @@ def told(row):
 
 
 def measure(what, precision, batch_size, seconds, peak_of=None):
-    """Returns the times of both ways, or with `peak_of` the peak of memory of one."""
+    """Returns the times of both versions, or with `peak_of` the peak of memory of one."""
     import measure as measuring
 
     functions = core(what, precision, batch_size) if what in CORES else network(what, precision, batch_size)
@@ -81,7 +81,7 @@ def measure(what, precision, batch_size, seconds, peak_of=None):
         with way(name):
             inference, training, inputs = functions()
             calls |= {f"{name}_inference_ms": (inference, inputs), f"{name}_training_ms": (training, inputs)}
-            measuring.wait([inference(*inputs), training(*inputs)])  # traced while it is so
+            measuring.wait([inference(*inputs), training(*inputs)])  # traced in this context
     times = measuring.seconds(calls, at_least=seconds)
     return {**{name: 1e3 * duration for name, duration in times.items()}, "device": measuring.device()}
 

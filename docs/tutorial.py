@@ -13,9 +13,10 @@
 # %% [markdown]
 # # Attention-augmented convolutions in your own network
 #
-# This tutorial puts `AttentionAugmentedConv2D` into a small CNN, fine-tunes a network of the zoo at another resolution,
-# shows what its heads look at, and exports it. The data are the handwritten digits that scikit-learn ships; it takes
-# about a minute on two cores. Install `aa-keras[train]`, and run it as a script or, after `make docs`, as a notebook.
+# This tutorial puts `AttentionAugmentedConv2D` into a small CNN, fine-tunes a network of the library at another
+# resolution, shows what its heads look at, and exports it. The data are the handwritten digits that scikit-learn ships;
+# it takes about a minute on two cores. Install the extra `train`, and run it as a script or, after `make docs`, as a
+# notebook.
 
 # %%
 import os
@@ -42,8 +43,8 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## The data
 #
-# 1,797 grey images of 8x8 pixels, of which the last 360 are for the test. Pixels go from 0 to 255, and the network sees
-# them in parts of 255.
+# 1,797 grey images of 8x8 pixels; the last 360 are for the test. Pixels go from 0 to 255, and are divided by 255 for
+# the network.
 
 # %%
 digits = load_digits()
@@ -53,7 +54,7 @@ train, test = slice(None, -360), slice(-360, None)
 print(images.shape)
 
 # %% [markdown]
-# ## The layer where `Conv2D` was
+# ## The layer in place of `Conv2D`
 #
 # `key_ratio` and `value_ratio` are the paper's kappa and upsilon: here a quarter of the 32 output channels comes from
 # attention over the whole map, the rest from a 3x3 convolution. Batch normalization follows the concatenation.
@@ -84,7 +85,7 @@ def train_and_test(model, images, epochs, learning_rate):
 print(f"A small CNN with attention: {train_and_test(network, images, EPOCHS, 0.01):.1%}")
 
 # %% [markdown]
-# ## A network of the zoo
+# ## A network of the library
 #
 # `AAWideResNet` takes any depth, width and image size. Attention runs in the first 3x3 convolution of each block.
 
@@ -96,8 +97,8 @@ small.save(OUTPUT / "digits.keras")
 # %% [markdown]
 # ## Fine-tuning at another resolution
 #
-# The tables of relative positions belong to the size of the maps. Given a file, a builder resizes them to its own size,
-# with the offset of zero fixed, and says so; everything else is taken as it is.
+# The tables of relative positions belong to the size of the maps. A builder resizes those of a file to its own size,
+# with the offset of zero fixed, and says so; it takes all other weights unchanged.
 
 # %%
 large_pixels = np.rint(keras.ops.image.resize(pixels.astype("float32"), (16, 16))).astype("uint8")
@@ -145,7 +146,7 @@ row, column = divmod(int(rollout.argmax()), rollout.shape[1])
 print(f"Attention flows most to row {row} and column {column}")
 
 # %% [markdown]
-# All of it on a page to explore in a browser, one file:
+# All of it on one page, to explore in a browser:
 
 # %%
 predictions = [(str(number), probabilities[number]) for number in np.argsort(-probabilities)[:5]]
@@ -153,10 +154,10 @@ page = explorer_page(large, image, shown, predictions, "A digit", large.name)
 (OUTPUT / "explorer.html").write_text(page, encoding="utf-8")
 
 # %% [markdown]
-# ## Its export
+# ## Export
 #
-# The SavedModel takes raw pixels, `uint8` from 0 to 255, and divides them by 255 itself: that goes into the export as a
-# layer in front of the network. It is asked about images in a process of its own before it is there.
+# The SavedModel takes raw pixels, `uint8` from 0 to 255, and divides them by 255 itself: the export has a layer for it
+# before the network. A separate process runs the export on images before it is written.
 
 # %%
 inputs = keras.Input((16, 16, 1))

@@ -15,6 +15,6 @@ def _same_random_numbers():
 
 
 def pytest_collection_finish():
-    """Leaves what was imported out of garbage collection: each `clear_session` would look through all of it."""
+    """Excludes imported objects from garbage collection: each `clear_session` would visit all of them."""
     gc.collect()
     gc.freeze()

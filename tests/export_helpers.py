@@ -1,4 +1,4 @@
-"""What tests of exports share."""
+"""Helpers for tests of exports."""
 
 import importlib.util
 
@@ -10,14 +10,14 @@ from aa_keras.applications import AAWideResNet
 from aa_keras.data import Preprocessing
 from aa_keras.export import Servable, ServingSpec, saved_model
 
-# Of networks of 8x6 pixels and four classes.
+# The spec of networks for 8x6 pixels and four classes.
 PREPROCESSING = Preprocessing((130.0, 120.0, 5.0), (70.0, 60.0, 110.0), image_size=(8, 6), central_fraction=1.0)
 NAMES = ("apple", "maple tree", "Ölbaum", "worm")
 OUTPUTS = {"saved_model": "exported", "onnx": "exported.onnx", "litert": "exported.tflite"}
 
 
 def servable(model, preprocessing, class_names, image_shape=None):
-    """A classifier with what it takes to be served."""
+    """The `Servable` of a classifier."""
     if image_shape is None:
         image_shape = tuple(model.input_shape[1:]) if preprocessing.image_size is None else (None, None, 3)
     return Servable(model, ServingSpec("classification", tuple(class_names), image_shape, preprocessing))
@@ -51,7 +51,7 @@ NEEDED = {"saved_model": (), "onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_
 
 
 def marked(name):
-    """A format, to be skipped with a reason where its extra is not installed."""
+    """A format, skipped with a reason if its extra is not installed."""
     missing = [package for package in NEEDED[name] if importlib.util.find_spec(package) is None]
     skipped = pytest.mark.skipif(bool(missing), reason=f"the extra `{name}` is not installed: {', '.join(missing)}")
     return pytest.param(name, marks=skipped)

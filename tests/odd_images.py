@@ -1,4 +1,4 @@
-"""Image files for tests: smooth pictures, which survive compression, in the formats and states met in the wild."""
+"""Image files for tests: smooth pictures, which survive compression, in all formats and states."""
 
 import io
 import struct
@@ -78,10 +78,10 @@ def sideways_photograph(image):
 
 WHOLE = encode(picture())
 
-# What is wrong with it, by the words of the message.
+# The reason in the message, by kind of damage.
 CORRUPT = {
     "it is empty": b"",
-    "it is no image of a known format": b"This is not an image, whatever its name says.",
+    "it is not an image of a known format": b"This is not an image, whatever its name says.",
     "its data end before the image does": WHOLE[: len(WHOLE) // 2] + b"\xff\xd9",
     "Truncated File Read": b"\xff\xd8\xff\xe0 begins and ends as a JPEG does \xff\xd9",
     "not of 8 bits": encode(picture()[..., 0], "TIFF", "F"),

@@ -61,17 +61,17 @@ def photographs():
 def test_a_saved_model_takes_raw_images_of_any_size_and_agrees_with_keras(tmp_path):
     model, images = AAResNet50(), photographs()
     preprocessing = Preprocessing(IMAGENET.mean, IMAGENET.std, image_size=224)
-    normalised = np.stack([preprocessing.for_evaluation(image) for image in images])
+    normalized = np.stack([preprocessing.for_evaluation(image) for image in images])
     # With the statistics of these images, the network neither saturates nor sees them all alike.
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    model(normalised, training=True)
+    model(normalized, training=True)
     write_saved_model(model, preprocessing, CLASSES, tmp_path / "saved_model")
     np.savez(tmp_path / "images.npz", **{str(index): image for index, image in enumerate(images)})
     subprocess.run([sys.executable, "-c", SERVER, tmp_path], check=True, cwd=tmp_path)
 
-    expected = np.concatenate([model.predict(image[None], verbose=0) for image in normalised])
+    expected = np.concatenate([model.predict(image[None], verbose=0) for image in normalized])
     with np.load(tmp_path / "served.npz") as served:
         probabilities = np.concatenate([served[str(index)] for index in range(len(images))])
     print(f"largest difference {np.abs(probabilities - expected).max():.2e}, largest probability {expected.max():.3f}")

@@ -1,4 +1,4 @@
-"""`benchmarks/ablate.py`: its table, its picture, and that it goes on where it was stopped."""
+"""`benchmarks/ablate.py`: its table, its picture, and that it resumes."""
 
 import csv
 import os
@@ -20,7 +20,7 @@ def ablate(*arguments):
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_each_variant_with_each_seed_and_goes_on_where_it_was_stopped(tmp_path):
+def test_a_sweep_trains_each_variant_with_each_seed_and_resumes(tmp_path):
     arguments = (
         *("--sweep=models", "--config=digits_aa_wide_resnet10_2", f"--workdir={tmp_path}", "--seeds=0,3"),
         *("--config.epochs=1", "--config.steps_per_epoch=2", "--parallel=2"),
@@ -40,7 +40,7 @@ def test_a_sweep_trains_each_variant_with_each_seed_and_goes_on_where_it_was_sto
     assert f"| {sum(top1) / 2:.2f} |" in table
     assert (folder / "plot.png").stat().st_size > 5000
 
-    # Runs that are finished are not trained anew; one that is missing is.
+    # Finished runs are not trained again; a missing one is.
     before = (folder / "plain_seed0" / "result.json").read_text()
     for path in (folder / "plain_seed3").rglob("result.json"):
         path.unlink()
@@ -79,7 +79,7 @@ def test_a_run_that_is_killed_costs_no_other(tmp_path):
         (["--sweep=depths"], "sweep"),
     ],
 )
-def test_mistakes_are_told_in_a_line(arguments, message, tmp_path):
+def test_mistakes_are_reported_in_a_line(arguments, message, tmp_path):
     completed = ablate("--config=digits_aa_wide_resnet10_2", f"--workdir={tmp_path}", *arguments)
     assert completed.returncode == 1
     assert message in completed.stderr

@@ -1,4 +1,4 @@
-"""Imports run one way, without circles, and what has to stay light imports little."""
+"""Imports run one way, without circles, and light modules import little."""
 
 import ast
 import graphlib
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-# A module may import those of its own room, and of the rooms above it in this list, but of none in its own line.
+# A module may import those of its own package, and of the lines above in this list, but no other in its own line.
 ROOMS = [
     ("errors", "_startup"),
     ("files", "attention"),

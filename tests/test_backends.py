@@ -1,4 +1,4 @@
-"""What `import aa_keras` brings along, and the same network on another backend."""
+"""The imports of `import aa_keras`, and the same network on another backend."""
 
 import dataclasses
 import importlib.util
@@ -53,7 +53,7 @@ def run(code, *arguments, **environment):
 
 
 def imported(backend):
-    """What is imported beside Keras and what it imports, and which of the two by anybody."""
+    """The modules that are imported besides Keras and its own imports."""
     return [json.loads(line) for line in run(IMPORT, KERAS_BACKEND=backend).splitlines()[-2:]]
 
 
@@ -111,6 +111,6 @@ def test_builders_without_docstrings_stay_without():
 
 
 @needs_jax
-@pytest.mark.slow  # all that is imported has to be compiled anew
+@pytest.mark.slow  # every import must be compiled again
 def test_stripped_bytecode_works():
     run(STRIPPED, KERAS_BACKEND="jax", PYTHONOPTIMIZE="2")

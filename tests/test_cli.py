@@ -1,4 +1,4 @@
-"""The program `aa-keras`: its commands, its help, and mistakes told in one line."""
+"""The program `aa-keras`: its commands, its help, and one line for a mistake."""
 
 import os
 import pathlib
@@ -41,7 +41,7 @@ def test_without_a_command_there_is_an_overview():
     assert printed("--version").strip() == aa_keras.__version__
 
 
-def test_the_help_tells_of_flags_recipes_and_fields():
+def test_the_help_lists_flags_recipes_and_fields():
     page = printed("train", "--help", COLUMNS="100")
     assert page.startswith("Usage: aa-keras train ")
     for flag in ("--config=RECIPE", "--config.FIELD=VALUE", "--workdir=", "--overwrite", "--process_id="):
@@ -49,20 +49,21 @@ def test_the_help_tells_of_flags_recipes_and_fields():
     for name, summary in list_recipes().items():
         assert f"  {name} " in page
         assert summary.split()[0] in page
-    told = re.findall(r"^    (\w+)  ", page, flags=re.MULTILINE)
-    assert set(fields.FIELDS) <= set(told)
-    assert re.search(r"^    momentum +of stochastic gradient descent \(0\.9\)$", page, flags=re.MULTILINE)
-    assert re.search(r"^    epochs +how many to train \(set by the recipe\)$", page, flags=re.MULTILINE)
+    words = re.findall(r"^    (\w+)  ", page, flags=re.MULTILINE)
+    assert set(fields.FIELDS) <= set(words)
+    assert re.search(r"^    momentum +momentum of stochastic gradient descent \(0\.9\)$", page, flags=re.MULTILINE)
+    assert re.search(r"^    epochs +number of epochs \(set by the recipe\)$", page, flags=re.MULTILINE)
     assert "--config" not in printed("models", "--help")
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "words"),
     [
         ("trian", "aa-keras: there is no command 'trian'. Did you mean \"train\"?"),
         (
             "x",
-            "aa-keras: there is no command 'x'. There are train, evaluate, export, predict, explain, models, recipes.",
+            "aa-keras: there is no command 'x'. The commands are train, evaluate, export, predict, explain, models, "
+            "recipes.",
         ),
         ("train --epochs=3", "aa-keras train: flags: Unknown command line flag 'epochs'"),
         ("train --config=digits_of_pi", "Received: --config=digits_of_pi"),
@@ -72,14 +73,14 @@ def test_the_help_tells_of_flags_recipes_and_fields():
         ("export --format=tflite", "flags: flag --format=tflite: value should be one of <saved_model|onnx|litert>"),
         ("predict --top=0 x", "aa-keras predict: flags: flag --top=0: 0 is not a positive integer"),
         ("recipes --show=nothing", "aa-keras recipes: --show must be the file of a recipe"),
-        ("recipes image_folder", "aa-keras recipes: every option begins with --. Received: image_folder"),
+        ("recipes image_folder", "aa-keras recipes: every option must begin with --. Received: image_folder"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(command, told, tmp_path):
+def test_a_mistake_is_reported_in_one_line(command, words, tmp_path):
     completed = run(*command.split(), folder=tmp_path)
     assert (completed.returncode, completed.stdout) == (1, "")
     (line,) = completed.stderr.splitlines()
-    assert told in line
+    assert words in line
 
 
 def test_recipes_are_listed_and_shown():

@@ -1,4 +1,4 @@
-"""The two programs as they are called: mistakes told in one line, and nothing of TensorFlow's on the screen.
+"""The two programs as they are called: one line for a mistake, and no output of TensorFlow.
 
 To import TensorFlow takes seconds. The mistakes are therefore made in forks of one process that has imported it.
 """
@@ -68,7 +68,7 @@ FOLDER_RECIPE = "train.py --config=configs/image_folder.py --config.image_size=3
 
 JPEG = b"\xff\xd8\xff\xe0 never decoded"
 
-# What the one line must say of each command, {folder} being the one that the programs are called from.
+# The contents of the line for each command; {folder} is the one that the programs are called from.
 MISTAKES = {
     "train.py --epochs=3": ["Unknown", "epochs"],
     "train.py --config.epoch=3": ["config.epoch", "Did you mean"],
@@ -76,7 +76,7 @@ MISTAKES = {
     "train.py --config.epochs=many": ["config.epochs", "many"],
     "train.py --config.epochs=1.5": ["config.epochs"],
     "train.py --config.export=perhaps": ["config.export"],
-    "train.py --config=configs/missing.py": ["--config", "configs/missing.py", "digits_aa_wide_resnet10_2"],
+    "train.py --config=configs/missing.py": ["--config", "configs/missing.py", "aa-keras recipes"],
     "train.py --config": ["--config"],
     "train.py --config=nameless.py": ["config.name must be set"],
     "train.py --config.epochs=0": ["config.epochs must be a whole number, at least 1", "epochs=0"],
@@ -108,7 +108,7 @@ MISTAKES = {
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/one_class": ["one_class", "only that of 'cat'"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/no_images": ["no_images/dog", "no images"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few": ["few", "config.test_fraction"],
-    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/stranger": ["stranger/validation/fox", "no training images"],
+    f"{FOLDER_RECIPE} --config.data_dir={{folder}}/stranger": ["stranger/validation/fox", "without training images"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few --config.test_split=holdout": ["config.test_split", "holdout"],
     "train.py --config.epochs=3 --config.seed=7 --config.builder_arguments.key_ratio=nan": [
         "train.py: flags: the recipe has no field config.builder_arguments.key_ratio. "
@@ -122,10 +122,10 @@ MISTAKES = {
     "train.py --config=leaves.py": ["leaves.py: line 6 of the recipe raises SystemExit"],
     "train.py --config=typed.py": ["typed.py: line 11 of the recipe raises TypeError: ", "epochs"],
     "train.py --config=empty.py": ["empty.py: the recipe has no function get_config"],
-    "train.py --config=returns_none.py": ["get_config must return the config of", "It returned None"],
-    "train.py --config=returns_dict.py --config.epochs=3": ["get_config must return the config of", "{{'epochs': 3}}"],
+    "train.py --config=returns_none.py": ["get_config must return a changed", "It returned None"],
+    "train.py --config=returns_dict.py --config.epochs=3": ["get_config must return a changed", "{{'epochs': 3}}"],
     "train.py --config=returns_other.py": ["What it returned lacks bad_boxes, batch_size, benchmark_precision"],
-    "train.py --config=fused.py": ["No fused kernel serves this attention", "implementation='fused'"],
+    "train.py --config=fused.py": ["No fused kernel computes this attention", "implementation='fused'"],
     "train.py --config.rand_augment_operations=100000000": ["config.rand_augment_operations", "at most 16"],
     "train.py --config.image_size=100000000000000000000": ["config.image_size", "at most 8,192"],
     "train.py --config.epochs=100000000000000000000": ["config.epochs", "at most 1,000,000"],
@@ -171,7 +171,7 @@ def main(_):
 command_line.run(main)
 """
 
-# Errors that are no defects, and what the one line must say of them.
+# Errors that are not defects, and the contents of their line.
 ERRORS = {
     "tf.zeros((2**45, 2**10))": ["out of memory", "--config.batch_size", "--config.image_size"],
     "raise tf.errors.ResourceExhaustedError(None, None, 'OOM when\\nallocating')": [
@@ -186,7 +186,7 @@ ERRORS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder that the programs are called from, which is not theirs."""
+    """The folder that the programs are called from, outside of the checkout."""
     folder = tmp_path_factory.mktemp("elsewhere")
     (folder / "recipe.py").write_text(RECIPE)
     (folder / "nameless.py").write_text(RECIPE.replace('config.name = "mine"', ""))
@@ -237,7 +237,7 @@ def outcomes(folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
+def test_a_mistake_is_reported_in_one_line(outcomes, folder, mistake):
     status, output, errors = outcomes[mistake]
     assert status == 1
     assert output == ""
@@ -249,7 +249,7 @@ def test_a_mistake_is_told_in_one_line(outcomes, folder, mistake):
 
 
 @pytest.mark.parametrize("statement", ERRORS)
-def test_too_little_memory_or_disk_is_told_in_one_line(outcomes, statement):
+def test_too_little_memory_or_disk_is_reported_in_one_line(outcomes, statement):
     status, output, errors = outcomes[statement]
     assert (status, output) == (1, "")
     (line,) = errors.splitlines()
@@ -268,7 +268,7 @@ def test_a_reader_that_goes_ends_a_program_without_a_word(tmp_path, statement):
     process.stderr.close()
 
 
-def test_mistakes_leave_nothing_behind(outcomes, folder):
+def test_mistakes_leave_nothing(outcomes, folder):
     left = {path.name for path in folder.iterdir()} - {"__pycache__"}
     recipes = {"recipe.py", "nameless.py", "fused.py", "empty.py", "syntax.py", "typed.py", *DEFECTS}
     assert left == {"empty", "few", "no_images", "one_class", "stranger", *recipes}

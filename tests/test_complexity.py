@@ -87,7 +87,7 @@ def test_full_attention_has_no_convolution():
     assert flops_of(layer, 4, 5, 6) == attention_flops(4, 5, 6, 16, 16, 2, "relative")
 
 
-# Of a 3x3 convolution of 3 to 3 channels for each pixel.
+# FLOPs of a 3x3 convolution from 3 to 3 channels for each pixel.
 A_PIXEL = 2 * (3 * 3) * 3 * 3
 
 

@@ -1,4 +1,4 @@
-"""`augment`: networks of others with attention in their convolutions, and what stays of their weights."""
+"""`augment`: other networks with attention in their convolutions, and the weights that they keep."""
 
 import re
 
@@ -55,7 +55,7 @@ def test_weights_of_what_stays_are_carried_over_and_the_model_given_is_not_chang
             np.testing.assert_array_equal(np.asarray(old)[..., : filters - filters // 4], new)
     assert augmented.get_layer("first").activation is keras.activations.relu
     assert augmented.get_layer("second").strides == (2, 2)
-    # The channels that are the convolution's are what they were.
+    # The channels of the convolution are unchanged.
     first = keras.Model(model.inputs, model.get_layer("first").output)
     of_augmented = keras.Model(augmented.inputs, augmented.get_layer("first").output)
     inputs = images(2, 12, 10, 3)
@@ -156,7 +156,7 @@ def test_a_layer_that_cannot_be_augmented_is_named(convolution, reason):
     ("options", "reason"),
     [({"num_heads": 64}, "num_heads"), ({"position_encoding": "x"}, "position_encoding"), ({"heads": 2}, "heads")],
 )
-def test_options_that_a_layer_does_not_take_are_told_with_its_name(options, reason):
+def test_options_that_a_layer_does_not_take_are_reported_with_its_name(options, reason):
     with pytest.raises(ValueError, match=rf"(?s)'second', which `select` chooses, cannot be augmented with .*{reason}"):
         aa_keras.augment(small_network(), lambda layer: options if layer.name == "second" else False)
 
@@ -224,12 +224,12 @@ def test_what_is_new_in_a_frozen_model_can_be_trained(nested, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["functional", "sequential", "nested"])
-def test_a_batch_normalization_behind_it_lets_attention_begin_with_nothing(kind):
+def test_a_batch_normalization_after_it_lets_attention_begin_with_nothing(kind):
     """With the mean of the channels in whose place it is; and a second conversion leaves what the first one made."""
     generator = np.random.default_rng(0)
     block = [
         layers.Conv2D(8, 3, padding="same", name="first"),
-        layers.BatchNormalization(name="behind"),
+        layers.BatchNormalization(name="after"),
         layers.Conv2D(8, 3, padding="same", name="second"),
         layers.BatchNormalization(name="last"),
     ]
@@ -246,7 +246,7 @@ def test_a_batch_normalization_behind_it_lets_attention_begin_with_nothing(kind)
     def named(model, name):
         return next(layer for layer in model._flatten_layers() if layer.name == name)
 
-    old, new = named(model, "behind"), named(augmented, "behind")
+    old, new = named(model, "after"), named(augmented, "after")
     kept = named(augmented, "first").convolution.filters
     assert kept == 6
     for name, begins in (("gamma", 0), ("beta", None), ("moving_mean", 0), ("moving_variance", 1)):
@@ -260,5 +260,5 @@ def test_a_batch_normalization_behind_it_lets_attention_begin_with_nothing(kind)
     np.testing.assert_allclose(of_augmented[..., :kept], of_model[..., :kept], atol=1e-5)
     np.testing.assert_array_equal(of_augmented[..., kept:], np.broadcast_to(old.beta[kept:], (2, 6, 5, 2)))
     twice = aa_keras.augment(augmented, lambda layer: layer.name == "second", num_heads=2)
-    for one, other in zip(named(twice, "behind").weights, new.weights, strict=True):
+    for one, other in zip(named(twice, "after").weights, new.weights, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -106,6 +106,17 @@ def test_versions_agree():
     assert f"\n## [{aa_keras.__version__}] - " in read("CHANGELOG.md")
 
 
+def test_english_is_plain():
+    """The words that CONTRIBUTING.md advises against: files that people read have none of them."""
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "applications" / "weights").rglob("*.md")]
+    for folder in ("aa_keras", "applications", "benchmarks", "docs", "tests"):
+        files += (ROOT / folder).rglob("*.py")
+    odd = re.compile(r"\banew\b|\bshall\b|\bgo(?:es)? on (?:behind|with|where|from)\b|\btells?\b|# (?:Of|And) ")
+    texts = {file: file.read_text(encoding="utf-8") for file in files if file != pathlib.Path(__file__)}
+    assert len(texts) > 300
+    assert {file.name: odd.findall(text) for file, text in texts.items() if odd.search(text)} == {}
+
+
 def test_the_site_builds_without_a_broken_link(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what is read from them."""
+"""Files that are whole or missing, and reading them."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def test_what_json_cannot_hold_leaves_the_file_as_it_was(tmp_path):
 @pytest.mark.parametrize("content", ["[]", "null", "{}", '{"top1": true}', '{"top1": "high"}', "no JSON"])
 def test_a_file_with_other_content_is_named(tmp_path, content):
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(UserError, match=r"result\.json is not (one that train\.py wrote: its field 'top1'|a JSON)"):
+    with pytest.raises(UserError, match=r"result\.json (was not written by train\.py: its field 'top1'|is not a JSON)"):
         read_fields(tmp_path / "result.json", {"top1": float})
     (tmp_path / "result.json").write_text('{"top1": 1, "more": []}')
     assert read_fields(tmp_path / "result.json", {"top1": float}) == {"top1": 1, "more": []}

@@ -1,24 +1,18 @@
 """The library is the same from a checkout, an editable install, `pip install .` and a wheel, in fresh processes."""
 
 import json
-import os
 import pathlib
-import shutil
-import subprocess
 import sys
-import sysconfig
 import tarfile
 import tomllib
-import venv
 import zipfile
 
 import pytest
+from wheel_helpers import ROOT, build, checkout_in, environment_in, install, run
 
 import aa_keras
 
-ROOT = pathlib.Path(__file__).parents[1]
-
-# What is found, and where, from a folder that has nothing to do with it.
+# Prints what is found, and where, from an unrelated folder.
 FIND = """
 import json, pathlib, sys
 import aa_keras, aa_keras.applications
@@ -37,62 +31,10 @@ print(json.dumps({
 """
 
 
-def run(command, **environment):
-    # Without what tests run with: the folder of the checkout, and its own editable install.
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONSAFEPATH")}
-    completed = subprocess.run(
-        list(map(str, command)),
-        env={**inherited, **environment},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert completed.returncode == 0, completed.stderr
-    return completed.stdout
-
-
-def checkout_in(folder, link=True):
-    """A copy of the checkout's files."""
-    folder.mkdir(parents=True)
-    names = ("aa_keras", "applications", *(name for name in os.listdir(ROOT) if (ROOT / name).is_file()))
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in names:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, folder / name)
-    if not link:  # what Git makes of it where there are no links
-        (folder / "aa_keras" / "applications").unlink()
-        (folder / "aa_keras" / "applications").write_text("../applications")
-    return folder
-
-
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
-    """The wheel and the source distribution, built from a copy of the checkout."""
-    folder = tmp_path_factory.mktemp("built")
-    checkout = checkout_in(folder / "checkout")
-    for name in ("tests", "benchmarks", "docs", ".ci"):
-        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout])
-    (wheel,) = folder.glob("*.whl")
-    (source,) = folder.glob("*.tar.gz")
-    return wheel, source
-
-
-def environment_in(folder):
-    """A Python that has what the tests' has, but for the library."""
-    venv.create(folder, with_pip=False, symlinks=True)
-    python = folder / "bin" / "python"
-    (library,) = folder.glob("lib/python*/site-packages")
-    (library / "others.pth").write_text(sysconfig.get_paths()["purelib"])  # of whose own .pth files none is read
-    return python
-
-
-def install(python, *arguments):
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
-    run([*command, "--no-build-isolation", "--disable-pip-version-check", *arguments])
+    """The wheel and the source distribution."""
+    return build(tmp_path_factory.mktemp("built"))
 
 
 def found_by(python, **environment):

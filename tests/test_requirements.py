@@ -1,4 +1,4 @@
-"""What is to be installed is written in one place, and everything that the program imports is there."""
+"""Requirements are in one place, and include everything that the program imports."""
 
 import ast
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""The tutorial runs, here on next to no training, and leaves what it says."""
+"""The tutorial runs, with very little training, and writes its files."""
 
 import pathlib
 import re
@@ -16,9 +16,9 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TUTORIAL_EPOCHS", "1")
     monkeypatch.chdir(tmp_path)
     names = runpy.run_path(str(TUTORIAL))
-    told = capsys.readouterr().out
-    assert re.search(r"At 16x16, an epoch of fine-tuning: \d", told)
-    assert "tutorial: digits.keras, explorer.html, grad_cam.png, heads.png, saved_model" in told
+    words = capsys.readouterr().out
+    assert re.search(r"At 16x16, an epoch of fine-tuning: \d", words)
+    assert "tutorial: digits.keras, explorer.html, grad_cam.png, heads.png, saved_model" in words
     assert names["scores"]["stage1_block1_conv1"].shape == (1, 4, 16, 16, 16, 16)
     served = tf.saved_model.load("tutorial/saved_model").signatures["serving_default"]
     probabilities = served(images=tf.constant(names["large_pixels"][:3]))["probabilities"].numpy()

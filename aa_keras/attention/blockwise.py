@@ -7,14 +7,14 @@ from keras import ops
 
 from aa_keras.attention.dense import dense_attention
 
-# Of the logits of one image, as if they were float32, that blocks of queries form at a time.
+# The most bytes of logits of one image, counted as float32, that a block of queries computes.
 BLOCK_BYTES = 2**23
 
 
 def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = ()) -> Any:
-    """Attends with some of the queries at a time, and forms their logits anew in the backward pass.
+    """Attends with some of the queries at a time, and computes their logits again in the backward pass.
 
-    Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` an image.
+    Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` for each image.
 
     Args:
         queries: tensor of shape (B, heads, HW, key_dim), scaled.
@@ -47,9 +47,9 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
     places = ()
     if relative:
         width = ops.shape(relative[1])[0]
-        # Of the queries that fill up the last block it does not matter where they are.
+        # The positions of the queries that pad the last block do not matter.
         numbers = ops.minimum(ops.arange(blocks * size, dtype="int32"), positions - 1)
-        # As floats, for TensorFlow warns of integers on their way into what is formed anew.
+        # As floats, since TensorFlow warns about integer inputs of recomputed functions.
         places = tuple(
             ops.cast(ops.reshape(each, (blocks, size)), "float32") for each in (numbers // width, numbers % width)
         )
@@ -61,7 +61,7 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
 
 
 def _position_logits(queries, embeddings, indices):
-    """The logits along one axis of some queries (B, heads, queries, key_dim), which are in its places `indices`."""
+    """Returns the logits along one axis of queries (B, heads, queries, key_dim), which are at its places `indices`."""
     _, num_heads, count, key_dim = ops.shape(queries)
     by_query = ops.reshape(ops.transpose(queries, (2, 0, 1, 3)), (count, -1, key_dim))
     own = ops.transpose(ops.take(embeddings, indices, axis=0), (0, 2, 1))
@@ -70,7 +70,7 @@ def _position_logits(queries, embeddings, indices):
 
 
 def _queries_in_a_block(num_heads, positions):
-    """As many as bring a block's logits to `BLOCK_BYTES`: an integer, or a tensor where `positions` is one."""
+    """Returns how many queries bring a block's logits to `BLOCK_BYTES`: an integer, or a tensor for a tensor."""
     fitting = BLOCK_BYTES // 4 // (num_heads * positions)
     if isinstance(positions, int):
         return max(1, min(fitting, positions))
@@ -78,7 +78,7 @@ def _queries_in_a_block(num_heads, positions):
 
 
 def _cut(queries, blocks, size):
-    """Cuts (B, heads, HW, dim) into blocks of queries (blocks, B, heads, size, dim), the last filled up with zeros."""
+    """Cuts (B, heads, HW, dim) into blocks of queries (blocks, B, heads, size, dim), the last padded with zeros."""
     _, num_heads, positions, dim = ops.shape(queries)
     queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * size - positions), (0, 0)))
     return ops.transpose(ops.reshape(queries, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))

@@ -1,4 +1,4 @@
-"""Attention by any of its implementations, and which of them "auto" takes."""
+"""Attention with any of its implementations, and the one that "auto" chooses."""
 
 import dataclasses
 from typing import Any
@@ -10,13 +10,13 @@ from aa_keras.attention import blockwise, dense, fused
 from aa_keras.attention.positions import relative_logits
 
 IMPLEMENTATIONS = ("auto", "dense", "blockwise", "fused")
-# Of the logits of one image: beyond it, memory is soon what limits a batch.
+# The most bytes of logits of one image: beyond that, memory soon limits the batch.
 LARGEST_DENSE_BYTES = 2**25
 
 
 @dataclasses.dataclass(frozen=True)
 class AttentionSpec:
-    """What the cost of an attention, and the choice of its implementation, depend on.
+    """The properties of an attention that decide its cost and the choice of its implementation.
 
     Attributes:
         num_heads: number of heads.
@@ -73,7 +73,7 @@ def attention_2d(
 
         q_i . k_j + q_i . r_height[y' - y] + q_i . r_width[x' - x]
 
-    (equation 4 of the paper; `reference_attention` computes just that).
+    (equation 4 of the paper; `reference_attention` computes it term by term).
 
     Args:
         queries: tensor of shape (B, heads, H, W, key_dim), not yet scaled.
@@ -83,8 +83,8 @@ def attention_2d(
             relative positions.
         relative_width: tensor of shape (W, W, key_dim), or None, like `relative_height`.
         implementation: one of `IMPLEMENTATIONS`; none changes the result beyond rounding. "dense" holds all
-            (HW, HW) logits; "blockwise" those of some queries at a time, which it forms anew in the backward pass;
-            "fused" none, in a kernel of the backend's. "auto" is what `choose_implementation` returns.
+            (HW, HW) logits; "blockwise" those of some queries at a time, and computes them again in the backward pass;
+            "fused" none, in a kernel of the backend. "auto" is what `choose_implementation` returns.
         return_scores: boolean, whether to return the attention probabilities too, which takes a dense computation.
 
     Returns:
@@ -105,7 +105,7 @@ def attention_2d(
     check_implementation(implementation, spec)
     if implementation == "auto":
         implementation = choose_implementation(spec)
-    # What is handed to a fused kernel is rounded once, there.
+    # A fused kernel rounds its inputs once, itself.
     in_type = _at_least_float32(dtype) if implementation == "fused" else spec.logits_dtype
     queries, relative = _scaled(queries, relative_height, relative_width, in_type)
     inputs = _flat(queries), _flat(keys), _flat(values)
@@ -128,13 +128,12 @@ def attention_scores_2d(
         keys: tensor of shape (B, heads, H, W, key_dim).
         relative_height: tensor of shape (H, H, key_dim), or None, as for `attention_2d`.
         relative_width: tensor of shape (W, W, key_dim), or None.
-        positions: integers, the numbers of the queries that are wanted, positions being counted row by row; None for
-            all.
+        positions: integers, the numbers of the queries to return, with positions counted row by row; None for all.
 
     Returns:
         A tensor of shape (B, heads, queries, HW) and at least float32, rows being queries.
     """
-    # Even where outputs are not computed so: scores are there to be looked at.
+    # At least float32, even where outputs are not: people look at scores.
     dtype = _at_least_float32(queries.dtype)
     queries, relative = _scaled(queries, relative_height, relative_width, dtype)
     position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
@@ -161,22 +160,22 @@ def _at_least_float32(dtype):
 
 
 def _flat(tensor):
-    """Counts the positions of a tensor (B, heads, H, W, channels) row by row: (B, heads, HW, channels)."""
+    """Flattens the positions of a tensor (B, heads, H, W, channels) row by row: (B, heads, HW, channels)."""
     _, num_heads, height, width, channels = ops.shape(tensor)
     return ops.reshape(tensor, (-1, num_heads, height * width, channels))
 
 
 def choose_implementation(spec: AttentionSpec) -> str:
-    """Returns what "auto" stands for in the attention of an `AttentionSpec`.
+    """Returns the implementation that "auto" means for an `AttentionSpec`.
 
-    - "fused" where the backend has a kernel on its default device for such an attention: on PyTorch other than in
+    - "fused" where the backend has a kernel on its default device for this attention: on PyTorch in any type but
       float16, and in bfloat16 on NVIDIA GPUs with JAX (`aa_keras.attention.fused.fused_obstacle` has the details);
     - "dense" where the logits of one image, num_heads * (height * width) ** 2 of them, take no more than
       `LARGEST_DENSE_BYTES`: up to 32x32 positions with 8 heads;
     - "blockwise" beyond that, and where the height or width is known only when a graph runs.
 
-    The rule looks at one image since the batch is mostly unknown when a graph is made; a batch too large for the memory
-    of a device is the caller's to make smaller, or to hand to "blockwise".
+    The rule looks at one image, since the batch is mostly unknown when a graph is made. If a batch is too large for the
+    memory of a device, make it smaller or set "blockwise".
     """
     if _fused_obstacle(spec) is None:
         return "fused"
@@ -200,6 +199,6 @@ def check_implementation(implementation: str, spec: AttentionSpec) -> None:
     obstacle = _fused_obstacle(spec)
     if obstacle is not None:
         raise ValueError(
-            f'No fused kernel serves this attention: {obstacle}. "auto" takes one where there is one. '
+            f'No fused kernel computes this attention: {obstacle}. "auto" uses one where there is one. '
             "Received: implementation='fused'"
         )

@@ -7,17 +7,17 @@ from keras import ops
 
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 
-# Height and width together up to which logits are bfloat16 where the compute type is: 32x32 positions.
+# The largest sum of height and width with bfloat16 logits where the compute type is bfloat16: 32x32 positions.
 LARGEST_BFLOAT16 = 64
 
 
 def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
-    """Holds all (HW, HW) logits of an image at once: the fastest way without a fused kernel, while memory lasts.
+    """Attends with all (HW, HW) logits of an image at once: the fastest way without a fused kernel, while memory lasts.
 
     Everything is computed in the queries' type, which `logits_dtype` names.
 
     Args:
-        queries: tensor of shape (B, heads, queries, key_dim), scaled; not all HW of them need to be there.
+        queries: tensor of shape (B, heads, queries, key_dim), scaled; there may be fewer than HW queries.
         keys: tensor of shape (B, heads, HW, key_dim).
         values: tensor of shape (B, heads, HW, value_dim).
         position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, queries, H) and
@@ -39,16 +39,15 @@ def attention_probabilities(queries: Any, keys: Any, position_logits: tuple = ()
 
 
 def logits_dtype(dtype: str, height: Any, width: Any, relative: bool) -> str:
-    """Returns the type in which attention of a compute type forms logits, other than in a fused kernel.
+    """Returns the type of the logits of attention for a compute type, other than in a fused kernel.
 
-    float16 logits overflow before a softmax sees them: they are formed in float32. bfloat16 reaches as far as float32,
-    and there logits are rounded once, as in `keras.layers.MultiHeadAttention`. To be rounded once those of relative
-    positions have to come with the product of queries and keys, which is too long for maps of more than
-    `LARGEST_BFLOAT16`.
+    float16 logits would overflow before the softmax: they are float32. bfloat16 has the range of float32; its logits
+    are rounded once, as in `keras.layers.MultiHeadAttention`. For that, the product of queries and keys must include
+    the logits of relative positions, and it becomes too long for maps beyond `LARGEST_BFLOAT16`.
 
     Args:
         dtype: name of the compute type.
-        height: positions along the vertical axis; anything but an integer where it is not known.
+        height: positions along the vertical axis; anything but an integer if it is unknown.
         width: positions along the horizontal axis, likewise.
         relative: whether there are relative positions.
     """
@@ -76,12 +75,12 @@ def _logits(queries, keys, position_logits):
 
 
 def _softmax_product(logits, values):
-    """The softmax of logits, times values, with a gradient of fewer passes over (HW, HW) numbers than usual.
+    """Returns the softmax of logits, times values, with a gradient of fewer passes over (HW, HW) numbers than usual.
 
     As in FlashAttention (Dao et al., 2022), the sum in the gradient of softmax is the product of an output with its own
     gradient. Subtracting it is part of a matrix product here.
     """
-    if keras.backend.backend() == "torch":  # whose custom gradients cannot be differentiated once more
+    if keras.backend.backend() == "torch":  # custom gradients of PyTorch cannot be differentiated again
         return ops.matmul(_softmax(logits), values)
 
     @ops.custom_gradient
@@ -106,7 +105,7 @@ def _softmax_product(logits, values):
 
 
 def _softmax(logits):
-    # Keras warns of the softmax of a single number.
+    # Keras warns about the softmax of a single number.
     return ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 

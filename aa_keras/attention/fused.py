@@ -1,4 +1,4 @@
-"""Attention by a stock kernel of the backend's, and where there is one."""
+"""Attention with a fused kernel of the backend, and where there is one."""
 
 import functools
 from typing import Any
@@ -8,15 +8,15 @@ from keras import ops
 
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 
-# Stock kernels want heads in multiples of this.
+# Fused kernels need heads in multiples of this.
 HEAD_MULTIPLE = 8
 
 
 def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
-    """Hands relative attention to a stock kernel, which never holds (HW, HW) numbers.
+    """Computes relative attention with a fused kernel, which never holds (HW, HW) numbers.
 
-    Queries and keys have their positions with them (`with_position_logits`). Heads are padded to a multiple of 8, and
-    values to the length of keys, as kernels want them.
+    Queries and keys include their positions (`with_position_logits`). Heads are padded to a multiple of 8, and
+    values to the length of keys, as kernels require.
 
     Args:
         queries: tensor of shape (B, heads, HW, key_dim), scaled.
@@ -34,7 +34,7 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         keys = with_key_positions(keys, *(ops.shape(of_axis)[-1] for of_axis in position_logits))
     length = _padded_length(max(queries.shape[-1], value_dim))
     queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
-    # On a GPU with JAX, Keras would else hold all logits without a word where it thinks that the kernel does not serve.
+    # On a GPU with JAX, Keras would otherwise hold all logits silently where it expects that the kernel does not run.
     flash_attention = True if keras.backend.backend() == "jax" and _jax_device().platform == "gpu" else None
     outputs = ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
     return ops.transpose(outputs, (0, 2, 1, 3))[..., :value_dim]
@@ -53,13 +53,13 @@ def _heads_last_but_one(tensor):
 
 
 def fused_obstacle(dtype: str, head: int, positions: int) -> str | None:
-    """Returns why this backend, on its default device, has no fused kernel for an attention, or None if it has one.
+    """Returns why the backend, on its default device, has no fused kernel for an attention, or None if it has one.
 
     - PyTorch's `scaled_dot_product_attention` has one for every device and length of head;
     - JAX has cuDNN's, for NVIDIA GPUs since Ampere, in bfloat16, for heads of up to 128, or 256 since Hopper, and for
       an even number of positions;
-    - none takes float16 here: the logits of positions travel in a query, where float16 could overflow;
-    - that of TPUs is not used: Keras 3.15 reaches it with a causal mask.
+    - none takes float16 here: the logits of positions are part of a query, where float16 could overflow;
+    - that of TPUs is not used: Keras 3.15 calls it with a causal mask.
 
     Args:
         dtype: name of the type of queries, keys and values.
@@ -70,14 +70,14 @@ def fused_obstacle(dtype: str, head: int, positions: int) -> str | None:
     if backend not in ("jax", "torch"):
         return f"the {backend} backend of Keras has no fused attention kernel (those of JAX and PyTorch have)"
     if dtype == "float16":
-        return "the logits of positions, which travel in the queries of a fused kernel, could overflow float16"
+        return "the logits of positions, which are part of the queries of a fused kernel, could overflow float16"
     return _jax_obstacle(dtype, _padded_length(head), positions) if backend == "jax" else None
 
 
 def _jax_obstacle(dtype, head, positions):
     device = _jax_device()
     if device.platform == "tpu":
-        return "the kernel for TPUs that Keras reaches attends to earlier positions alone"
+        return "the kernel for TPUs that Keras calls attends to earlier positions alone"
     if device.platform != "gpu":
         return f"JAX has a fused attention kernel for NVIDIA GPUs, and the device is a {device.platform.upper()}"
     capability = compute_capability(device)
@@ -100,7 +100,7 @@ def _jax_device():
 
 
 def compute_capability(device):
-    """The generation of an NVIDIA GPU: 8.0 for Ampere, 9.0 for Hopper; 0 for the GPUs of others."""
+    """Returns the generation of an NVIDIA GPU: 8.0 for Ampere, 9.0 for Hopper; 0 for GPUs of other makers."""
     try:
         return float(getattr(device, "compute_capability", 0))
     except ValueError:  # "gfx942"
@@ -109,14 +109,14 @@ def compute_capability(device):
 
 @functools.cache
 def _cudnn_obstacle():
-    """Returns why cuDNN's kernel does not run, or None if it does: tried once, on next to nothing."""
+    """Returns why cuDNN's kernel does not run, or None if it does: it is tried once, on a tiny input."""
     import jax
 
-    # Also in the midst of tracing a function.
+    # Also while a function is being traced.
     with jax.ensure_compile_time_eval():
         tensor = jax.numpy.zeros((1, 64, 1, 64), "bfloat16")
         try:
             jax.nn.dot_product_attention(tensor, tensor, tensor, implementation="cudnn").block_until_ready()
-        except Exception as error:  # whatever it is, attention is to be computed in another way
+        except Exception as error:  # whatever the reason, attention must be computed in another way
             return f"cuDNN's kernel does not run here ({error})"
     return None

@@ -1,4 +1,4 @@
-"""Heads, in front of space for attention and back among the channels."""
+"""The axis of heads: moved before space for attention, and back into the channels."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from keras import ops
 
 
 def split_heads(inputs: Any, num_heads: int) -> Any:
-    """Brings heads in front of space: (B, H, W, heads * dim) to (B, heads, H, W, dim)."""
+    """Moves heads before space: (B, H, W, heads * dim) to (B, heads, H, W, dim)."""
     _, height, width, channels = ops.shape(inputs)
     heads_last = ops.reshape(inputs, (-1, height, width, num_heads, channels // num_heads))
     return ops.transpose(heads_last, (0, 3, 1, 2, 4))
@@ -15,8 +15,8 @@ def split_heads(inputs: Any, num_heads: int) -> Any:
 def merge_heads(inputs: Any) -> Any:
     """The inverse of `split_heads`: (B, heads, H, W, dim) to (B, H, W, heads * dim).
 
-    The transposition is what keeps every pixel in its place: reshaping the heads away directly would scatter the
-    values of one position over the map.
+    The transposition keeps every pixel in its place: a reshape alone would scatter the values of one position over
+    the map.
     """
     _, num_heads, height, width, dim = ops.shape(inputs)
     heads_last = ops.transpose(inputs, (0, 2, 3, 1, 4))

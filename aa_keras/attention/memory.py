@@ -11,7 +11,7 @@ class AttentionMemory:
     """What attention adds to the memory of a training step, for each image.
 
     Attributes:
-        kept: bytes that are held from the forward to the backward pass.
+        kept: bytes that stay allocated from the forward to the backward pass.
         transient: bytes beyond these while the layer's gradient is computed.
     """
 
@@ -22,14 +22,13 @@ class AttentionMemory:
 def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> AttentionMemory:
     """Estimates the memory of an attention as TensorFlow takes it on CPUs.
 
-    Kept are queries, keys and values. By "dense" the probabilities are too, heads * (HW)^2 of them in the type of
-    the logits, and two arrays and a quarter of this size are there at once while the gradient is computed. By
-    "blockwise" five copies of queries, keys and values are kept, whole and cut into blocks, and the gradient takes
-    eight more and five arrays of the size of a block's probabilities. Measured peaks of augmented convolutions
-    alone are within a quarter of it (`tests/attention/test_memory.py`); in a network, which needs other memory
-    before and after, the peak grew by 0.7 to 1.5 times as much where attention is most of it. "fused" is what its
-    kernel is given, and was not measured; XLA on CPUs reuses less memory, and takes up to twice as much for dense
-    attention.
+    Queries, keys and values are kept. "dense" also keeps the probabilities, heads * (HW)^2 of them in the type of
+    the logits, and its gradient allocates 2.25 arrays of this size at once. "blockwise" keeps five copies of queries,
+    keys and values, whole and cut into blocks, and its gradient allocates eight more and five arrays of the size of a
+    block's probabilities. Measured peaks of augmented convolutions alone are within a quarter of the estimate
+    (`tests/attention/test_memory.py`). In a network, which needs other memory before and after, the peak grew by 0.7
+    to 1.5 times the estimate where attention dominates. "fused" counts the inputs of its kernel, and was not measured.
+    XLA on CPUs reuses less memory, and takes up to twice as much for dense attention.
 
     Args:
         spec: `AttentionSpec` of a known height and width, such as
@@ -43,11 +42,11 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
         implementation = choose_implementation(spec)
     positions = spec.height * spec.width
     itemsize = 2 if spec.dtype in ("float16", "bfloat16") else 4
-    # Queries are there in the type of logits too.
+    # Queries also exist in the type of logits.
     kept = positions * spec.num_heads * (spec.key_dim * (spec.logits_itemsize + itemsize) + spec.value_dim * itemsize)
     axes = spec.logits_itemsize * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
     if implementation == "dense":
-        if spec.logits_dtype == "bfloat16":  # queries and keys that have their positions with them
+        if spec.logits_dtype == "bfloat16":  # queries and keys that include their positions
             kept += 2 * axes
         return AttentionMemory(kept + spec.logits_bytes, kept + 9 * spec.logits_bytes // 4)
     if implementation == "fused":

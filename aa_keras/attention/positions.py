@@ -7,10 +7,10 @@ from keras import ops
 
 
 def relative_embeddings(table: Any, size: Any) -> Any:
-    """Lays a table of embeddings by offset out as a matrix of embeddings by (query, key).
+    """Expands a table of embeddings by offset to a matrix of embeddings by (query, key).
 
-    A map smaller than the table's uses the table's centre; on a larger one, offsets beyond the furthest learned one
-    share its embedding.
+    A map smaller than the table's uses the centre of the table; on a larger one, offsets beyond the furthest learned
+    one share its embedding.
 
     Args:
         table: tensor of shape (2 * M - 1, key_dim), row 0 for the offset -(M - 1).
@@ -31,8 +31,8 @@ def relative_embeddings(table: Any, size: Any) -> Any:
 def resized_table(table: np.ndarray, size: int) -> np.ndarray:
     """Resizes a table of embeddings by offset for maps of another size, linearly and with offset zero fixed.
 
-    An offset takes the embedding of the same fraction of the map, so that the two ends of the table stay its ends:
-    for weights that were learned at another resolution.
+    Use it for weights that were learned at another resolution. An offset takes the embedding of the same fraction of
+    the map, so that the two ends of the table stay its ends.
 
     Args:
         table: array of shape (2 * M - 1, key_dim), row 0 for the offset -(M - 1).
@@ -51,7 +51,7 @@ def resized_table(table: np.ndarray, size: int) -> np.ndarray:
 
 
 def relative_logits(queries: Any, relative_height: Any, relative_width: Any) -> tuple[Any, Any]:
-    """Logits of the relative positions along each axis (section 3.2 of the paper).
+    """Returns the logits of the relative positions along each axis (section 3.2 of the paper).
 
     Args:
         queries: tensor of shape (B, heads, H, W, key_dim), already scaled.
@@ -74,7 +74,7 @@ def _rows_and_columns_swapped(inputs):
 
 
 def with_position_logits(queries: Any, position_logits: tuple) -> Any:
-    """Lengthens queries by their logits for rows and columns, so that attention to positions needs nothing else.
+    """Appends to queries their logits for rows and columns, so that attention to positions needs nothing else.
 
     The logit of a query and a key is one product of longer vectors: [query, its logits for the rows, its logits for the
     columns] times [key, one-hot row, one-hot column], the latter of `with_key_positions`.
@@ -90,7 +90,7 @@ def with_position_logits(queries: Any, position_logits: tuple) -> Any:
 
 
 def with_key_positions(keys: Any, height: Any, width: Any) -> Any:
-    """Lengthens keys (B, heads, HW, key_dim) by their rows and columns, one-hot: see `with_position_logits`."""
+    """Appends to keys (B, heads, HW, key_dim) their rows and columns, one-hot: see `with_position_logits`."""
     numbers = ops.arange(height * width, dtype="int32")
     rows = ops.equal(numbers[:, None] // width, ops.arange(height, dtype="int32"))
     columns = ops.equal(numbers[:, None] % width, ops.arange(width, dtype="int32"))

@@ -1,4 +1,4 @@
-"""The equation, term by term: what every faster form of it is tested against."""
+"""The equation, term by term: the reference that every faster form is tested against."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def reference_attention(queries: Any, keys: Any, values: Any, height_table: Any,
 
         q_i . k_j + q_i . r_height[y_j - y_i] + q_i . r_width[x_j - x_i]
 
-    with q scaled by key_dim ** -0.5. It takes (HW)^2 * key_dim numbers for each table: use `attention_2d`.
+    with q scaled by key_dim ** -0.5. It holds (HW)^2 * key_dim numbers for each table: use `attention_2d` instead.
 
     Args:
         queries: tensor of shape (B, heads, H, W, key_dim), not yet scaled.
@@ -30,7 +30,9 @@ def reference_attention(queries: Any, keys: Any, values: Any, height_table: Any,
     q = q * key_dim**-0.5
     positions = ops.arange(height * width)
     y, x = positions // width, positions % width
-    r_height = ops.take(height_table, y[None, :] - y[:, None] + height - 1, axis=0)  # [i, j]: that of y_j - y_i
+    r_height = ops.take(
+        height_table, y[None, :] - y[:, None] + height - 1, axis=0
+    )  # [i, j]: the embedding of y_j - y_i
     r_width = ops.take(width_table, x[None, :] - x[:, None] + width - 1, axis=0)
 
     logits = ops.einsum("bnid,bnjd->bnij", q, k)

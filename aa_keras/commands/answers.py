@@ -1,4 +1,4 @@
-"""What a network says of images, as a table, CSV or JSON."""
+"""The answers of a network for images, as a table, CSV or JSON."""
 
 import csv
 import dataclasses
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Answered:
-    """What a network says of an image.
+    """The answer of a network for an image.
 
     Attributes:
         image: the path of the image.
@@ -24,12 +24,12 @@ class Answered:
 
 
 def table(spec, answered, top):
-    """Returns a table: a line an image with its `top` most probable classes; or one a box.
+    """Returns a table: one line for each image with its `top` most probable classes, or one for each box.
 
     Args:
         spec: the network's `ServingSpec`.
         answered: list of each `Answered`.
-        top: how many classes to name.
+        top: number of classes to print.
     """
     if spec.task == "classification":
         rows = [
@@ -47,7 +47,7 @@ def table(spec, answered, top):
 
 
 def as_csv(spec, answered, top):
-    """Returns the same as CSV, a line a class or box; the arguments are those of `table`."""
+    """Returns the same as CSV, one line for each class or box; the arguments are those of `table`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if spec.task == "classification":
@@ -64,7 +64,7 @@ def as_csv(spec, answered, top):
 
 
 def as_json(spec, answered, top):
-    """Returns the same as JSON: of a detector, in COCO's format; the arguments are those of `table`."""
+    """Returns the same as JSON, in COCO's format for a detector; the arguments are those of `table`."""
     if spec.task == "classification":
         content = [
             {

@@ -1,4 +1,4 @@
-"""Evaluates a trained model and writes what came out: numbers, and pictures to look at."""
+"""Evaluates a trained model, and writes the metrics and pictures."""
 
 import dataclasses
 import os
@@ -29,23 +29,23 @@ def evaluate_run(
     data_dir: str | None = None,
     report: bool = False,
 ) -> Evaluation | DetectionEvaluation:
-    """Evaluates a trained model on the test split of its data set, and writes what came out.
+    """Evaluates a trained model on the test split of its data set, and writes the metrics and pictures.
 
-    The model is that of a finished run (`workdir`), or a recipe's with a file of weights (`config` and `weights`), or
-    a SavedModel of a recipe (`saved_model`, with `config` unless it lies in its run directory).
+    The model is that of a finished run (`workdir`), that of a recipe with a file of weights (`config` and `weights`),
+    or a SavedModel of a recipe (`saved_model`, with `config` unless it is in its run directory).
 
     Args:
-        config: recipe, or None where the run directory tells it.
+        config: recipe, or None where the run directory has it.
         workdir: run directory, or None.
         weights: whatever the `weights` of the recipe's builder may be, such as the path of a file or "timm/NAME"; or
             None.
         saved_model: folder of a SavedModel as `aa_keras.export` writes it, or None.
         output: folder for `evaluation.json` and the pictures; None takes the run directory, or else `evaluation`.
-        data_dir: where the data lies, instead of where the config says.
-        report: whether to write `report.html` into the folder, too, with everything in one file.
+        data_dir: folder of the data, instead of that of the config.
+        report: whether to also write `report.html` into the folder, with everything in one file.
 
     Returns:
-        What was measured: an `aa_keras.evaluation.classification.Evaluation`, or that of another task.
+        The `aa_keras.evaluation.classification.Evaluation`, or that of another task.
 
     Raises:
         UserError: if these do not name one model, or it cannot be read.
@@ -69,17 +69,17 @@ def evaluate_run(
 
 
 def _located(weights):
-    """Returns what --weights names: a path of this machine, or what builders fetch."""
+    """Returns the weights that --weights names: a path, or what builders download."""
     fetched = ("timm/", "hf://", "http://", "https://")
     return weights if os.fspath(weights).startswith(fetched) else local_path("--weights", weights)
 
 
 def _trained(task, weights):
-    """Returns the network, or raises UserError where the weights leave a part of it untrained."""
+    """Returns the network, or raises UserError if the weights leave a part of it untrained."""
     model = task.inference_model(weights)
     if getattr(model, "has_new_weights", False):
         raise UserError(
-            "--weights must be of the config's network, attention included, and of as many classes as the data set "
+            "--weights must be of the config's network, with its attention, and for as many classes as the data set "
             f"has. Received: --weights={weights}, which leave a part of {task.config.builder} new"
         )
     return model
@@ -87,11 +87,11 @@ def _trained(task, weights):
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
-    """What is to be evaluated.
+    """A network to evaluate.
 
     Attributes:
         config: its recipe.
-        run: the run directory that it is of, or None.
+        run: its run directory, or None.
         evaluate: function of the task that returns the Keras model, or None for a SavedModel, and its evaluation.
     """
 
@@ -101,7 +101,7 @@ class _Candidate:
 
 
 def _candidate(config, workdir, weights, saved_model):
-    """Tells the kinds of model apart, or raises UserError."""
+    """Returns the `_Candidate` that the flags name, or raises UserError."""
     if sum(path is not None for path in (workdir, weights, saved_model)) != 1:
         raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
 
@@ -111,17 +111,17 @@ def _candidate(config, workdir, weights, saved_model):
     if workdir is not None:
         workdir = local_path("--workdir", workdir)
         if config is not None:
-            raise UserError("--workdir has a config of its own: --config goes with --weights or --saved_model")
+            raise UserError("--workdir has its own config: use --config with --weights or --saved_model")
         config = config_of_run(workdir)
         return _Candidate(
             config, workdir, lambda task: with_its_evaluation(task, task.load_model(model_file_of_run(workdir)))
         )
     if weights is not None:
         if config is None:
-            raise UserError("--weights says nothing of the data and the network: --config must be given too")
+            raise UserError("--weights alone names no data and no network: --config must be given too")
         weights = _located(weights)
         if config.task == "classification" and not weights.endswith((".keras", ".h5")):
-            # Which tell how the images of theirs are normalised.
+            # These say how their images are normalized.
             check_config(config)
             config = config.copy_and_resolve_references()
             config.weights = weights
@@ -133,8 +133,8 @@ def _candidate(config, workdir, weights, saved_model):
         run = pathlib.Path(saved_model).resolve().parent
         if not is_run(run):
             raise UserError(
-                "--saved_model must lie in its run directory, or --config be given too. "
-                f"Received: --saved_model={saved_model}, which has no config.json of train.py beside it"
+                "--saved_model must be in its run directory, or --config must be given too. "
+                f"Received: --saved_model={saved_model}, which has no config.json next to it"
             )
         config = config_of_run(run)
     return _Candidate(config, run, lambda task: (None, task.evaluate_saved_model(saved_model)))

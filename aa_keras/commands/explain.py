@@ -17,7 +17,7 @@ from aa_keras.files import local_path, write_whole
 
 FIGURES = ("heads.png", "layers.png", "distances.png", "grad_cam.png")
 TOP = 5
-# Distances are the mean over at most so many queries along each axis of a map.
+# Distances are the mean over at most this many queries along each axis of a map.
 QUERIES = 32
 
 
@@ -34,8 +34,8 @@ def explain_image(
 ) -> list[pathlib.Path]:
     """Writes pictures of what a trained network looks at in an image, a page to explore it with, or both.
 
-    The arguments are the flags of `aa-keras explain`. A network without attention has a picture of Grad-CAM alone, and
-    a detector one of the classes that it sees.
+    The arguments are the flags of `aa-keras explain`. For a network without attention there is a picture of Grad-CAM
+    alone; for a detector, Grad-CAM of the classes that it finds.
 
     Returns:
         The paths of the files that were written.
@@ -48,7 +48,7 @@ def explain_image(
     if (workdir is None) == (model is None):
         raise UserError("exactly one of --workdir and --model must be given")
     if model is None and (dataset is not None or labels is not None):
-        raise UserError("--dataset and --labels go with --model: a run knows its own")
+        raise UserError("--dataset and --labels go with --model: a run has its own")
     source = pathlib.Path(local_path("--image", image))
     if not source.is_file():
         raise UserError(f"--image must be the file of an image. Received: --image={image}")
@@ -88,12 +88,12 @@ def explain_image(
 
 
 class _Seen:
-    """An image as a network takes it, with what the network says of it.
+    """An image as a network takes it, with the network's answer.
 
     Args:
         servable: the `Servable`.
         image: uint8 array (height, width, 3), the image in its own size.
-        name: what the image is called.
+        name: name of the image.
     """
 
     def __init__(self, servable, image, name):
@@ -110,34 +110,36 @@ class _Seen:
         numbers = best if is_classifier else answer["labels"][best]
         names = [spec.class_names[number] for number in numbers[:TOP]]
         self.predictions = list(zip(names, shares[best[:TOP]].tolist(), strict=True))
-        # Of a detector, each class that it sees, with the best of its boxes.
+        # For a detector, each class that it finds, with its best box.
         seen = {int(number): float(shares[index]) for index, number in zip(best[::-1], numbers[::-1], strict=True)}
         self.classes = sorted(seen.items(), key=lambda item: -item[1])[:TOP]
-        self.sizes = {}  # of the maps of each layer, in positions
+        self.sizes = {}  # size of the maps of each layer, in positions
         if explain.attention_layers(self.model):
             maps = explain.attention_at(self.model, self.pixels, [(0, 0)])
             self.sizes = {layer: array[0, 0, 0].size for layer, array in maps.items()}
 
     def checked_layer(self, layer, pixels, page):
-        """Returns the name of the layer to show, or None for none; raises UserError where there is no such one."""
+        """Returns the name of the layer to show, or None for none; raises UserError if there is no such layer."""
         height, width = self.image.shape[:2]
         if not self.sizes:
             if layer is not None or pixels or page is not None:
                 raise UserError(
-                    f"--layer, --query and --html are for networks with attention, and {self.model.name!r} has none"
+                    f"--layer, --query and --html need a network with attention, and {self.model.name!r} has none"
                 )
-            print(f"{self.model.name} has no attention: there is Grad-CAM alone")
+            print(f"{self.model.name} has no attention: the pictures are of Grad-CAM alone")
             return None
         for y, x in pixels:
             if y >= height or x >= width:
                 raise UserError(
-                    f"--query must be a pixel of the {height}x{width} that the network takes, up to "
+                    f"--query must be one of the {height}x{width} pixels that the network takes, up to "
                     f"{height - 1},{width - 1}. Received: --query={y},{x}"
                 )
         if layer is not None and layer not in self.sizes:
             similar = difflib.get_close_matches(layer, self.sizes, n=1)
-            hint = f"Did you mean {similar[0]}?" if similar else f"There are {', '.join(self.sizes)}"
-            raise UserError(f"--layer={layer} is no layer with attention of {self.model.name!r}. {hint}")
+            hint = f"Did you mean {similar[0]}?" if similar else f"The layers are {', '.join(self.sizes)}"
+            raise UserError(
+                f"--layer must name a layer with attention of {self.model.name!r}. Received: --layer={layer}. {hint}"
+            )
         return layer or [name for name, size in self.sizes.items() if size == max(self.sizes.values())][-1]
 
     def draw(self, folder, layer, pixels):
@@ -181,5 +183,5 @@ def _parsed_pixel(text):
 
 
 def _thirds(length):
-    """The middles of three equal parts of a side."""
+    """Returns the middles of three equal parts of a side."""
     return sorted({(2 * part + 1) * length // 6 for part in range(3)})

@@ -12,7 +12,7 @@ from aa_keras.export import ExportReport, export_servable
 from aa_keras.export.check import IMAGES
 from aa_keras.files import local_path
 
-# How many images are looked at, of a folder for calibration.
+# The number of images to use, of a folder for calibration.
 MOST_CALIBRATION = 300
 
 
@@ -32,7 +32,7 @@ def export_network(
     tolerance: float | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Exports the network of a run, of a file or of a builder, and tells how close the export is to it.
+    """Exports the network of a run, of a file or of a builder, and reports how close the export is to it.
 
     The arguments are the flags of `aa-keras export`, of which exactly one of the first three is given.
 
@@ -40,7 +40,7 @@ def export_network(
         The `ExportReport`, which is printed.
 
     Raises:
-        UserError: if the flags do not name a network, or it cannot be exported so.
+        UserError: if the flags do not name a network, or it cannot be exported in this way.
     """
     given = [
         name for name, value in (("workdir", workdir), ("model", model), ("builder", builder)) if value is not None
@@ -53,7 +53,7 @@ def export_network(
     if weights is not None and builder is None:
         raise UserError("--weights goes with --builder")
     if workdir is not None and (dataset is not None or labels is not None):
-        raise UserError("--dataset and --labels go with --model or --builder: a run knows its own")
+        raise UserError("--dataset and --labels go with --model or --builder: a run has its own")
     class_names = trained.read_labels(labels)
     height_and_width = _parsed_size(size)
     looked_at = None if images is None else _sample("--images", images, IMAGES)
@@ -82,7 +82,7 @@ def _parsed_size(size):
 
 
 def _sample(flag, folder, most):
-    """Returns images of a folder, at most as many, spread over it."""
+    """Returns at most `count` images of a folder, spread over it."""
     paths = find_images([local_path(flag, folder)])
     chosen = [paths[index] for index in np.unique(np.linspace(0, len(paths) - 1, most).astype(int))]
     images = [image for _, image in read_images(chosen)]

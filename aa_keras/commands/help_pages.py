@@ -1,4 +1,4 @@
-"""The pages that the program prints to explain itself."""
+"""The help pages of the program."""
 
 import shutil
 import textwrap
@@ -11,7 +11,7 @@ from aa_keras.recipes.fields import GROUPS
 
 
 def overview(commands):
-    """Returns the page of all commands, a dictionary from names to each `aa_keras.cli.Command`."""
+    """Returns the page of all commands, a dictionary from names to `aa_keras.cli.Command`s."""
     lines = [f"  {name:<10} {command.summary}" for name, command in commands.items()]
     return "\n".join(
         [
@@ -21,7 +21,7 @@ def overview(commands):
             "",
             *lines,
             "",
-            f"{_startup.PROGRAM} COMMAND --help tells more.",
+            f"{_startup.PROGRAM} COMMAND --help lists the flags of a command.",
         ]
     )
 
@@ -52,7 +52,7 @@ def help_page(program, command):
 
 
 def _explanation(define, flag):
-    """Returns what the help says of a flag."""
+    """Returns the help of a flag."""
     default = flag[1]
     if define is flags.DEFINE_enum:
         return f"{flag[3]} One of {', '.join(flag[2])}; {default} by default."

@@ -1,4 +1,4 @@
-"""Reads the images that are named on a command line."""
+"""Reads the images that a command line names."""
 
 import sys
 
@@ -6,7 +6,7 @@ from aa_keras.data.decoding import CorruptImageError, decode_image
 
 
 def read_images(paths):
-    """Yields pairs of path and image, a uint8 array (height, width, 3); tells of what cannot be read, and skips it."""
+    """Yields pairs of path and image, a uint8 array (height, width, 3); reports and skips what cannot be read."""
     for path in paths:
         try:
             yield path, decode_image(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Lists the networks of the zoo."""
+"""Lists the networks of the library."""
 
 import inspect
 
@@ -18,11 +18,11 @@ def print_models(filter: str = "*", pretrained: bool = False):  # noqa: A002
     """Prints a table of the builders: parameters, FLOPs of an image, the size of the images, trained weights.
 
     Args:
-        filter: what their names have to match: see `aa_keras.applications.list_models`.
+        filter: pattern that names must match: see `aa_keras.applications.list_models`.
         pretrained: whether to leave out those without trained weights.
 
     Raises:
-        UserError: if there are none.
+        UserError: if no network matches.
     """
     names = list_models(filter, pretrained)
     if not names:
@@ -51,11 +51,11 @@ def _row(name):
 
 
 def _numbers(name, builder):
-    """Returns parameters, GFLOPs and the shape of the images: those of the paper's row, or else counted."""
+    """Returns parameters, GFLOPs and the shape of the images: those of the paper's row, or counted."""
     for spec in (*paper.CLASSIFIERS, *paper.DETECTORS):
         if spec.builder == name and not spec.arguments:
             return spec.parameters, spec.gflops, spec.dataset.input_shape
-    with keras.StatelessScope(initialize_variables=False):  # no numbers need to be drawn
+    with keras.StatelessScope(initialize_variables=False):  # no weights need to be drawn
         model = builder()
         complexity = model_complexity(model)
     keras.utils.clear_session()

@@ -1,4 +1,4 @@
-"""Asks a trained network about images."""
+"""Predicts with a trained network."""
 
 import itertools
 import pathlib
@@ -29,10 +29,10 @@ def predict_images(
     draw: str | None = None,
     batch_size: int = 32,
 ) -> list[answers.Answered]:
-    """Tells what a trained network sees in images: the most probable classes, or boxes.
+    """Prints what a trained network sees in images: the most probable classes, or boxes.
 
-    The arguments are the flags of `aa-keras predict`, of which exactly one names a network: `paths` are images and
-    folders of images, at any depth. Corrupt images are told and skipped.
+    The arguments are the flags of `aa-keras predict`, of which exactly one names a network. `paths` are images and
+    folders, which are searched at any depth. Corrupt images are named and skipped.
 
     Returns:
         An `aa_keras.commands.answers.Answered` for each image that could be read.
@@ -47,7 +47,7 @@ def predict_images(
     if not paths:
         raise UserError("an image, or a folder of images, must be given")
     if model is None and (dataset is not None or labels is not None):
-        raise UserError("--dataset and --labels go with --model: others know their own")
+        raise UserError("--dataset and --labels go with --model: the other kinds have their own")
     results = None if output is None else pathlib.Path(local_path("--output", output))
     if results is not None and results.suffix not in answers.FORMATS:
         raise UserError(f"--output must end in .csv or .json. Received: --output={output}")
@@ -91,7 +91,7 @@ def _ask(predictor, images, min_score, batch_size, targets):
 
 
 def _predictor(kind, path, dataset, class_names) -> Predictor:
-    """Returns the `Predictor` of what a flag of this name says."""
+    """Returns the `Predictor` of the network that a flag of this name points to."""
     if kind == "workdir":
         return trained.servable_of_run(path).predictor()
     if kind == "model":
@@ -112,7 +112,7 @@ def _predictor(kind, path, dataset, class_names) -> Predictor:
 
 
 def _targets(folder, images, paths):
-    """Yields the files to draw images into: as they lie in the folders that were named, no two the same."""
+    """Yields the files to draw images into: arranged as in the folders that were named, no two the same."""
     taken = set()
     for image in images:
         root = next((path for path in paths if path in image.parents), image.parent)
@@ -125,16 +125,16 @@ def _targets(folder, images, paths):
 
 
 def _batches(examples, size, total, seconds=30):
-    """Yields lists of `size` examples, and tells how far it is: on a terminal at each, else every so often."""
-    told = time.monotonic()
+    """Yields lists of `size` examples, and prints the progress: on a terminal at each, otherwise from time to time."""
+    printed = time.monotonic()
     examples, done = iter(examples), 0
     while batch := list(itertools.islice(examples, size)):
         yield batch
         done += len(batch)
         if sys.stderr.isatty():
             print(f"\r{done:,} of {total:,} images", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - told >= seconds:
-            told = time.monotonic()
+        elif time.monotonic() - printed >= seconds:
+            printed = time.monotonic()
             print(f"{done:,} of {total:,} images", file=sys.stderr, flush=True)
     if sys.stderr.isatty():
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)

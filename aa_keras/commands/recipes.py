@@ -6,13 +6,13 @@ from aa_keras.recipes import find_recipe, list_recipes
 
 
 def print_recipes(show: str | None = None):
-    """Prints the names of the recipes that come with the library, with what each is; or the file of one.
+    """Prints the names and first lines of the recipes that come with the library; or the file of one.
 
     Args:
         show: name of the recipe whose file to print, or None.
 
     Raises:
-        UserError: if there is none of this name.
+        UserError: if no recipe has this name.
     """
     if show is not None:
         sys.stdout.write(find_recipe(show, "--show").read_text(encoding="utf-8"))

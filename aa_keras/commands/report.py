@@ -8,7 +8,7 @@ from aa_keras.files import read_json
 from aa_keras.recipes.fields import as_dictionary, default_config
 from aa_keras.training.run_directory import flattened
 
-# What is told of a run's result, with its headings.
+# The fields of a run's result in the report, with their headings.
 OUTCOME = {
     "epochs": "epochs",
     "training_seconds": "training, seconds",
@@ -27,7 +27,7 @@ def report_page(config, task, measured, folder, run, model):
         config: the recipe.
         task: the `aa_keras.tasks.Task`.
         measured: what was measured.
-        folder: path of the folder that the pictures of the evaluation lie in.
+        folder: path of the folder with the pictures of the evaluation.
         run: path of the run directory, or None.
         model: the Keras model that was evaluated, or None for a SavedModel.
     """
@@ -40,7 +40,7 @@ def report_page(config, task, measured, folder, run, model):
 
 
 def _of_run(run):
-    """What a run directory tells of training, as far as it is there."""
+    """Returns the sections about training from the files of a run directory that exist."""
     if (run / "curves.png").is_file():
         pictures = ((run / "curves.png", "Metrics of each epoch"),)
         yield Section("Training", _last_epoch(run / "metrics.csv"), pictures=pictures)
@@ -53,24 +53,24 @@ def _of_run(run):
 
 
 def _last_epoch(path):
-    """The metrics of the last epoch as a sentence; "" where they are not there."""
+    """Returns the metrics of the last epoch as a sentence; "" without metrics."""
     if not path.is_file():
         return ""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return ""
-    told = (f"{name} {float(value):.4g}" for name, value in rows[-1].items() if name != "epoch" and value)
-    return f"After epoch {rows[-1]['epoch']}: {', '.join(told)}."
+    metrics = (f"{name} {float(value):.4g}" for name, value in rows[-1].items() if name != "epoch" and value)
+    return f"After epoch {rows[-1]['epoch']}: {', '.join(metrics)}."
 
 
 def _recipe(config):
-    """The fields that the recipe sets to something else than their defaults."""
+    """Returns the section of the fields that the recipe sets to something other than their defaults."""
     defaults = flattened(as_dictionary(default_config()))
     rows = [
         (name, _text(value)) for name, value in flattened(as_dictionary(config)).items() if defaults.get(name) != value
     ]
-    return Section("Recipe", "All other fields are as they are by default.", table=(("field", "value"), *rows))
+    return Section("Recipe", "All other fields have their defaults.", table=(("field", "value"), *rows))
 
 
 def _text(value):

@@ -36,15 +36,15 @@ def config_of_run(workdir):
 
 
 def model_file_of_run(workdir):
-    """Returns the path of the last network of a run, or raises UserError where it is not finished."""
+    """Returns the path of the last network of a run, or raises UserError if the run is not finished."""
     path = pathlib.Path(workdir) / "model.keras"
     if not path.is_file():
-        raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train.py goes on with it")
+        raise UserError(f"The run in {os.fspath(workdir)!r} is not finished: train with the same command to resume it")
     return path
 
 
 def servable_of_run(workdir, model_file=None) -> Servable:
-    """Returns a network of a run with what it takes to be served, which needs none of its data.
+    """Returns a network of a run, ready to serve. The data of the run are not needed.
 
     Args:
         workdir: the run directory.
@@ -59,14 +59,14 @@ def servable_of_run(workdir, model_file=None) -> Servable:
     servable = task.servable(model, data)
     if count_classes(model) != len(servable.spec.class_names):
         raise UserError(
-            f"{path} is no network of the run beside it: it has {count_classes(model)} classes, and the run "
+            f"{path} is not a network of the run that it is in: it has {count_classes(model)} classes, and the run "
             f"{len(servable.spec.class_names)}"
         )
     return servable
 
 
 def servable_of_file(path, dataset=None, class_names=None) -> Servable:
-    """Returns the network of a `.keras` file: as a run's where it lies in a run directory, unless a data set is named.
+    """Returns the network of a `.keras` file; in a run directory, it belongs to the run unless `dataset` is given.
 
     Args:
         path: the file.
@@ -81,21 +81,19 @@ def servable_of_file(path, dataset=None, class_names=None) -> Servable:
         return servable if class_names is None else servable.with_class_names(class_names)
     servable = servable_for(_load(path), dataset, class_names)
     if dataset is None and any(servable.spec.preprocessing.mean):
-        told = (
-            f"{path}: images are normalised as the builder of {servable.model.name!r} has it; --dataset says otherwise"
-        )
-        print(told, file=sys.stderr)
+        note = f"{path}: images are normalized as for the network {servable.model.name!r}; --dataset overrides this"
+        print(note, file=sys.stderr)
     return servable
 
 
 def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> Servable:
-    """Returns a network of the zoo.
+    """Returns a network of the library.
 
     Args:
         call: name of its builder, such as "AAResNet50", or a call of it, such as "AAMnasNet(alpha=1.0)".
-        weights: name or path of its weights. None gives it random ones, and batch statistics of drawn images, so that
-            its outputs are of a usual size.
-        dataset: see `aa_keras.export.servable_for`; None takes that of the weights, or else of the builder.
+        weights: name or path of its weights. None gives it random weights, and batch statistics of random images, so
+            that its outputs have a usual size.
+        dataset: see `aa_keras.export.servable_for`; None takes that of the weights, or that of the builder.
         class_names: see `aa_keras.export.servable_for`.
     """
     name, arguments, keywords = _parsed(call)
@@ -111,7 +109,7 @@ def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> S
         dataset = names[0] if names and names[0] in DATASETS else None
     servable = servable_for(model, dataset, class_names)
     if keywords.get("weights") is None:
-        print(f"{name} has random weights, and batch statistics of drawn images: --weights names trained ones")
+        print(f"{name} has random weights, and batch statistics of random images: --weights sets trained ones")
         set_batch_statistics(servable)
     return servable
 
@@ -134,13 +132,13 @@ def _parsed(call):
 
 
 def set_batch_statistics(servable):
-    """Sets the batch statistics of a network that is not trained to those of drawn images.
+    """Sets the batch statistics of an untrained network to those of random images.
 
-    With those that layers begin with, its outputs would grow from block to block until rounding decides them.
+    With the initial statistics, its outputs would grow from block to block until rounding decides them.
     """
     model = servable.model
     height, width, channels = (length or 64 for length in model.input_shape[1:])
-    count = max(4, min(32, 32 * 224**2 // (height * width)))  # for memory
+    count = max(4, min(32, 32 * 224**2 // (height * width)))  # a small batch, to save memory
     images = servable.spec.preprocessing.normalize(tf.constant(drawn_images((height, width), channels, count)))
     normalizations = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalizations]
@@ -159,7 +157,7 @@ def _load(path):
 
 
 def read_labels(path):
-    """Returns the names of classes in a file, a line each."""
+    """Returns the names of classes in a file, one on each line."""
     if path is None:
         return None
     path = local_path("--labels", path)

@@ -1,1 +1,1 @@
-"""Recipes, a file each. `aa-keras recipes` lists them."""
+"""Recipes, one file for each. `aa-keras recipes` lists them."""

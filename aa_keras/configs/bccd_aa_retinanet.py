@@ -1,11 +1,11 @@
-"""A thin AA-RetinaNet on BCCD, photographs of blood cells: what two CPU cores train in minutes.
+"""A small AA-RetinaNet on BCCD, photographs of blood cells: two CPU cores train it in minutes.
 
 Command:   aa-keras train --config=bccd_aa_retinanet --config.data_dir=FOLDER
 Data:      BCCD (MIT licence) with annotations in COCO's format, in FOLDER or in its folder `bccd`
 Hardware:  two CPU cores, four seconds for 100 images
-Time:      two minutes and a half; seven minutes for --config.epochs=40
+Time:      two and a half minutes; seven minutes for --config.epochs=40
 Accuracy:  validation AP50 of white cells 96.8 %, red cells 79.1 %, platelets 43.8 %; after 40 epochs 99.1, 85.5, 74.4 %
-Status:    trained here; `AARetinaNet(..., weights="bccd")` is what came of 40 epochs
+Status:    trained here; `AARetinaNet(..., weights="bccd")` is the network of 40 epochs
 """
 
 from aa_keras.recipes import default_config

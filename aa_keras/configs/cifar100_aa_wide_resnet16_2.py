@@ -1,10 +1,10 @@
-"""A small AA-Wide-ResNet-16-2 on CIFAR-100, with attention where the maps are small: for a look on a CPU.
+"""A small AA-Wide-ResNet-16-2 on CIFAR-100, with attention where the maps are small: to try on a CPU.
 
 Command:   aa-keras train --config=cifar100_aa_wide_resnet16_2 --config.data_dir=FOLDER
 Hardware:  two CPU cores
 Time:      about a second a step
 Accuracy:  14.8 % top-1, 40.1 % top-5 after 300 steps (--config.epochs=3 --config.steps_per_epoch=100)
-Status:    run here for those 300 steps; what the whole recipe comes to is not known
+Status:    run here for these 300 steps; the accuracy of the whole recipe is not known
 """
 
 from aa_keras.configs import cifar100_aa_wide_resnet16_4

@@ -1,4 +1,4 @@
-"""AA-Wide-ResNet-16-4 on CIFAR-100, with attention where the maps are small: what two CPU cores can train.
+"""AA-Wide-ResNet-16-4 on CIFAR-100, with attention where the maps are small: two CPU cores can train it.
 
 Command:   aa-keras train --config=cifar100_aa_wide_resnet16_4 --config.data_dir=FOLDER
 Hardware:  two CPU cores, about two seconds a step

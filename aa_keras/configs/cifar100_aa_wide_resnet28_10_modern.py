@@ -1,15 +1,15 @@
-"""AA-Wide-ResNet-28-10 on CIFAR-100 by a recipe of today, for the network rather than for the comparison.
+"""AA-Wide-ResNet-28-10 on CIFAR-100 with a modern recipe, for accuracy rather than for comparison with the paper.
 
 Command:   aa-keras train --config=cifar100_aa_wide_resnet28_10_modern --config.data_dir=FOLDER
-Hardware:  one GPU, with --config.precision=mixed_bfloat16: of 16 GB on JAX, whose fused attention "auto" takes; of
+Hardware:  one GPU, with --config.precision=mixed_bfloat16: of 16 GB on JAX, where "auto" uses fused attention; of
            40 GB on TensorFlow with --config.builder_arguments.implementation=blockwise (estimates)
 Time:      not known
 Accuracy:  not known; the paper's recipe has 81.6 % top-1, 95.2 % top-5
 Status:    not run here
 
 RandAugment, MixUp or CutMix, label smoothing, a longer cosine, and a moving average of the weights, which is evaluated
-and saved beside the last ones (averaged.keras). Weight decay touches the kernels of convolutions and dense layers, and
-nothing else.
+and saved next to the last ones (averaged.keras). Weight decay applies to the kernels of convolutions and dense layers
+alone.
 """
 
 from aa_keras.configs import cifar100_aa_wide_resnet28_10

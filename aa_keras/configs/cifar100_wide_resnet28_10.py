@@ -1,4 +1,4 @@
-"""Wide-ResNet-28-10 on CIFAR-100 with the paper's hyperparameters (section 4.1): what AA-Wide-ResNet is compared with.
+"""Wide-ResNet-28-10 on CIFAR-100 with the paper's hyperparameters (section 4.1): the baseline of AA-Wide-ResNet.
 
 Command:   aa-keras train --config=cifar100_wide_resnet28_10 --config.data_dir=FOLDER
 Hardware:  one GPU of 24 GB or more, with --config.precision=mixed_bfloat16
@@ -6,7 +6,7 @@ Time:      not known
 Accuracy:  80.3 % top-1, 95.0 % top-5 in the paper
 Status:    not run here
 
-Weight decay touches the kernels of convolutions and dense layers, and nothing else: no biases, batch normalisation or
+Weight decay applies to the kernels of convolutions and dense layers alone: not to biases, batch normalization or
 tables of positions.
 """
 

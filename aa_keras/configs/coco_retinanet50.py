@@ -1,4 +1,4 @@
-"""The RetinaNet on a ResNet-50 that the paper compares with on COCO (section 4.4).
+"""The RetinaNet on a ResNet-50, the paper's baseline on COCO (section 4.4).
 
 Command:   aa-keras train --config=coco_retinanet50 --config.data_dir=FOLDER
 Hardware:  accelerators for a batch of 64 images of 640x640

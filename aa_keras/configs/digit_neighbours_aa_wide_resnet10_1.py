@@ -1,12 +1,12 @@
-"""A small AA-Wide-ResNet on images of several digits: which one is the next to the left of the one that is marked?
+"""A small AA-Wide-ResNet on images of several digits: which digit is next to the left of the marked one?
 
 Command:   aa-keras train --config=digit_neighbours_aa_wide_resnet10_1
 Hardware:  two CPU cores
 Time:      about two minutes
 Accuracy:  96.8 %, 98.0 % and 94.4 % top-1 on the 2,000 test images with the seeds 0, 1 and 2
-Status:    run as it is here
+Status:    run here as it is
 
-The recipe of benchmarks/ablate.py for what positions are worth: see aa_keras/data/digits.py for the task.
+benchmarks/ablate.py uses this recipe to measure what positions are worth: see aa_keras/data/digits.py for the task.
 """
 
 from aa_keras.recipes import default_config

@@ -4,7 +4,7 @@ Command:   aa-keras train
 Hardware:  two CPU cores
 Time:      about a minute
 Accuracy:  99.7 %, 99.2 % and 99.2 % top-1 on the 360 test images with the seeds 0, 1 and 2
-Status:    run as it is here
+Status:    run here as it is
 """
 
 from aa_keras.recipes import default_config

@@ -4,10 +4,10 @@ Command:   aa-keras train --config=fashion_mnist_aa_wide_resnet10_2
 Hardware:  two CPU cores
 Time:      a quarter of an hour
 Accuracy:  92.24 %, 92.16 % and 92.32 % top-1 on the 10,000 test images with the seeds 0, 1 and 2
-Status:    run as it is here
+Status:    run here as it is
 
-The images are found where Debian's package `dataset-fashion-mnist` installs them, in the IDX files of a folder that
---config.data_dir names, or with TensorFlow Datasets, which download them.
+The images are those of Debian's package `dataset-fashion-mnist`, of IDX files in the folder that --config.data_dir
+names, or of TensorFlow Datasets, which downloads them.
 """
 
 from aa_keras.recipes import default_config

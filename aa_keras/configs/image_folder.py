@@ -1,13 +1,13 @@
-"""Any network of the zoo on your own images: a folder of class folders, at any size.
+"""Any network of the library on your own images: a folder of class folders, at any size.
 
 Command:   aa-keras train --config=image_folder --config.data_dir=FOLDER
-Hardware:  a GPU for more than a try; smaller images and networks run on a CPU
+Hardware:  a GPU; smaller images and networks also train on a CPU
 Time:      depends on the images
 Status:    tried with 100 photographs for single steps; what accuracy to expect depends on the images
 
-FOLDER holds train/CLASS/*.jpg and validation/CLASS/*.jpg or test/CLASS/*.jpg, or just CLASS/*.jpg, of which a fixed
-fifth of each class is then held out for the test; --config.test_split=train reports on the images trained on, for
-classes of a single image. Where there is no test/, validation/ is for the test. Another network, as small as you like:
+FOLDER has train/CLASS/*.jpg and validation/CLASS/*.jpg or test/CLASS/*.jpg. It may also have CLASS/*.jpg alone: then a
+fixed fifth of each class is held out for the test. Without a test/, validation/ is the test split.
+--config.test_split=train reports on the images trained on, for classes with a single image. A smaller network:
 
     --config.builder=AAWideResNet --config.builder_arguments="{'depth': 16, 'width': 4}" --config.image_size=64
 """

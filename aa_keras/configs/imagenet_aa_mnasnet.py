@@ -3,13 +3,14 @@
 Command:   aa-keras train --config=imagenet_aa_mnasnet --config.data_dir=FOLDER
 Hardware:  a GPU of 40 GB or more, with --config.precision=mixed_bfloat16
 Time:      not known
-Accuracy:  not at hand; its plain twin has 75.2 % top-1, 92.5 % top-5 by its authors, who train it with RMSprop
+Accuracy:  not at hand; the authors of the plain network report 75.2 % top-1, 92.5 % top-5, trained with RMSprop
 Status:    not trained here
 
-The paper has 0.75, 1.0, 1.25 and 1.4 for --config.builder_arguments.alpha. SGD with momentum and a cosine, and its
-rate, are choices of this recipe; the authors of MnasNet train for as many epochs with RMSprop and an exponential decay.
+The paper has 0.75, 1.0, 1.25 and 1.4 for --config.builder_arguments.alpha. SGD with momentum, the cosine schedule and
+the learning rate are choices of this recipe; the authors of MnasNet train for as many epochs with RMSprop and an
+exponential decay.
 
-FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives.
+FOLDER has imagenet2012 as TensorFlow Datasets prepares it, from the two original archives.
 """
 
 from aa_keras.configs import imagenet_resnet50
@@ -21,7 +22,7 @@ def get_config():
     config.builder = "AAMnasNet"
     config.builder_arguments.alpha = 1.0
     config.epochs = 350
-    config.decay_epochs = ()  # a cosine
+    config.decay_epochs = ()  # a cosine schedule
     config.learning_rate_per_256 = 0.1
     config.weight_decay = 4e-5
     return config

@@ -6,11 +6,11 @@ Time:      not known
 Accuracy:  77.7 % top-1, 93.8 % top-5 in the paper
 Status:    not trained here
 
-Weight decay touches the kernels of convolutions and dense layers, and nothing else: no biases, batch normalisation or
+Weight decay applies to the kernels of convolutions and dense layers alone: not to biases, batch normalization or
 tables of positions.
 
-FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives. A run of fewer epochs needs
---config.decay_epochs too, as in --config.epochs=50 --config.decay_epochs="(15,30,40,45)".
+FOLDER has imagenet2012 as TensorFlow Datasets prepares it, from the two original archives. A run of fewer epochs also
+needs --config.decay_epochs: for example --config.epochs=50 --config.decay_epochs="(15,30,40,45)".
 """
 
 from aa_keras.configs import imagenet_resnet50

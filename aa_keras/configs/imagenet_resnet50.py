@@ -1,4 +1,4 @@
-"""ResNet-50 on ImageNet with the paper's hyperparameters (section 4.2): what AA-ResNet-50 is compared with.
+"""ResNet-50 on ImageNet with the paper's hyperparameters (section 4.2): the baseline of AA-ResNet-50.
 
 Command:   aa-keras train --config=imagenet_resnet50 --config.data_dir=FOLDER
 Hardware:  a GPU of 40 GB or more, with --config.precision=mixed_bfloat16
@@ -6,11 +6,11 @@ Time:      not known
 Accuracy:  76.4 % top-1, 93.1 % top-5 in the paper
 Status:    not trained here
 
-Weight decay touches the kernels of convolutions and dense layers, and nothing else: no biases, batch normalisation or
+Weight decay applies to the kernels of convolutions and dense layers alone: not to biases, batch normalization or
 tables of positions.
 
-FOLDER holds imagenet2012 as TensorFlow Datasets prepare it, from the two original archives. A run of fewer epochs needs
---config.decay_epochs too, as in --config.epochs=50 --config.decay_epochs="(15,30,40,45)".
+FOLDER has imagenet2012 as TensorFlow Datasets prepares it, from the two original archives. A run of fewer epochs also
+needs --config.decay_epochs: for example --config.epochs=50 --config.decay_epochs="(15,30,40,45)".
 """
 
 from aa_keras.recipes import default_config

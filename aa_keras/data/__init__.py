@@ -6,12 +6,12 @@ import keras
 
 from aa_keras._startup import quiet_import
 
-with quiet_import():  # where another backend of Keras than TensorFlow has not done so already
+with quiet_import():  # already imported if TensorFlow is the backend of Keras
     import tensorflow as tf
 
 if keras.backend.backend() != "tensorflow":
-    # All of a GPU's memory is the backend's: here TensorFlow only reads data.
-    with contextlib.suppress(RuntimeError):  # somebody uses one already
+    # TensorFlow only reads data here: the memory of GPUs is for the backend.
+    with contextlib.suppress(RuntimeError):  # TensorFlow already uses one
         tf.config.set_visible_devices([], "GPU")
 
 from aa_keras.data import image_ops

@@ -1,4 +1,4 @@
-"""Annotations of objects in COCO's JSON format, every one of them checked."""
+"""Annotations of objects in COCO's JSON format, all of them checked."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 from aa_keras.errors import UserError
 from aa_keras.files import read_json
 
-# By how many pixels a box may reach beyond its image: annotation tools round.
+# The number of pixels by which a box may reach beyond its image: annotation tools round.
 TOLERANCE = 1.0
 
 
@@ -22,13 +22,13 @@ class AnnotatedImage:
 
     Attributes:
         id: the image's number in its annotation file.
-        name: path of the image, or what to call it.
+        name: path of the image, or its name.
         height: of the image, in pixels.
         width: likewise.
         boxes: float32 array (objects, 4), the pixels top, left, bottom and right of each.
         labels: int32 array (objects,), indices of classes.
-        areas: float32 array (objects,), pixels, of the object itself where the file tells it.
-        is_crowd: boolean array (objects,), whether a box holds many objects that were not told apart.
+        areas: float32 array (objects,), pixels, of the object itself where the file has it.
+        is_crowd: boolean array (objects,), whether a box holds many objects that were not annotated one by one.
     """
 
     id: int
@@ -55,13 +55,13 @@ class Categories:
 
 
 class BadBoxes:
-    """What becomes of boxes that cannot be used: by default an error, or else they are left out and counted.
+    """The handling of boxes that cannot be used: an error by default, or they are left out and counted.
 
     Args:
         skip: whether to leave them out.
 
     Attributes:
-        skipped: dictionary from what was left out to what is wrong with it.
+        skipped: dictionary from each box or image that was left out to the reason.
         error: the `UserError` that was raised, or None.
     """
 
@@ -74,17 +74,19 @@ class BadBoxes:
         """Notes a box, or raises UserError.
 
         Args:
-            where: what to call it.
+            where: name of the box in messages.
             reason: what is wrong with it.
         """
         if not self.skip:
-            self.error = UserError(f"{where}: {reason}. Repair it, or leave such out by --config.bad_boxes=skip")
+            self.error = UserError(
+                f"{where}: {reason}. Repair it, or leave such boxes out with --config.bad_boxes=skip"
+            )
             raise self.error
         self.skipped[where] = reason
 
     @contextlib.contextmanager
     def as_user_errors(self):
-        """Raises, in place of what a library made of it in the `with` block, the `UserError` that caused it."""
+        """Raises the original `UserError` in place of the error that a library made of it in the `with` block."""
         try:
             yield
         except Exception:
@@ -102,10 +104,10 @@ def read_coco(path, path_of, bad_boxes):
         bad_boxes: `BadBoxes`.
 
     Returns:
-        The `Categories`, and a list of each `AnnotatedImage`, those without objects included, in the file's order.
+        The `Categories`, and the list of `AnnotatedImage`s, including those without objects, in the file's order.
 
     Raises:
-        UserError: if it is no such file, or says what cannot be.
+        UserError: if it is not such a file, or has impossible values.
     """
     content = read_json(path)
     if not isinstance(content, dict):
@@ -153,7 +155,7 @@ def annotated_image(number, name, height, width, objects):
 
 
 def box_problem(box, height, width):
-    """Returns what is wrong with a box (top, left, bottom, right) of pixels, or None where nothing is."""
+    """Returns what is wrong with a box (top, left, bottom, right) of pixels, or None if it is right."""
     if not all(map(math.isfinite, box)):
         return f"its box has numbers that are infinite or NaN, {_told(box)}"
     top, left, bottom, right = box
@@ -218,14 +220,14 @@ def _images(path, values):
 
 
 class _AnnotationError(Exception):
-    """What is wrong with an annotation."""
+    """The reason why an annotation is wrong."""
 
 
 def _object(annotation, image, categories, seen):
     """Returns (box, label, area, is_crowd) of an annotation, or raises `_AnnotationError`."""
     number = _hashable(annotation.get("id"))
     if number is None or number in seen:
-        raise _AnnotationError("it has no id" if number is None else "another one has its id")
+        raise _AnnotationError("it has no id" if number is None else "another annotation has its id")
     seen.add(number)
     if annotation.get("category_id") not in categories.ids:
         raise _AnnotationError(f"there is no category with its category_id, {annotation.get('category_id')!r}")

@@ -15,7 +15,7 @@ from aa_keras.data.splits import check_validation_examples, choose_splits
 from aa_keras.errors import UserError
 
 _LOGGER = logging.getLogger("aa_keras")
-# What splits are called in the names of folders and annotation files, and here.
+# The names of splits in folders and annotation files, and here.
 _SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 
 
@@ -23,13 +23,13 @@ class FileDetections(DetectionImages):
     """Image files with boxes.
 
     Args:
-        annotated: sequence of each `AnnotatedImage`, named by its path.
+        annotated: sequence of `AnnotatedImage`s, named by their paths.
     """
 
     def __init__(self, annotated):
         self._annotated = tuple(annotated)
         self._paths = tf.constant([os.fsencode(image.name) for image in annotated], tf.string)
-        # Those of all images, one behind the other, and where each image's begin.
+        # The boxes of all images, one after the other, and where those of each image begin.
         self._objects = {
             name: tf.constant(np.concatenate([getattr(image, name) for image in annotated]))
             for name in ("boxes", "labels", "is_crowd")
@@ -77,9 +77,9 @@ class FileDetections(DetectionImages):
 def load_coco_folder(folder, name="coco_folder", validation_examples=0, test_split=None, bad_boxes=None):
     """Finds images with boxes in a folder.
 
-    Either FOLDER/annotations/instances_train.json, likewise for `val` and `test`, years behind these names included, as
-    COCO has it; or FOLDER/train/_annotations.coco.json and so on, as Roboflow exports it. The images lie in a folder
-    called as the split, in `images`, in `images` and the split, or beside the annotations.
+    Either FOLDER/annotations/instances_train.json, and likewise for `val` and `test`, with or without years after these
+    names, as in COCO; or FOLDER/train/_annotations.coco.json and so on, as Roboflow exports it. The images are in a
+    folder with the name of the split, in `images`, in `images` and the split, or next to the annotations.
 
     Args:
         folder: path.
@@ -87,20 +87,20 @@ def load_coco_folder(folder, name="coco_folder", validation_examples=0, test_spl
         validation_examples: how many training images to hold out, the last ones, unless there is a split for that.
         test_split: "test", "validation" or "train"; None takes "test", or else "validation". Where there are both, the
             latter is for validation.
-        bad_boxes: `BadBoxes`, or None for boxes that have to be right.
+        bad_boxes: `BadBoxes`, or None if a bad box is an error.
 
     Returns:
         A `DetectionDataset` of `FileDetections`.
 
     Raises:
-        UserError: if the folder does not hold images in this way, or its files say what cannot be.
+        UserError: if the folder does not hold images in this way, or its files have impossible values.
     """
     bad_boxes = bad_boxes or BadBoxes()
     files = _annotation_files(folder)
     test_split, validation_split = choose_splits(files, test_split, str(folder))
     if test_split is None:
         raise UserError(
-            f"{folder} has no images to report on: it needs annotations for test or val beside those for train, or "
+            f"{folder} has no images to report on: it needs annotations for test or val besides those for train, or "
             "--config.test_split=train"
         )
     parts, categories = {}, None
@@ -135,8 +135,8 @@ def _annotation_files(folder):
     """Returns the annotation file of each split by its name, or raises UserError."""
     found = {}
     for path in sorted([*folder.glob("annotations/instances_*.json"), *folder.glob("*/_annotations.coco.json")]):
-        called = path.parent.name if path.name.startswith("_") else path.stem.removeprefix("instances_")
-        split = _SPLITS.get(re.sub(r"[_-]?\d+$", "", called.lower()))
+        split_name = path.parent.name if path.name.startswith("_") else path.stem.removeprefix("instances_")
+        split = _SPLITS.get(re.sub(r"[_-]?\d+$", "", split_name.lower()))
         if split is None:
             continue
         if split in found:
@@ -151,10 +151,17 @@ def _annotation_files(folder):
 
 
 def _finder(folder, annotations):
-    """Returns a function from an image's name in a file of annotations to its path, or None where there is none."""
-    called = annotations.stem.removeprefix("instances_")
-    beside = annotations.parent
-    folders = [folder / called, folder / "images", folder / "images" / called, folder, beside, beside / "images"]
+    """Returns a function from an image's name in a file of annotations to its path, or to None if there is no file."""
+    split_name = annotations.stem.removeprefix("instances_")
+    parent = annotations.parent
+    folders = [
+        folder / split_name,
+        folder / "images",
+        folder / "images" / split_name,
+        folder,
+        parent,
+        parent / "images",
+    ]
 
     def path_of(name):
         return next((str(place / name) for place in folders if (place / name).is_file()), None)

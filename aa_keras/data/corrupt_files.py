@@ -1,4 +1,4 @@
-"""What becomes of images that cannot be decoded: skipped and counted in training, fatal in evaluation."""
+"""Images that cannot be decoded: skipped and counted in training, fatal in evaluation."""
 
 import contextlib
 import sys
@@ -24,7 +24,7 @@ class CorruptFiles:
         limit: how many images training may skip.
 
     Attributes:
-        skipped: dictionary of the skipped images, from name to what is wrong with it.
+        skipped: dictionary from the name of each skipped image to what is wrong with it.
         error: the `UserError` that ended a pipeline, or None.
     """
 
@@ -35,10 +35,10 @@ class CorruptFiles:
         self._lock = threading.Lock()  # images are decoded in several threads
 
     def skip(self, name, reason, examples):
-        """Notes a corrupt training image, one of `examples`, and says so in one line when it is met first.
+        """Notes a corrupt training image, one of `examples`, and prints a line the first time.
 
         Raises:
-            UserError: if these are more than the limit, or all there are.
+            UserError: if there are more of them than the limit, or all images are corrupt.
         """
         with self._lock:
             if self.error is None and name not in self.skipped:
@@ -56,7 +56,7 @@ class CorruptFiles:
                 raise self.error
 
     def refuse(self, name, reason):
-        """Raises UserError for a corrupt image that is to be evaluated on."""
+        """Raises UserError for a corrupt image of an evaluation."""
         with self._lock:
             self.error = self.error or UserError(
                 f"The image {name} cannot be read: {reason}. Evaluation needs every image: repair or remove it"

@@ -1,4 +1,4 @@
-"""Decoding: of JPEGs in TensorFlow's graphs, as fast as can be, and of whatever else occurs in the wild in Python."""
+"""Decoding: JPEGs in TensorFlow's graphs, as fast as possible, and every other format in Python."""
 
 import functools
 import io
@@ -14,7 +14,7 @@ _TOO_LARGE = "it has {:,} pixels, which only a decompression bomb has"
 
 
 class CorruptImageError(Exception):
-    """Bytes that are no image, or not a whole one; its message says what is wrong with them."""
+    """Bytes that are not an image, or not a whole one; the message says what is wrong with them."""
 
 
 def is_whole_jpeg(encoded):
@@ -24,16 +24,16 @@ def is_whole_jpeg(encoded):
 
 
 def decode_part_of_jpeg(encoded, box_of, size):
-    """Decodes as much of a JPEG as is needed for a part of it at some size.
+    """Decodes as much of a JPEG as is needed for a part of it at a given size.
 
-    What lies beside the part is not decoded; and a part that is larger than `size` by a factor of 2, 4 or 8 or more is
-    decoded at that fraction of its size, which costs a fraction of the time, and averages pixels as resizing should.
+    The rest of the image is not decoded. A part that is larger than `size` by a factor of 2, 4 or 8 or more is
+    decoded at that fraction of its size, which takes a fraction of the time, and averages pixels as resizing should.
 
     Args:
-        encoded: string tensor, for which `is_whole_jpeg`: nothing here would tell that what lies below the part is
-            missing.
+        encoded: string tensor for which `is_whole_jpeg` is true: this function would not notice that data below the
+            part are missing.
         box_of: function of an image's shape that returns a box, as `image_ops.random_box` does.
-        size: height and width that the part is to be resized to.
+        size: height and width that the part will be resized to.
 
     Returns:
         A uint8 tensor of shape (height, width, 3).
@@ -53,21 +53,21 @@ def decode_part_of_jpeg(encoded, box_of, size):
 
 
 def decode_image(encoded, is_sound=False):
-    """Decodes an image of any format that is met.
+    """Decodes an image of any known format.
 
-    What the bytes are decides, not the name of a file: JPEG (grey, RGB or CMYK), PNG (1 to 16 bits, palette), WebP, GIF
-    (its first frame), BMP, and whatever else Pillow reads. Transparency is dropped and the orientation in a
-    photograph's EXIF data ignored, as `keras.utils.load_img` and torchvision's `ImageFolder` have it.
+    The bytes decide the format, not the name of a file: JPEG (grey, RGB or CMYK), PNG (1 to 16 bits, palette), WebP,
+    GIF (its first frame), BMP, and whatever else Pillow reads. Transparency is dropped and the orientation in a
+    photograph's EXIF data is ignored, as by `keras.utils.load_img` and torchvision's `ImageFolder`.
 
     Args:
         encoded: bytes.
-        is_sound: whether they are known to be those of a JPEG without `jpeg_damage`.
+        is_sound: whether they are known to be a JPEG without `jpeg_damage`.
 
     Returns:
         A uint8 array of shape (height, width, 3).
 
     Raises:
-        CorruptImageError: if the bytes are no image, or not a whole one, or one of more pixels than Pillow takes.
+        CorruptImageError: if the bytes are not an image, or not a whole one, or one of more pixels than Pillow takes.
     """
     if not encoded:
         raise CorruptImageError("it is empty")
@@ -75,7 +75,7 @@ def decode_image(encoded, is_sound=False):
         damage = jpeg_damage(encoded)
         if damage is not None:
             raise CorruptImageError(damage)
-    # TensorFlow takes the palette of a BMP for grey, and of a GIF what is transparent for black.
+    # TensorFlow reads the palette of a BMP as grey, and transparent pixels of a GIF as black.
     if not encoded.startswith((b"BM", b"GIF8")):
         _check_pixels(encoded)
         try:
@@ -91,18 +91,18 @@ def to_grey(image):
 
 
 def jpeg_damage(encoded):
-    """Returns what is wrong with the bytes of a JPEG that has its end, or None where nothing is.
+    """Returns what is wrong with the bytes of a JPEG that has its end, or None if it is right.
 
-    Decoders replace by grey what is missing amidst a file, with a warning of libjpeg's that neither TensorFlow nor
-    Pillow hands on; simplejpeg makes an error of it. Costs three quarters of decoding all of the image.
+    Decoders fill in grey for data that are missing within a file, with a warning of libjpeg that neither TensorFlow nor
+    Pillow reports; simplejpeg makes it an error. This takes three quarters of the time of decoding the whole image.
     """
     try:
         height, width, *_ = simplejpeg.decode_jpeg_header(encoded, strict=False)
         if height * width > most_pixels():
             return _TOO_LARGE.format(height * width)
-        # At an eighth of the size: what takes time is to read the data, all of it.
+        # At an eighth of the size: reading all of the data is what takes time.
         simplejpeg.decode_jpeg(encoded, "GRAY", min_height=1, min_width=1, min_factor=1, strict=True)
-    except (ValueError, KeyError) as error:  # most of them, as for bytes that nobody needs, concern no decoder
+    except (ValueError, KeyError) as error:  # most warnings, such as those for superfluous bytes, do not matter
         if "premature end" in str(error).lower():
             return "its data end before the image does"
     return None
@@ -119,19 +119,19 @@ def _check_pixels(encoded):
         _pillow().open(io.BytesIO(encoded), formats=image_formats()).close()
     except _pillow().DecompressionBombError as error:
         raise CorruptImageError(str(error)) from None
-    except Exception:  # what it cannot open, TensorFlow may
+    except Exception:  # TensorFlow may read what Pillow cannot open
         return
 
 
 @functools.cache
 def image_formats():
-    """Returns the names of the formats that Pillow reads, without those that want another program or are no images."""
+    """Returns the formats that Pillow reads, without those that need another program or are not images."""
     return tuple(sorted(set(_pillow().OPEN) - {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}))
 
 
 @functools.cache
 def image_extensions():
-    """Returns how the names of image files end: ".jpg" and so on, in lower case."""
+    """Returns the extensions of image files: ".jpg" and so on, in lower case."""
     extensions = _pillow().registered_extensions()
     return frozenset(extension for extension, name in extensions.items() if name in image_formats())
 
@@ -141,7 +141,7 @@ def _pillow():
     from PIL import Image
 
     Image.init()  # all of its formats
-    # Photographs of 100 megapixels are what they are; twice as many are refused.
+    # Photographs of 100 megapixels exist and are read; twice as many are refused.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     return Image
 
@@ -156,5 +156,5 @@ def _decode_with_pillow(encoded):
         raise
     except Exception as error:  # Pillow's plugins raise errors of many kinds for damaged files
         if type(error).__name__ == "UnidentifiedImageError":
-            raise CorruptImageError("it is no image of a known format") from None
+            raise CorruptImageError("it is not an image of a known format") from None
         raise CorruptImageError(" ".join(str(error).split()) or type(error).__name__) from None

@@ -1,4 +1,4 @@
-"""Images with boxes, and the data sets that they make up."""
+"""Images with boxes, and data sets of them."""
 
 import abc
 import dataclasses
@@ -10,19 +10,19 @@ from aa_keras.data.encoded import EncodedImages
 class DetectionImages(EncodedImages):
     """Encoded images with boxes.
 
-    What `records` has in place of a class is a dictionary: "boxes", a float32 tensor (objects, 4) of the pixels top,
+    In place of a class, `records` has a dictionary: "boxes", a float32 tensor (objects, 4) of the pixels top,
     left, bottom and right; "labels", int32 (objects,); and "is_crowd", boolean (objects,).
     """
 
     @property
     @abc.abstractmethod
     def most_boxes(self):
-        """How many boxes an image may have in training: those beyond are left out."""
+        """Returns how many boxes an image may have in training: further ones are left out."""
 
     @property
     @abc.abstractmethod
     def annotated(self):
-        """A tuple of each `AnnotatedImage`, in the order of `records`."""
+        """Returns the tuple of `AnnotatedImage`s, in the order of `records`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DetectionDataset:
         train: the `DetectionImages` to train on.
         validation: those held out; may be None.
         test: those to report on.
-        bad_boxes: `BadBoxes`, what was left out.
+        bad_boxes: `BadBoxes`, with the boxes that were left out.
     """
 
     name: str

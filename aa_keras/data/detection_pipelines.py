@@ -13,17 +13,17 @@ NO_BOX = -1.0
 
 @dataclasses.dataclass(frozen=True)
 class DetectionPreprocessing:
-    """What happens to an image, and to its boxes, on their way into a detector.
+    """The preprocessing of images and boxes for a detector.
 
-    An image is resized as a whole, so that it just fits; what it does not fill, on the right or below, is the mean
-    pixel, which normalised is 0.
+    An image is resized as a whole, so that it just fits. The rest, on the right or below, is padded with the mean
+    pixel, which is 0 when normalized.
 
     Attributes:
         mean: mean of each channel, for pixels in [0, 255].
         std: standard deviation of each channel.
-        image_size: (height, width) of what the detector takes.
-        scale_jitter: (least, most), by how much training images are larger than what just fits; of larger ones, a part
-            anywhere in them is seen.
+        image_size: (height, width) of the images that the detector takes.
+        scale_jitter: (least, most), by how much training images are larger than what just fits; larger ones are
+            cropped at a random place.
         horizontal_flip: whether to mirror half of the training images.
     """
 
@@ -34,19 +34,19 @@ class DetectionPreprocessing:
     horizontal_flip: bool = False
 
     def for_evaluation(self, images):
-        """Returns normalised float32 images of `image_size`, and what their boxes have to be multiplied by.
+        """Returns normalized float32 images of `image_size`, and the factors of their boxes.
 
         Args:
             images: uint8 tensor of shape (height, width, 3) or (batch, height, width, 3).
 
         Returns:
-            The images, and a float32 tensor of shape (4,): a box times it is the box in what is returned.
+            The images, and a float32 tensor of shape (4,) to multiply boxes by.
         """
         fitted, scale = self.fit(images)
         return self.normalize(fitted), scale
 
     def fit(self, images):
-        """Returns the first half of it, pixels of whole numbers, for those who serve to do before a detector."""
+        """Returns the first half of the preprocessing, whole pixel values, which servers do before a detector."""
         resized, scale = self._resized(images)
         filling = np.round(np.asarray(self.mean, np.float32))
         return self._padded(tf.round(resized) - filling) + filling, scale
@@ -56,9 +56,9 @@ class DetectionPreprocessing:
         return image_ops.normalize(images, self.mean, self.std)
 
     def for_training(self, image, boxes, labels, seed):
-        """Returns a normalised float32 image, its boxes and labels, augmented as `seed` has it.
+        """Returns a normalized float32 image, its boxes and labels, augmented by `seed`.
 
-        Boxes that are out of sight are gone, others are clipped.
+        Boxes outside the result are removed, others are clipped.
 
         Args:
             image: uint8 tensor of shape (height, width, 3).
@@ -71,7 +71,7 @@ class DetectionPreprocessing:
         resized, scale = self._resized(image, jitter)
         size = tf.shape(resized)[:2]
         room = tf.maximum(size - self.image_size, 0)
-        # One draw an axis, uniform from 0 to the room there is.
+        # One draw for each axis, uniform from 0 to the room that is left.
         draws = tf.random.stateless_uniform((2,), crop_seed)
         offset = tf.cast(draws * tf.cast(room + 1, tf.float32), tf.int32)
         seen = resized[offset[0] : offset[0] + self.image_size[0], offset[1] : offset[1] + self.image_size[1]]
@@ -90,7 +90,7 @@ class DetectionPreprocessing:
         return image, boxes[is_seen], labels[is_seen]
 
     def _resized(self, images, jitter=1.0):
-        """Returns images that just fit where `jitter` is 1, and what their boxes have to be multiplied by."""
+        """Returns images that just fit if `jitter` is 1, and the factors of their boxes."""
         size = tf.cast(tf.shape(images)[-3:-1], tf.float32)
         factor = tf.reduce_min(tf.cast(self.image_size, tf.float32) / size) * jitter
         new = tf.maximum(tf.cast(tf.round(size * factor), tf.int32), 1)
@@ -98,7 +98,7 @@ class DetectionPreprocessing:
         return resized, tf.tile(tf.cast(new, tf.float32) / size, (2,))
 
     def _padded(self, images):
-        """Returns images of `image_size`, filled up with zeros on the right and below."""
+        """Returns images of `image_size`, padded with zeros on the right and below."""
         padding = self.image_size - tf.shape(images)[-3:-1]
         widths = [(0, 0)] * (images.shape.rank - 3) + [(0, padding[0]), (0, padding[1]), (0, 0)]
         return tf.ensure_shape(tf.pad(images, widths), (*images.shape[:-3], *self.image_size, len(self.mean)))
@@ -109,7 +109,7 @@ def detection_training_dataset(
 ):
     """Returns the batches of several epochs of training, one after the other.
 
-    The order of the images and their augmentation depend on (seed, epoch) alone. Crowds are no objects to train on.
+    The order of the images and their augmentation depend on (seed, epoch) alone. Crowds are not trained on.
 
     Args:
         examples: `DetectionImages`.
@@ -118,12 +118,12 @@ def detection_training_dataset(
         steps_per_epoch: batches in an epoch.
         seed: integer.
         epochs: `range` of the epochs to go through.
-        corrupt_files: `CorruptFiles`, which keeps account of images that are skipped, or None.
+        corrupt_files: `CorruptFiles`, which counts images that are skipped, or None.
         shard: pair of integers: which part of each batch this is, from 0, and of how many.
 
     Returns:
         A `tf.data.Dataset` of pairs of float32 images (batch_size / shards, height, width, 3), and a dictionary of
-        "boxes", float32 (batch_size / shards, most_boxes, 4), and "labels", float32: what fills them up is -1.
+        "boxes", float32 (batch_size / shards, most_boxes, 4), and "labels", float32, both padded with -1.
     """
     corrupt_files = corrupt_files or CorruptFiles()
 
@@ -158,9 +158,9 @@ def detection_training_dataset(
 
 
 def detection_validation_dataset(examples, preprocessing, batch_size, corrupt_files=None, shard=(0, 1)):
-    """Returns every image once, in batches of one size, of which the last is filled up with images of weight 0.
+    """Returns every image once, in batches of one size; the last is padded with images of weight 0.
 
-    The arguments are those of `detection_training_dataset`. So is what it returns, with weights (batch_size / shards,).
+    The arguments are those of `detection_training_dataset`. The batches also have weights (batch_size / shards,).
     """
     refuse = (corrupt_files or CorruptFiles()).refuse
     shards = shard[1]
@@ -180,7 +180,7 @@ def detection_validation_dataset(examples, preprocessing, batch_size, corrupt_fi
 
 
 def detection_evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):
-    """Returns every image once, in order, with what its boxes were scaled by; the last batch may be smaller.
+    """Returns every image once, in order, with the factors of its boxes; the last batch may be smaller.
 
     Returns:
         A `tf.data.Dataset` of pairs of float32 images and float32 scales (batch, 4).
@@ -202,7 +202,7 @@ def detection_raw_dataset(examples, corrupt_files=None):
 
 
 def _dense(boxes, labels, most):
-    """Returns boxes and labels of a fixed number, of which those beyond are -1."""
+    """Returns boxes and labels padded to a fixed number with -1."""
     missing = [(0, tf.maximum(most - tf.shape(labels)[0], 0))]
     labels = tf.pad(tf.cast(labels[:most], tf.float32), missing, constant_values=NO_BOX)
     boxes = tf.pad(boxes[:most], [*missing, (0, 0)], constant_values=NO_BOX)

@@ -5,9 +5,9 @@ import numpy as np
 from aa_keras.data.types import ImageDataset, LabelledImages
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
-# Of the images of `digit_neighbours`, in digits.
+# The size of the images of `digit_neighbours`, in digits.
 ROWS, COLUMNS = 3, 4
-# How many of them each split has.
+# The number of these images in each split.
 NEIGHBOURS = {"train": 8000, "validation": 1000, "test": 2000}
 
 
@@ -29,8 +29,8 @@ def digit_neighbours():
     """Returns images of several digits, one of them marked, whose class is the next digit to the left of that one.
 
     Images have 24x32 pixels, three rows of four cells. About half of the cells hold a digit; one is marked by its
-    colours being inverted, and there is at least one to the left of it in its row. Pixels alone tell nothing of the
-    class: a network has to find the mark, look to its left, past empty cells, and read what is there. The digits of a
+    inverted colours, and there is at least one to the left of it in its row. Local pixels alone say nothing about the
+    class: a network must find the mark, look to its left, past empty cells, and read the digit there. The digits of a
     split are those of the same split of `digits`.
     """
     source = digits()

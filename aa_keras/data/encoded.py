@@ -12,7 +12,7 @@ _STAND_IN = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
 class EncodedImages(abc.ABC):
-    """Images of any size and their classes, to be decoded one by one.
+    """Images of any size and their classes, which are decoded one by one.
 
     Attributes:
         image_shape: (height, width, channels) that a network sees them in.
@@ -31,11 +31,11 @@ class EncodedImages(abc.ABC):
         Args:
             order_key: int64 tensor of shape (2,) that alone decides their order; None for the order they are kept in.
             shard: with an `order_key`, pair of integers: which part of the images in this order, from 0, and of how
-                many parts. No two have an image in common, and what is not of the part is not read if possible.
+                many parts. Parts have no image in common, and images of other parts are not read if possible.
 
         Returns:
-            A `tf.data.Dataset` of (index, name, content, label): an int64 that says which image it is whatever the
-            order, what to call the image in messages, what `read` makes bytes of, and its int32 class.
+            A `tf.data.Dataset` of (index, name, content, label): an int64 that identifies the image in any order, its
+            name in messages, the argument of `read`, and its int32 class.
         """
 
     @abc.abstractmethod
@@ -43,13 +43,13 @@ class EncodedImages(abc.ABC):
         """Returns the bytes of an image as a string tensor; in a graph as well as eagerly."""
 
     def is_sound_jpeg(self, index, encoded):
-        """Returns whether a JPEG can be decoded in a graph, where nothing would tell that a part of it is missing.
+        """Returns whether a JPEG can be decoded in a graph, which would not notice that a part of it is missing.
 
-        Each image is looked at once, since to look takes nearly as long as to decode it.
+        Each image is checked once, since the check takes nearly as long as decoding.
 
         Args:
             index: int64 tensor, which image it is.
-            encoded: string tensor, its bytes, for which `decoding.is_whole_jpeg`.
+            encoded: string tensor, its bytes, for which `decoding.is_whole_jpeg` is true.
 
         Returns:
             A boolean tensor.
@@ -64,23 +64,23 @@ class EncodedImages(abc.ABC):
 
     @functools.cached_property
     def _sound(self):
-        """Of each image, whether it was found to be without damage."""
+        """Returns for each image whether it was found to be undamaged."""
         return np.zeros(len(self), bool)
 
     def decode(self, index, name, content, when_corrupt, transform=None, arguments=()):
-        """Decodes an image in Python: slower than a graph, and the one place where its error can be caught.
+        """Decodes an image in Python: slower than a graph, and the only place where its error can be caught.
 
         Args:
             index: which image it is, as `records` has it.
             name: the image's name.
             content: the image's content.
-            when_corrupt: function to call with the name of a corrupt image, and what is wrong with it.
-            transform: function of the image and `arguments` to apply to it in Python too, or None. In the graph its
-                operations would cost time even where they do not run.
+            when_corrupt: function to call with the name of a corrupt image and what is wrong with it.
+            transform: function of the image and `arguments` to apply in Python too, or None. In the graph its
+                operations would take time even where they do not run.
             arguments: tensors.
 
         Returns:
-            A uint8 tensor of shape (height, width, 3), and a boolean one that is False if it is only a stand-in.
+            A uint8 tensor of shape (height, width, 3), and a boolean one that is False if the image is a placeholder.
         """
 
         def decode_or_report(index, name, content, *arguments):
@@ -97,7 +97,7 @@ class EncodedImages(abc.ABC):
         return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
 
     def check(self, index, image):  # noqa: B027  most have nothing to compare with
-        """Raises CorruptImageError for an image that was decoded, a uint8 array, and is not what it should be."""
+        """Raises CorruptImageError for a decoded image, a uint8 array, that is not what it should be."""
 
     def _read_or_report(self, content):
         try:

@@ -1,4 +1,4 @@
-"""Fashion-MNIST in the IDX files that it is published as: 70,000 grey images of 28x28 pixels, MIT licence."""
+"""Fashion-MNIST from the IDX files of its publication: 70,000 grey images of 28x28 pixels, MIT licence."""
 
 import gzip
 import math
@@ -16,7 +16,7 @@ CLASS_NAMES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-# Where Debian's package `dataset-fashion-mnist` has them.
+# The folder of Debian's package `dataset-fashion-mnist`.
 SYSTEM_FOLDER = pathlib.Path("/usr/share/datasets/fashion-mnist")
 # The first words of the files' names, by split.
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -27,8 +27,8 @@ def find_fashion_mnist(data_dir):
     """Returns the folder that has the IDX files, or None.
 
     Args:
-        data_dir: a folder with the files, or with a folder `fashion-mnist` that has them; where it has neither, or is
-            None, the folder of the system's package is looked at.
+        data_dir: a folder with the files, or with a folder `fashion-mnist` that has them. If it has neither, or is
+            None, the folder of the system's package is used.
     """
     own = [] if data_dir is None else [pathlib.Path(data_dir).expanduser()]
     for folder in (*own, *(folder / "fashion-mnist" for folder in own), SYSTEM_FOLDER):
@@ -73,7 +73,7 @@ def _load_split(folder, prefix):
 
 
 def read_idx(path, dimensions):
-    """Returns the unsigned bytes of an IDX file: four bytes that tell type and dimensions, the lengths, the values.
+    """Returns the unsigned bytes of an IDX file: four bytes for type and dimensions, the lengths, the values.
 
     Args:
         path: the file's path, to which `.gz` is added where only that file exists.

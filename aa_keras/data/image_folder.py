@@ -15,9 +15,9 @@ from aa_keras.data.types import ImageDataset
 from aa_keras.errors import UserError
 
 _LOGGER = logging.getLogger("aa_keras")
-# Folders that tools leave behind.
+# Folders that tools create.
 _LEFT_BEHIND = {"__MACOSX", "@eaDir"}
-# What folders of splits are called elsewhere.
+# Other names for the folders of splits.
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
 
 
@@ -32,7 +32,7 @@ class FileImages(EncodedImages):
     def __init__(self, files, image_size):
         self.files = tuple(files)
         self.image_shape = (image_size, image_size, 3)
-        # Tensors made here, outside of the pipelines' graphs, are not copied into them.
+        # Tensors that are made here, outside the pipelines' graphs, are not copied into them.
         self._paths = tf.constant([os.fsencode(path) for path, _ in self.files], tf.string)
         self._labels = tf.constant([label for _, label in self.files], tf.int32)
 
@@ -54,18 +54,18 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
     """Finds the images in a folder.
 
     Either FOLDER/train/CLASS/*.jpg, with FOLDER/test or FOLDER/validation (or `val`) likewise; or FOLDER/CLASS/*.jpg.
-    The images of a class may lie in folders below its own, at any depth. Where there are no images to report on, some
-    of each class are held out for that. Which ones are held out depends on the files' paths inside the folder alone.
+    The images of a class may be in folders below its own, at any depth. Without a split to report on, some images of
+    each class are held out for that. Which ones are held out depends on the files' paths inside the folder alone.
 
-    Files that Pillow reads are images, by the ends of their names, and links are followed. Hidden files are ignored. A
-    log line tells how many others there are, and how their names end.
+    Files with the extension of a format that Pillow reads are images, and links are followed. Hidden files are ignored.
+    A log line gives the number of other files and their extensions.
 
     Args:
         folder: path.
         image_size: height and width that a network sees the images in.
         validation_examples: how many of the training images to hold out, unless there is a folder for them.
         test_split: name of the folder of the images to report on; "train" reports on the images trained on. None takes
-            `test`, or else `validation` or `val`; where there are both, the latter is for validation.
+            `test`, or otherwise `validation` or `val`; if there are both, the latter is for validation.
         test_fraction: share of each class to report on where there is no folder for that.
 
     Returns:
@@ -112,14 +112,14 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
 def find_images(paths):
     """Returns the image files among paths and in the folders among them, at any depth, in order.
 
-    What is an image in a folder, the end of its name tells; a log line tells how many others there are. A file that is
-    named itself is taken for one.
+    The extension of a file in a folder says whether it is an image; a log line gives the number of other files. A file
+    that is named itself is always read as an image.
 
     Args:
         paths: list of files and folders.
 
     Raises:
-        UserError: if there is no such file or folder, or no image.
+        UserError: if a file or folder does not exist, or there is no image.
     """
     found, others = [], collections.Counter()
     for path in map(pathlib.Path, paths):
@@ -137,7 +137,7 @@ def find_images(paths):
 
 
 def _split_folders(folder):
-    """Returns the folders of splits by name; none where `train`, if there is one, is itself a folder of images."""
+    """Returns the folders of splits by name; none if `train` is itself a class folder of images."""
     folders = {name: folder / name for name in _list(folder)[0] if name in ("train", "validation", "val", "test")}
     return folders if "train" in folders and _list(folders["train"])[0] else {}
 
@@ -147,12 +147,11 @@ def _class_names(folder):
     if len(class_names) < 2:
         images = sum(map(_is_image, files))
         found = f"only that of {class_names[0]!r}" if class_names else f"{images} images and no folders"
-        raise UserError(f"{folder} must hold a folder of images for each of two classes or more. It holds {found}")
+        raise UserError(f"{folder} must hold a folder of images for each of at least two classes. It holds {found}")
     for name in class_names:
         if len(name.splitlines()) != 1 or not _is_text(name):
             raise UserError(
-                f"The name of a class folder must be a line of text: labels.txt has a line a class. Received: {name!r} "
-                f"in {folder}"
+                f"The name of a class folder must be one line of text, for labels.txt. Received: {name!r} in {folder}"
             )
     like_splits = {name.lower() for name in class_names} <= _SPLIT_NAMES
     if like_splits and not any(map(_is_image, (file for name in class_names for file in _list(folder / name)[1]))):
@@ -164,7 +163,7 @@ def _class_names(folder):
 
 
 def _is_text(name):
-    """Whether the name of a file is text: a name in another encoding than the system's is not."""
+    """Whether the name of a file is text: a name in another encoding than that of the system is not."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
@@ -178,7 +177,7 @@ def _files(folder, class_names, others, may_lack_classes):
     Args:
         folder: the folder.
         class_names: names of the classes in the order of their labels.
-        others: `collections.Counter` of the ends of other files' names, which is added to.
+        others: `collections.Counter` of the extensions of other files, which is added to.
         may_lack_classes: whether there may be classes without images.
     """
     labels = {name: label for label, name in enumerate(class_names)}
@@ -188,7 +187,7 @@ def _files(folder, class_names, others, may_lack_classes):
         raise UserError(f"{folder} must hold a folder of images for each class. It holds no folders")
     for name in class_folders:
         if name not in labels:
-            raise UserError(f"{folder / name} is the folder of a class that there are no training images of")
+            raise UserError(f"{folder / name} is the folder of a class without training images")
         not_images = collections.Counter()
         images = sorted(_images_below(folder / name, not_images))
         if not images and not may_lack_classes:
@@ -202,13 +201,13 @@ def _files(folder, class_names, others, may_lack_classes):
 
 
 def _images_below(folder, others, seen=()):
-    """Yields the paths, below a folder, of the images in it and in the folders in it; counts others by extension."""
+    """Yields the paths, below a folder, of the images in it at any depth; counts other files by extension."""
     whole_path = os.path.realpath(folder)
-    if whole_path in seen:  # a link that leads back
+    if whole_path in seen:  # a link to a folder above
         return
     folders, names = _list(folder)
     for name in names:
-        # Neither pipes nor devices, which may have no end.
+        # No pipes or devices, which may be endless.
         if _is_image(name) and os.path.isfile(folder / name):
             yield name
         else:
@@ -218,7 +217,7 @@ def _images_below(folder, others, seen=()):
 
 
 def _is_image(name):
-    """Whether the name of a file is one of an image's."""
+    """Whether a file has the name of an image."""
     return _extension(name) in image_extensions()
 
 
@@ -248,7 +247,7 @@ def _list(folder):
 
 
 def _hold_out_of_each_class(files, fraction, root):
-    """Splits files in two, the second with `fraction` of each class, but never all of one."""
+    """Splits files in two, the second with `fraction` of each class, but never all of a class."""
     of_class = {}
     for file in files:
         of_class.setdefault(file[1], []).append(file)
@@ -265,6 +264,6 @@ def _hold_out_of_each_class(files, fraction, root):
 
 
 def _number(file, root, purpose):
-    """Returns a number that a file's path inside the folder decides: the same wherever the folder lies."""
+    """Returns a number that depends on a file's path inside the folder alone."""
     path = pathlib.Path(file[0]).relative_to(root).as_posix()
     return hashlib.sha256(os.fsencode(f"{purpose}:{path}")).digest()

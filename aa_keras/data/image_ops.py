@@ -13,7 +13,7 @@ def normalize(image, mean, std):
     """Returns (image - mean) / std in float32, channel by channel, for pixels in [0, 255]."""
     mean, std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
     if image.shape[-3:].is_fully_defined():
-        # TensorFlow takes five times as long for the same numbers where it has to repeat three of them all the way.
+        # TensorFlow takes five times as long for the same result if it must broadcast three numbers over all pixels.
         mean, std = (np.broadcast_to(values, image.shape[-3:]) for values in (mean, std))
     return (tf.cast(image, tf.float32) - mean) / std
 
@@ -45,10 +45,10 @@ def random_crop_from_padded(image, padding, seed):
 
 
 def random_box(shape, seed, smallest_area=0.08):
-    """Draws the part of an image to train on: the crop of Inception.
+    """Draws the part of an image to train on: the Inception crop.
 
     Szegedy et al., arXiv:1409.4842, as TensorFlow draws it: the ratio of width to height is uniform between 3/4 and
-    4/3, then the height uniform between what an area of `smallest_area` and one of all the image allow. An image too
+    4/3; then the height is uniform between what an area of `smallest_area` and the whole image allow. An image too
     long or too narrow for that is taken whole.
 
     Args:
@@ -59,7 +59,7 @@ def random_box(shape, seed, smallest_area=0.08):
     Returns:
         Int32 tensors (top, left, 0) and (height, width, -1): where it begins and its size, as `tf.slice` takes them.
     """
-    # The function in `tf.image` does the same in three times the time.
+    # The function in `tf.image` does the same but takes three times as long.
     begin, size, _ = tf.raw_ops.StatelessSampleDistortedBoundingBox(
         image_size=shape,
         bounding_boxes=_WHOLE_IMAGE,
@@ -73,15 +73,15 @@ def random_box(shape, seed, smallest_area=0.08):
 
 
 def random_resized_crop(image, size, seed, smallest_area=0.08):
-    """Cuts the crop of Inception (see `random_box`) out of an image and resizes it to `size` x `size`, in float32."""
+    """Cuts the Inception crop (see `random_box`) out of an image and resizes it to `size` x `size`, in float32."""
     return resize(tf.slice(image, *random_box(tf.shape(image), seed, smallest_area)), size, antialias=True)
 
 
 def resize(image, size, antialias=False):
     """Resizes an image to `size` x `size` bilinearly, in float32.
 
-    Antialiasing takes longer than decoding a photograph. An image of less than twice the size can do without: each of
-    its pixels still has a share in the result, or nearly so.
+    Antialiasing takes longer than decoding a photograph. An image of less than twice the size needs none: nearly all
+    of its pixels contribute to the result.
     """
     resized = tf.image.resize(image, (size, size), antialias=antialias)
     return tf.ensure_shape(resized, (*image.shape[:-3], size, size, image.shape[-1]))
@@ -90,8 +90,8 @@ def resize(image, size, antialias=False):
 def resize_and_centre_crop(image, size, central_fraction=CENTRAL_FRACTION, interpolation="bilinear"):
     """Resizes an image so that the centre, `central_fraction` of its shorter side, fills `size`, and cuts that out.
 
-    Both in one step, so that only what remains is computed: with antialiasing, as Pillow does it. The centre
-    of the image is the centre of the result, to a fraction of a pixel.
+    Both are one step, so that only the result is computed, with antialiasing as in Pillow. The centre of the image is
+    the centre of the result, to a fraction of a pixel.
 
     Args:
         image: tensor of shape (height, width, channels) or (batch, height, width, channels), of any height and width.

@@ -1,13 +1,13 @@
-"""Keras's layers of augmentation, drawn by a key instead of by a state."""
+"""Augmentation layers of Keras, drawn by a key instead of by a state."""
 
 import keras
 import tensorflow as tf
 
 
 class KeyedSeeds(keras.random.SeedGenerator):
-    """The seeds of one call of a layer: its `seed` where a key alone shall decide what it draws.
+    """The seeds of one call of a layer: a `seed` for layers whose draws must depend on a key alone.
 
-    Those of Keras are a state, so that what is drawn would depend on how far a run has come, and on its threads.
+    The seeds of Keras are a state: draws would depend on the progress of a run, and on its threads.
 
     Args:
         key: integer tensor of shape (2,).
@@ -24,12 +24,12 @@ class KeyedSeeds(keras.random.SeedGenerator):
 
 
 def keyed(layer):
-    """Returns a function of images and a key that does what a layer of Keras's does to images, within `tf.data`.
+    """Returns a function of images and a key that applies a Keras layer to images, within `tf.data`.
 
     Args:
-        layer: a layer of augmentation, such as `keras.layers.RandomRotation`; for this alone from now on.
+        layer: an augmentation layer, such as `keras.layers.RandomRotation`, which nothing else may use.
     """
-    layer.backend.set_backend("tensorflow")  # that of `tf.data`, whatever trains
+    layer.backend.set_backend("tensorflow")  # the backend of `tf.data`, whatever the backend of training
 
     def transform(images, key):
         transformation = layer.get_random_transformation(images, training=True, seed=KeyedSeeds(key))

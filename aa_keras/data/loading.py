@@ -23,21 +23,21 @@ def load_dataset(
 
     Args:
         name: "digits" for the 1,797 handwritten digits that scikit-learn ships, or "digit_neighbours" for a task made
-            of them (see `aa_keras.data.digits`), which need no download; "image_folder" for a folder of class folders
-            (see `aa_keras.data.image_folder`); "fashion_mnist" as IDX files, where `data_dir` or the system's package
-            `dataset-fashion-mnist` has them (see `aa_keras.data.fashion_mnist`); or the name of a set of labelled
-            images in TensorFlow Datasets, such as "cifar100" or "imagenet2012".
-        data_dir: the image folder; or folder of TensorFlow Datasets, or one with such a folder named `tfds` in it; None
-            takes theirs.
+            of them (see `aa_keras.data.digits`), neither of which needs a download; "image_folder" for a folder of
+            class folders (see `aa_keras.data.image_folder`); "fashion_mnist" as IDX files, if `data_dir` or the
+            system's package `dataset-fashion-mnist` has them (see `aa_keras.data.fashion_mnist`); or the name of
+            labelled images in TensorFlow Datasets, such as "cifar100" or "imagenet2012".
+        data_dir: the image folder; or the folder of TensorFlow Datasets, or a folder that has it as `tfds`; None takes
+            the default folder of TensorFlow Datasets.
         validation_examples: how many training examples to hold out, unless the data set has a split for that; the
             digits have a fixed split instead.
         image_size: height and width to resize images to, which then stay encoded until they are needed; None for
             images of one size, held in memory as they are.
         test_split: name of the split to report on; "train" reports on the images trained on. None takes "test" where
-            that has labels, or else "validation"; where there are both, the latter is for validation.
+            that has labels, or otherwise "validation"; if there are both, the latter is for validation.
         test_fraction: share of each class to report on, for an image folder without a split for that.
-        shuffle_buffer: encoded training examples of TensorFlow Datasets held in memory to draw the next one from;
-            8192 photographs of ImageNet take 0.9 GB.
+        shuffle_buffer: number of encoded training examples of TensorFlow Datasets in memory, from which the next one
+            is drawn; 8192 photographs of ImageNet take 0.9 GB.
 
     Returns:
         An `ImageDataset`.
@@ -62,7 +62,7 @@ def load_dataset(
         if image_size is None:
             raise UserError("config.image_size must be set for dataset='image_folder', for instance to 224")
         return load_image_folder(data_dir, image_size, validation_examples, test_split, test_fraction)
-    from aa_keras.data.tfds_images import load_from_tensorflow_datasets  # which imports all of TFDS
+    from aa_keras.data.tfds_images import load_from_tensorflow_datasets  # imports all of TFDS
 
     return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)
 
@@ -73,16 +73,16 @@ def load_detection_dataset(name, data_dir=None, validation_examples=0, test_spli
     Args:
         name: "coco_folder" for a folder with annotations in COCO's format (see `load_coco_folder`), "bccd" for such a
             folder called `bccd` in `data_dir`, or "coco/2017" of TensorFlow Datasets.
-        data_dir: the folder, or the one of TensorFlow Datasets, or one with such a folder named `tfds` in it.
+        data_dir: the folder; or the folder of TensorFlow Datasets, or a folder that has it as `tfds`.
         validation_examples: how many training images to hold out, unless there is a split for that.
-        test_split: the split to report on; None takes "test", or else "validation".
-        bad_boxes: `BadBoxes`, or None for boxes that have to be right.
+        test_split: the split to report on; None takes "test", or otherwise "validation".
+        bad_boxes: `BadBoxes`, or None if a bad box is an error.
 
     Returns:
         A `DetectionDataset`.
 
     Raises:
-        UserError: if there is no such data set, or it says what cannot be.
+        UserError: if there is no such data set, or it has impossible values.
     """
     bad_boxes = bad_boxes or BadBoxes()
     if name in ("coco_folder", "bccd"):
@@ -95,6 +95,6 @@ def load_detection_dataset(name, data_dir=None, validation_examples=0, test_spli
         if name == "bccd" and (folder / name).is_dir():
             folder = folder / name
         return load_coco_folder(folder, name, validation_examples, test_split, bad_boxes)
-    from aa_keras.data.tfds_detection import load_detections_from_tensorflow_datasets  # which imports all of TFDS
+    from aa_keras.data.tfds_detection import load_detections_from_tensorflow_datasets  # imports all of TFDS
 
     return load_detections_from_tensorflow_datasets(name, data_dir, validation_examples, test_split, bad_boxes)

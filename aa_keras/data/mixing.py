@@ -1,4 +1,4 @@
-"""Labels that training can mix, and MixUp and CutMix, which do."""
+"""MixUp and CutMix, and the labels that they need."""
 
 import functools
 
@@ -9,15 +9,15 @@ from aa_keras.data.keyed_seeds import KeyedSeeds
 
 
 class Mixing:
-    """Makes the labels of training batches vectors of probabilities, and mixes images and labels where it is to.
+    """Turns the labels of training batches into probabilities, and mixes images and labels.
 
-    MixUp (Zhang et al., ICLR 2018) and CutMix (Yun et al., ICCV 2019) are Keras's layers. Where both are asked for,
-    each batch goes through one of them.
+    MixUp (Zhang et al., ICLR 2018) and CutMix (Yun et al., ICCV 2019) are layers of Keras. With both, each batch goes
+    through one of them.
 
     Args:
         classes: number of classes.
-        mixup_alpha: of the beta distribution from which MixUp draws the weight of each image; 0 for none.
-        cutmix_alpha: of the one from which CutMix draws the area that an image keeps, up to 1; 0 for none.
+        mixup_alpha: parameter of the beta distribution of the weights that MixUp gives to images; 0 for no MixUp.
+        cutmix_alpha: parameter of that of the areas that images keep in CutMix, up to 1; 0 for no CutMix.
     """
 
     def __init__(self, classes, mixup_alpha=0.0, cutmix_alpha=0.0):
@@ -30,7 +30,7 @@ class Mixing:
         if cutmix_alpha:
             self._layers.append(keras.layers.CutMix((cutmix_alpha, cutmix_alpha), data_format="channels_last"))
         for layer in self._layers:
-            layer.backend.set_backend("tensorflow")  # that of `tf.data`, whatever trains
+            layer.backend.set_backend("tensorflow")  # the backend of `tf.data`, whatever the backend of training
 
     def __call__(self, images, labels, key):
         """Returns the batch to train on.
@@ -38,7 +38,7 @@ class Mixing:
         Args:
             images: float32 tensor of shape (batch, height, width, channels).
             labels: integer tensor of shape (batch,).
-            key: integer tensor of shape (2,), on which alone depends what is mixed.
+            key: integer tensor of shape (2,), which alone decides how images are mixed.
 
         Returns:
             Images of the same shape, and float32 labels of shape (batch, classes).

@@ -10,13 +10,13 @@ from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.decoding import decode_part_of_jpeg, is_whole_jpeg
 from aa_keras.data.encoded import EncodedImages
 
-_GROUP = 16  # images that are decoded one after the other
-_POLICY = 2  # tells its draws from the two that an image's seed is split into
+_GROUP = 16  # number of images that are decoded one after the other
+_POLICY = 2  # separates its draws from the two that an image's seed is split into
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """What happens to an image on its way into a network.
+    """The preprocessing of images for a network.
 
     Attributes:
         mean: mean of each channel, for pixels in [0, 255].
@@ -25,10 +25,10 @@ class Preprocessing:
         crop_padding: by how many pixels to shift training images at most.
         image_size: height and width to crop and resize images of any size to; None leaves their size as it is. For
             evaluation it may be a pair.
-        central_fraction: share of the shorter side that evaluation looks at, where there is an `image_size`.
-        interpolation: how evaluation resizes there, "bilinear" or "bicubic".
-        smallest_crop: least share of an image that its crops for training have, where there is an `image_size`.
-        policy: what training images go through before all that, but behind the crop of Inception: a function of an
+        central_fraction: share of the shorter side that evaluation uses, with an `image_size`.
+        interpolation: how evaluation resizes with an `image_size`, "bilinear" or "bicubic".
+        smallest_crop: least share of an image that crops for training have, with an `image_size`.
+        policy: augmentation of training images before all that, but after the Inception crop: a function of an
             image with values in [0, 255] and of a key, an integer tensor of shape (2,), such as `RandAugment`; or None.
     """
 
@@ -43,7 +43,7 @@ class Preprocessing:
     policy: typing.Callable | None = None
 
     def for_evaluation(self, image):
-        """Returns a normalised float32 image: with an `image_size`, its resized centre.
+        """Returns a normalized float32 image: with an `image_size`, its resized centre.
 
         Args:
             image: tensor of shape (height, width, channels), or (batch, height, width, channels).
@@ -51,18 +51,18 @@ class Preprocessing:
         return self.normalize(self.fit(image))
 
     def fit(self, image):
-        """Returns the first half of it, pixels of whole numbers, for those who serve to do before a network."""
+        """Returns the first half of the preprocessing, whole pixel values, which servers do before a network."""
         if self.image_size is None:
             return image
         centre = image_ops.resize_and_centre_crop(image, self.image_size, self.central_fraction, self.interpolation)
-        return tf.clip_by_value(tf.round(centre), 0, 255)  # bicubic goes beyond
+        return tf.clip_by_value(tf.round(centre), 0, 255)  # bicubic interpolation overshoots
 
     def normalize(self, image):
-        """Returns the second half."""
+        """Returns the second half of the preprocessing, the normalized image."""
         return image_ops.normalize(image, self.mean, self.std)
 
     def for_training(self, image, seed):
-        """Returns a normalised float32 image, augmented as `seed`, an integer tensor of shape (2,), has it."""
+        """Returns a normalized float32 image, augmented by `seed`, an integer tensor of shape (2,)."""
         flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         image = self._apply_policy(image, seed)
         return self._augment(image_ops.normalize(image, self.mean, self.std), 0.0, flip_seed, crop_seed)
@@ -89,7 +89,7 @@ class Preprocessing:
         return image if self.policy is None else self.policy(image, tf.random.fold_in(seed, _POLICY))
 
     def _augment(self, image, border, flip_seed, crop_seed):
-        """Mirrors and shifts an image. What moves in is `border`, which normalised is 0: a number, or one a channel."""
+        """Mirrors and shifts an image, padded with `border`: a number, or one for each channel, that become 0."""
         if self.horizontal_flip:
             image = image_ops.random_horizontal_flip(image, flip_seed)
         if self.crop_padding:
@@ -102,21 +102,21 @@ def training_dataset(
 ):
     """Returns the batches of several epochs of training, one after the other.
 
-    The order of the examples and their augmentation depend on (seed, epoch) alone, so that a run that is resumed at
-    an epoch sees what it would have seen had it not been interrupted.
+    The order of the examples and their augmentation depend on (seed, epoch) alone, so that a resumed run sees the same
+    batches as a run without interruption.
 
     Args:
         examples: `LabelledImages` or `EncodedImages`.
         preprocessing: `Preprocessing`.
         batch_size: images in a batch, of all shards together.
-        steps_per_epoch: batches in an epoch; the examples left over, others each time, are not seen in it.
+        steps_per_epoch: batches in an epoch; the remaining examples, different ones in each epoch, are not used in it.
         seed: integer.
         epochs: `range` of the epochs to go through.
-        corrupt_files: `CorruptFiles`, which keeps account of encoded images that are skipped. The epoch begins anew
-            for as many as it lacks then. None for one of its own, with the default limit.
-        mixing: `Mixing` of the images of a batch, or None. It does not see those of other shards.
-        shard: pair of integers: which part of each batch this is, from 0, and of how many. Those of images in memory
-            make up the batches that there are without shards.
+        corrupt_files: `CorruptFiles`, which counts encoded images that are skipped. The epoch starts over for as many
+            images as it lacks then. None for one of its own, with the default limit.
+        mixing: `Mixing` of the images of a batch, or None. It does not see the images of other shards.
+        shard: pair of integers: which part of each batch this is, from 0, and of how many. For images in memory, the
+            shards together are the batches without shards.
 
     Returns:
         A `tf.data.Dataset` of len(epochs) * steps_per_epoch pairs of float32 images (batch_size / shards, height,
@@ -163,10 +163,10 @@ def _batches_in_memory(examples, preprocessing, batch_size, _, shard):
 
 
 def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
-    """Decodes in a graph, without Python, unless an image is no JPEG or something is wrong.
+    """Decodes in a graph, without Python, unless an image is not a JPEG or something is wrong.
 
-    A graph cannot catch an error. So images are taken in small groups: the images of a group that cannot be decoded
-    vanish, and if any has, the whole group is decoded in Python once more, where it is found out which and why.
+    A graph cannot catch an error. So images are decoded in small groups: images that cannot be decoded are dropped from
+    their group, and if one was, the whole group is decoded again in Python, which finds out which and why.
     """
 
     def skip(name, reason):
@@ -214,7 +214,7 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
 
 
 def evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):
-    """Returns every example once, in order, in batches of which the last may be smaller.
+    """Returns every example once, in order, in batches; the last one may be smaller.
 
     Args:
         examples: `LabelledImages` or `EncodedImages`.
@@ -236,8 +236,8 @@ def evaluation_dataset(examples, preprocessing, batch_size, corrupt_files=None):
 def validation_dataset(examples, preprocessing, batch_size, classes, corrupt_files=None, shard=(0, 1)):
     """Returns every example once, in batches of one size, for `fit` and `evaluate` of a model on several devices.
 
-    The last batch is filled up with images of weight 0. The weights of the others are such that the mean over all
-    batches of what Keras divides by the size of a batch is the mean over the examples.
+    The last batch is padded with images of weight 0. The other weights are such that the mean over batches, where Keras
+    divides by the size of a batch, is the mean over the examples.
 
     Args:
         examples: `LabelledImages` or `EncodedImages`.
@@ -265,7 +265,7 @@ def validation_dataset(examples, preprocessing, batch_size, classes, corrupt_fil
 
 
 def raw_dataset(examples, corrupt_files=None, shard=(0, 1)):
-    """Returns every example once, in order and one by one, as it is: for a model that preprocesses images itself.
+    """Returns every example once, in order, one by one and unchanged, for a model that preprocesses images itself.
 
     Args:
         examples: `LabelledImages` or `EncodedImages`.

@@ -1,4 +1,4 @@
-"""RandAugment of Keras's layers for single operations."""
+"""RandAugment, made of Keras layers for single operations."""
 
 import functools
 
@@ -7,22 +7,22 @@ import tensorflow as tf
 
 from aa_keras.data.keyed_seeds import keyed
 
-_GREY = 128.0  # what moves in from beyond an image
+_GREY = 128.0  # the value of pixels beyond an image
 
 
 class RandAugment:
     """RandAugment (Cubuk et al., NeurIPS 2020): each image goes through some operations, drawn with replacement.
 
-    The operations are layers of Keras's, each with the range that it has in that paper at the magnitude 10 of 10, and
-    drawn up to it both ways; but for solarization, whose range Keras's cannot be given. `keras.layers.RandAugment`
-    has one factor for all of them, which turns images by up to that share of a full circle, draws from a state
-    whatever its seed, and computes every operation to keep a few.
+    The operations are Keras layers, drawn in both directions up to the range that they have in that paper at the
+    magnitude 10 of 10. Only solarization has the range of its Keras layer, which takes no other.
+    `keras.layers.RandAugment` has one factor for all operations, which turns images by up to that share of a full
+    circle; it draws from a state whatever its seed, and computes every operation to keep a few.
 
     Args:
-        operations: how many operations an image goes through, at least 1.
-        magnitude: how strong they are, from 0 to 1. At 1 images are turned by up to 30 degrees, sheared and shifted by
-            up to 0.3 of their size, and posterized to 4 bits; contrast, colour and sharpness change by up to 0.9 of
-            what they are, brightness by 0.4 of the range.
+        operations: number of operations on an image, at least 1.
+        magnitude: strength of the operations, from 0 to 1. At 1 images are turned by up to 30 degrees, sheared and
+            shifted by up to 0.3 of their size, and posterized to 4 bits; contrast, colour and sharpness change by up
+            to a factor of 0.9, brightness by 0.4 of the range.
     """
 
     def __init__(self, operations, magnitude):
@@ -55,7 +55,7 @@ class RandAugment:
 
         Args:
             image: tensor of shape (height, width, 3) with values in [0, 255].
-            key: integer tensor of shape (2,), on which alone depends what is drawn.
+            key: integer tensor of shape (2,), which alone decides the draws.
 
         Returns:
             A float32 tensor of the same shape, its values in the same range.

@@ -1,18 +1,18 @@
-"""Which split of a data set is for what."""
+"""The splits of a data set: for training, validation and test."""
 
 from aa_keras.errors import UserError
 
 
 def choose_splits(splits, test_split, where):
-    """Returns the names of the splits to report on and to validate on; None for either where there is none.
+    """Returns the names of the splits to report on and to validate on, or None where there is none.
 
     Args:
-        splits: names of those there are.
-        test_split: name of the one to report on, "train" among them, or None for the usual one.
-        where: what has these splits, for the error.
+        splits: names of the splits.
+        test_split: name of the split to report on, which may be "train", or None for the usual one.
+        where: name of the data set, for the error.
 
     Raises:
-        UserError: if there is no `test_split`.
+        UserError: if there is no split `test_split`.
     """
     validation_splits = [name for name in ("validation", "val") if name in splits]
     if test_split is None:
@@ -24,7 +24,7 @@ def choose_splits(splits, test_split, where):
 
 
 def check_validation_examples(validation_examples, train_examples, validation_split):
-    """Raises UserError unless so many of the training examples can be held out."""
+    """Raises UserError unless this many training examples can be held out."""
     if validation_split is not None and validation_examples:
         raise UserError(
             f"config.validation_examples must be 0 for a data set that has the split {validation_split!r} to validate "
@@ -32,6 +32,6 @@ def check_validation_examples(validation_examples, train_examples, validation_sp
         )
     if not 0 <= validation_examples < train_examples:
         raise UserError(
-            f"config.validation_examples must be from 0 to {train_examples - 1}, the training examples less one. "
+            f"config.validation_examples must be from 0 to {train_examples - 1}, one less than the training examples. "
             f"Received: validation_examples={validation_examples}"
         )

@@ -1,4 +1,4 @@
-"""Images with boxes from TensorFlow Datasets: COCO's."""
+"""Images with boxes from TensorFlow Datasets: COCO."""
 
 import functools
 
@@ -11,7 +11,7 @@ from aa_keras.data.splits import check_validation_examples, choose_splits
 from aa_keras.data.tfds_images import TfdsImages, find_builder, prepare, unreadable
 from aa_keras.errors import UserError
 
-# More objects than that in an image are not trained on, as in TensorFlow's own RetinaNet.
+# The most objects of an image to train on, as in TensorFlow's own RetinaNet.
 MOST_BOXES = 100
 
 
@@ -22,8 +22,8 @@ class TfdsDetections(TfdsImages, DetectionImages):
         builder: `tfds.core.DatasetBuilder`, prepared.
         split: split as TFDS writes it, such as "train[:1000]".
         bad_boxes: `BadBoxes`.
-        shuffle_buffer: examples in the buffer that they are drawn from in training.
-        groups: how many groups of files to shuffle.
+        shuffle_buffer: number of examples in the buffer that training draws from.
+        groups: number of groups of files to shuffle.
     """
 
     FEATURES = ("image", "image/filename", "image/id", "objects")
@@ -37,7 +37,7 @@ class TfdsDetections(TfdsImages, DetectionImages):
         name, encoded, objects = example["image/filename"], example["image"], example["objects"]
         size = tf.io.extract_jpeg_shape(encoded)[:2]
         limits = tf.cast(tf.tile(size, (2,)), tf.float32)
-        boxes = objects["bbox"] * limits  # TFDS has them as shares of the image's sides
+        boxes = objects["bbox"] * limits  # TFDS stores boxes in parts of the image's sides
         is_good = tf.numpy_function(self._are_good, (name, size, objects["id"], boxes), tf.bool)
         is_good = tf.ensure_shape(is_good, (None,))
         return (
@@ -98,7 +98,7 @@ def load_detections_from_tensorflow_datasets(
         test = train if test_split == "train" else TfdsDetections(builder, test_split, bad_boxes)
     except UserError:
         raise
-    except Exception as error:  # TFDS raises errors of many kinds for a lack of files, network or splits
+    except Exception as error:  # TFDS raises errors of many kinds for missing files, network or splits
         raise unreadable(name, data_dir, error) from None
     names = tuple(features["objects"]["label"].names)
     categories = Categories(names, tuple(range(1, len(names) + 1)))  # TFDS keeps no other numbers

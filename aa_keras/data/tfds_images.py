@@ -11,22 +11,22 @@ from aa_keras.data.splits import check_validation_examples, choose_splits
 from aa_keras.data.types import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
 
-# What has to be downloaded by hand, because it wants a registration.
+# Files that must be downloaded by hand, since they need a registration.
 ARCHIVES = {"imagenet2012": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")}
 
 
 class TfdsImages(EncodedImages):
     """The encoded images of a split, or of a part of one.
 
-    They are shuffled as a stream of bytes: the files of the split, or groups of neighbouring ones, are read in an order
-    that is drawn at random, and their examples pass through a buffer out of which the next one is drawn.
+    They are shuffled as a stream: the files of the split, or groups of neighbouring files, are read in random order,
+    and their examples pass through a buffer from which the next one is drawn.
 
     Args:
         builder: `tfds.core.DatasetBuilder`, prepared.
         split: split as TFDS writes it, such as "train[:1000]".
         image_size: height and width that a network sees the images in.
-        shuffle_buffer: examples in the buffer: 8192 photographs of ImageNet take 0.9 GB.
-        groups: how many groups of files to shuffle.
+        shuffle_buffer: number of examples in the buffer: 8192 photographs of ImageNet take 0.9 GB.
+        groups: number of groups of files to shuffle.
     """
 
     FEATURES: tuple[str, ...] = ("image", "label", "file_name")
@@ -59,13 +59,13 @@ class TfdsImages(EncodedImages):
         if order_key is None:
             return self._in_order.map(self._record)
         index, count = shard
-        by_group = count <= len(self._groups)  # else every shard reads all of them
+        by_group = count <= len(self._groups)  # otherwise every shard reads all files
         group_key, buffer_key = tf.unstack(tf.random.split(order_key, 2))
         order = tf.random.experimental.stateless_shuffle(tf.range(len(self._groups), dtype=tf.int64), group_key)
         order = order[index::count] if by_group else order
         turns = tf.data.Dataset.from_tensor_slices(tf.repeat(order, tf.gather(self._group_sizes, order)))
         examples = tf.data.Dataset.choose_from_datasets(self._groups, turns, stop_on_empty_dataset=False)
-        # `shuffle` mixes its seed with that of the graph around it, by default the global one, and fails where it is 0.
+        # `shuffle` mixes its seed with that of the graph, by default the global one, and fails if it is 0.
         tf.compat.v1.get_default_graph().seed = 1
         examples = examples if by_group else examples.shard(count, index)
         size = min(self._shuffle_buffer, len(self))  # since TensorFlow allocates it at once
@@ -91,7 +91,7 @@ def load_from_tensorflow_datasets(
     features = builder.info.features
     is_labelled = {"image", "label"} <= set(features or ()) and isinstance(features["label"], tfds.features.ClassLabel)
     if not is_labelled or (image_size is None and None in features["image"].shape):
-        hint = ", or config.image_size be set to resize them" if is_labelled else ""
+        hint = ", or config.image_size must be set to resize them" if is_labelled else ""
         raise UserError(
             f"config.dataset must name a data set of labelled images of one size{hint}. "
             f"Received: dataset={name!r}, whose features are {sorted(features or ())}"
@@ -101,7 +101,7 @@ def load_from_tensorflow_datasets(
         test_split, validation_split = choose_splits(_labelled_splits(builder), test_split, f"the data set {name!r}")
         if test_split is None:
             raise UserError(
-                f"The data set {name!r} has no images to report on, but only the splits {list(builder.info.splits)}: "
+                f"The data set {name!r} has no images to report on, only the splits {list(builder.info.splits)}: "
                 "config.test_split='train' reports on those trained on"
             )
         if image_size is None:
@@ -112,7 +112,7 @@ def load_from_tensorflow_datasets(
             )
     except UserError:
         raise
-    except Exception as error:  # TFDS raises errors of many kinds for a lack of files, network or splits
+    except Exception as error:  # TFDS raises errors of many kinds for missing files, network or splits
         raise unreadable(name, data_dir, error) from None
     return ImageDataset(builder.name, tuple(features["label"].names), *parts)
 
@@ -132,10 +132,10 @@ def find_builder(name, data_dir):
 
 
 def tensorflow_datasets_folder(data_dir):
-    """Returns the folder to hand to TensorFlow Datasets: `data_dir`, its folder `tfds`, or None for their default."""
+    """Returns the folder for TensorFlow Datasets: `data_dir`, its folder `tfds`, or None for the default."""
     if data_dir is None:
         return None
-    if "://" in str(data_dir):  # gs://bucket and the like, which TensorFlow Datasets reads itself
+    if "://" in str(data_dir):  # gs://bucket and the like, which TensorFlow Datasets reads
         return str(data_dir)
     folder = pathlib.Path(data_dir).expanduser()
     if not folder.is_dir():
@@ -147,7 +147,7 @@ def tensorflow_datasets_folder(data_dir):
 
 
 def prepare(builder):
-    """Downloads and converts a data set, unless that has been done."""
+    """Downloads and converts a data set, unless it is already there."""
     try:
         builder.as_dataset(split="train")
         return
@@ -158,7 +158,7 @@ def prepare(builder):
     if missing:
         raise UserError(
             f"The data set {builder.name!r} is not in {builder.data_path}: download {' and '.join(missing)} from "
-            f"image-net.org into {manual_folder}, or let config.data_dir name the folder of TensorFlow Datasets that "
+            f"image-net.org into {manual_folder}, or set config.data_dir to the folder of TensorFlow Datasets that "
             "has it prepared"
         )
     builder.download_and_prepare()
@@ -166,7 +166,7 @@ def prepare(builder):
 
 def _labelled_splits(builder):
     """Returns the names of the splits whose images have classes."""
-    splits = list(builder.info.splits) or ["train", "validation"]  # TFDS's mocks accept any name and list none
+    splits = list(builder.info.splits) or ["train", "validation"]  # the mocks of TFDS accept any name and list none
     if "test" in splits:
         first = next(iter(builder.as_dataset(split="test[:1]", decoders={"image": tfds.decode.SkipDecoding()})))
         if first["label"] < 0:  # as in ImageNet

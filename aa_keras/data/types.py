@@ -1,4 +1,4 @@
-"""Labelled images, and the data sets that they make up."""
+"""Labelled images, and data sets of them."""
 
 import dataclasses
 
@@ -36,7 +36,7 @@ class ImageDataset:
         name: its name.
         class_names: names of the classes in the order of their labels.
         train: the images to train on.
-        validation: images held out of those to train on; may be empty.
+        validation: images that are held out from training; may be empty.
         test: the images to report on.
     """
 
@@ -48,5 +48,5 @@ class ImageDataset:
 
     @property
     def image_shape(self):
-        """(height, width, channels) of an image, as a network sees it."""
+        """(height, width, channels) of an image that a network sees."""
         return self.train.image_shape

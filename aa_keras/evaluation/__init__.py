@@ -1,1 +1,1 @@
-"""What predictions are worth: measured, drawn and told."""
+"""Metrics, pictures and reports of predictions."""

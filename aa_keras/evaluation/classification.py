@@ -1,4 +1,4 @@
-"""Measuring a classifier on every example of a data set, each once."""
+"""The metrics of a classifier over every example of a data set."""
 
 import dataclasses
 import sys
@@ -11,12 +11,12 @@ from aa_keras.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """An image that was taken for another class.
+    """An image with a wrong prediction.
 
     Attributes:
         image: the image as the classifier saw it.
         label: its class.
-        prediction: the class that it was taken for.
+        prediction: the predicted class.
         confidence: the probability of that class.
     """
 
@@ -28,12 +28,12 @@ class Mistake:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How a classifier did.
+    """The metrics of a classifier.
 
     Attributes:
-        examples: how many images there were.
+        examples: number of images.
         top1: share of the images whose class had the highest probability.
-        top5: share of those whose class was among the five highest.
+        top5: share of the images whose class was among the five with the highest probabilities.
         loss: mean cross-entropy, in nats.
         per_class_accuracy: top-1 accuracy for the images of each class; NaN for a class without images.
         confusion: integer array (classes, classes), images by true class (rows) and predicted class (columns).
@@ -56,7 +56,7 @@ def evaluate(predict, batches, batch_size, mistakes_kept=0):
         predict: function of an array of `batch_size` images that returns probabilities (batch_size, classes), such as
             a Keras model's `predict_on_batch`.
         batches: sized iterable of pairs of images and labels, in batches of which the last may be smaller. It is
-            padded for `predict`, which so sees one shape, and the padding is left out of what is measured.
+            padded for `predict`, which thus sees one shape, and the metrics leave the padding out.
         batch_size: images in a full batch.
         mistakes_kept: how many of the most confident mistakes to keep with their images.
 
@@ -78,7 +78,7 @@ def evaluate(predict, batches, batch_size, mistakes_kept=0):
 
 
 def checked(predict, dataset):
-    """Wraps `predict` to raise UserError where what it returns are no probabilities of the data set's classes."""
+    """Wraps `predict` to raise UserError if it does not return probabilities of the data set's classes."""
 
     def predict_and_check(images):
         probabilities = np.asarray(predict(images))
@@ -91,11 +91,11 @@ def checked(predict, dataset):
                 f"The model has {probabilities.shape[1]} classes, and the data set {dataset.name!r} has "
                 f"{len(dataset.class_names)}"
             )
-        # Those that are no numbers at all have an error of their own. Half precision rounds by as much as that.
+        # NaN has an error of its own. The tolerance is for the rounding of half precision.
         numbers = probabilities[np.isfinite(probabilities).all(axis=1)].astype(np.float64)
         if np.any(numbers < 0) or np.any(np.abs(numbers.sum(axis=1) - 1) > 1e-2):
             raise UserError(
-                "The model's outputs must be probabilities, from 0 to 1 and 1 in all for each image: is its last "
+                "The model's outputs must be probabilities, from 0 to 1 with the sum 1 for each image: is its last "
                 f"activation a softmax? It returned {numbers.min():.3g} to {numbers.max():.3g}"
             )
         return probabilities
@@ -126,7 +126,7 @@ def measure(probabilities, labels):
             "The model's probabilities are not all numbers: its weights, or its batch statistics, overflowed"
         )
     correct = probabilities[np.arange(examples), labels]
-    # How many classes come before the true one; of equal probabilities the lower index comes first, as in argmax.
+    # The number of classes before the true one; of equal probabilities, the lower index is first, as in argmax.
     earlier = np.arange(classes)[None, :] < labels[:, None]
     rank = np.sum((probabilities > correct[:, None]) | (earlier & (probabilities == correct[:, None])), axis=1)
     confusion = np.zeros((classes, classes), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""How well detectors do: COCO's average precision, by pycocotools."""
+"""The metrics of detectors: COCO's average precision, by pycocotools."""
 
 import contextlib
 import dataclasses
@@ -10,26 +10,26 @@ import numpy as np
 
 from aa_keras.errors import UserError
 
-# What COCOeval.stats holds, in its order.
+# The fields of COCOeval.stats, in their order.
 STATISTICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100")
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectionEvaluation:
-    """How a detector did. Precisions are from 0 to 1, and NaN where there are no objects of the kind.
+    """The metrics of a detector. Precisions are from 0 to 1, and NaN where there are no objects of the kind.
 
     Attributes:
-        images: how many images there were.
+        images: number of images.
         ap: average precision, the mean over intersections over union from 0.5 to 0.95.
         ap50: the same at 0.5.
         ap75: at 0.75.
-        ap_small: of objects of up to 32x32 pixels.
-        ap_medium: of those of up to 96x96 pixels.
-        ap_large: of those beyond.
+        ap_small: average precision for objects of up to 32x32 pixels.
+        ap_medium: for objects of up to 96x96 pixels.
+        ap_large: for larger objects.
         ar1: average recall with one detection for each image.
         ar10: with ten.
         ar100: with a hundred.
-        class_ap: array (classes,), the average precision of each.
+        class_ap: array (classes,), the average precision of each class.
         class_ap50: likewise at 0.5.
         precision: array (classes, 101) at an intersection over union of 0.5, for recalls from 0 to 1.
         results: the detections in COCO's results format, a list of dictionaries.
@@ -57,10 +57,10 @@ def detect(predict, batches, batch_size, annotated, categories):
     Args:
         predict: function of an array of `batch_size` images that returns what a `RetinaNet`, or a SavedModel of one,
             predicts.
-        batches: iterable of pairs of images and of what their boxes were multiplied by. The last batch may be smaller:
-            it is padded for `predict`, which so sees one shape.
+        batches: iterable of pairs of images and of the factors of their boxes. The last batch may be smaller:
+            it is padded for `predict`, which thus sees one shape.
         batch_size: images in a full batch.
-        annotated: sequence of each `AnnotatedImage`, in the same order.
+        annotated: sequence of `AnnotatedImage`s, in the same order.
         categories: `Categories`.
     """
     results, done = [], 0
@@ -107,7 +107,7 @@ def coco_results(image, categories, boxes, scores, labels):
 
 
 def ground_truth(annotated, categories):
-    """Returns annotations as pycocotools takes them, a dictionary."""
+    """Returns annotations as a dictionary for pycocotools."""
     annotations = []
     for image in annotated:
         for box, label, area, is_crowd in zip(image.boxes, image.labels, image.areas, image.is_crowd, strict=True):
@@ -136,25 +136,25 @@ def measure(annotated, categories, results):
     """Returns the `DetectionEvaluation` of detections.
 
     Args:
-        annotated: sequence of each `AnnotatedImage`.
+        annotated: sequence of `AnnotatedImage`s.
         categories: `Categories`.
-        results: list of what `coco_results` returns; may be empty.
+        results: list that `coco_results` returns; may be empty.
 
     Raises:
-        UserError: if a detection is no number.
+        UserError: if a detection is NaN or infinite.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     if not all(np.isfinite([*result["bbox"], result["score"]]).all() for result in results):
         raise UserError("The detector's boxes are not all numbers: its weights, or its batch statistics, overflowed")
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line a step
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line for each step
         truth = COCO()
         truth.dataset = ground_truth(annotated, categories)
         truth.createIndex()
         if results:
             found = truth.loadRes(results)
-        else:  # which it has no room for
+        else:  # pycocotools has no field for it
             found = COCO()
             found.dataset = {**truth.dataset, "annotations": []}
             found.createIndex()

@@ -1,4 +1,4 @@
-"""The report of a detector's evaluation: numbers, detections, pictures, and a row beside the paper's."""
+"""The report of a detector's evaluation: metrics, detections, pictures, and a row of the paper's table."""
 
 import json
 
@@ -15,9 +15,9 @@ from aa_keras.files import write_json, write_whole
 FILES = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")
 
 PICTURES = 12
-# Detections that score less are not drawn.
+# The least score of detections that are drawn.
 DRAWN_SCORE = 0.5
-# The headers of the README's table of detectors.
+# The headers of the table of detectors in docs/models.md.
 COLUMNS = (
     "network",
     "parameters",
@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def numbers(evaluation, categories):
-    """Returns the numbers of a `DetectionEvaluation` as a dictionary of JSON; None where there are no objects."""
+    """Returns the metrics of a `DetectionEvaluation` as a dictionary of JSON; None where there are no objects."""
     return {
         **{name: _json(getattr(evaluation, name)) for name in STATISTICS},
         "class_ap": {name: _json(value) for name, value in zip(categories.names, evaluation.class_ap, strict=True)},
@@ -47,7 +47,7 @@ def write(evaluation, dataset, images, folder):
 
     Args:
         evaluation: the `DetectionEvaluation`.
-        dataset: the `DetectionDataset` whose test images it is of.
+        dataset: the `DetectionDataset` of its test images.
         images: iterable of the test images, uint8 arrays, in their order.
         folder: path of an existing folder.
     """
@@ -60,7 +60,7 @@ def write(evaluation, dataset, images, folder):
 
 
 def print_classes(evaluation, categories, most=10):
-    """Prints how well small and large objects, and the classes, are found: all of these, or the worst and the best."""
+    """Prints the metrics of small and large objects and of classes: all classes, or the worst and the best."""
     of_sizes = (f"{name} {percent(getattr(evaluation, f'ap_{name}'))}" for name in ("small", "medium", "large"))
     print(f"AP of objects: {', '.join(of_sizes)}; AR with 100 detections {percent(evaluation.ar100)}")
     order = [index for index in np.argsort(-evaluation.class_ap) if not np.isnan(evaluation.class_ap[index])]
@@ -81,27 +81,27 @@ def percent(number):
 
 
 def sections(evaluation, categories, folder, cells):
-    """Returns what a report of a `DetectionEvaluation` tells, a list of `Section`.
+    """Returns the `Section`s of the report of a `DetectionEvaluation`.
 
     Args:
         evaluation: the `DetectionEvaluation`.
         categories: `Categories`.
         folder: path of the folder that the `FILES` are in.
-        cells: what `cells_of` returns, or None.
+        cells: cells that `cells_of` returns, or None.
     """
     of_sizes = tuple((name.replace("_", " ").upper(), percent(getattr(evaluation, name))) for name in STATISTICS)
     of_classes = zip(
         categories.names, map(percent, evaluation.class_ap), map(percent, evaluation.class_ap50), strict=True
     )
     return [
-        *([] if cells is None else [Section("Beside the paper", table=(COLUMNS, cells))]),
+        *([] if cells is None else [Section("Compared with the paper", table=(COLUMNS, cells))]),
         Section("Average precision and recall", table=(("COCO's", "here"), *of_sizes)),
         Section(
             "Classes",
             table=(("class", "AP", "AP50"), *of_classes),
             pictures=((folder / "precision_recall.png", "Precision and recall of each class"),),
         ),
-        Section("Detections", pictures=((folder / "detections.png", "Truth and detections of test images"),)),
+        Section("Detections", pictures=((folder / "detections.png", "Annotations and detections of test images"),)),
     ]
 
 
@@ -112,7 +112,7 @@ def plot_precision_recall(evaluation, class_names, path, most=10):
         evaluation: the `DetectionEvaluation`.
         class_names: names of the classes.
         path: PNG file to write.
-        most: how many classes may have a line of their own; of more, the best and the worst have.
+        most: number of classes with a line of their own; of more classes, the best and the worst have one.
     """
     figure = Figure(figsize=(7, 5.5), layout="constrained")
     axes = figure.subplots()
@@ -133,11 +133,11 @@ def plot_precision_recall(evaluation, class_names, path, most=10):
 
 
 def plot_detections(evaluation, annotated, categories, images, path, columns=3):
-    """Draws the first images twice: with the detections beside the truth.
+    """Draws the first images twice: with their annotations, and with the detections.
 
     Args:
         evaluation: the `DetectionEvaluation`.
-        annotated: sequence of each `AnnotatedImage`.
+        annotated: sequence of `AnnotatedImage`s.
         categories: `Categories`.
         images: iterable of the images themselves.
         path: PNG file to write.
@@ -150,7 +150,7 @@ def plot_detections(evaluation, annotated, categories, images, path, columns=3):
             of_image[result["image_id"]].append(result)
     rows = -(-len(shown) // columns)
     figure = Figure(figsize=(6.4 * columns, 2.7 * rows + 0.8), layout="constrained")
-    figure.suptitle(f"Truth on the left, detections of a score of at least {DRAWN_SCORE} on the right")
+    figure.suptitle(f"Annotations on the left, detections with a score of at least {DRAWN_SCORE} on the right")
     grid = figure.subplots(rows, 2 * columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
@@ -172,7 +172,7 @@ def plot_detections(evaluation, annotated, categories, images, path, columns=3):
 
 
 def draw_boxes(image, answer, class_names, path):
-    """Draws an image with boxes, pixel for pixel.
+    """Draws an image with boxes, at its own size.
 
     Args:
         image: uint8 array (height, width, 3).
@@ -206,7 +206,7 @@ def _draw(axes, box, label, text, is_crowd=False):
 
 
 def cells_of(config, dataset, model, evaluation):
-    """Returns a detector's cells for the README's table, the paper's filled where the paper has the detector."""
+    """Returns a detector's cells of the paper's table, with the paper's numbers if it has the detector."""
     complexity = model_complexity(model)
     spec = paper.DetectionSpec(
         config.builder,
@@ -222,7 +222,7 @@ def cells_of(config, dataset, model, evaluation):
 
 
 def cells(spec, here=""):
-    """Returns the cells of a `DetectionSpec`; `here` are the average precisions measured here."""
+    """Returns the cells of a `DetectionSpec`; `here` has the average precisions measured here."""
     values = (spec.paper_ap, spec.paper_ap50, spec.paper_ap75)
     precisions = " / ".join(f"{value}" for value in values if value is not None)
     paper_parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"

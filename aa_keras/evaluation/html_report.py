@@ -1,4 +1,4 @@
-"""A report that is one file: a page of HTML with its tables and pictures in it, which needs nothing else."""
+"""A report in one file: a page of HTML that contains its tables and pictures."""
 
 import dataclasses
 import html
@@ -36,10 +36,10 @@ class Section:
 
     Attributes:
         title: its heading.
-        text: what it says in words, or "".
+        text: its text, or "".
         table: rows of text, the first one being the header; () for none.
-        pictures: pairs of a PNG, its path or its bytes, and what is on it.
-        is_folded: whether the table is opened by a click.
+        pictures: pairs of a PNG, its path or its bytes, and a description.
+        is_folded: whether a click opens the table.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Section:
 
 
 def picture(draw: Callable) -> bytes:
-    """Returns the PNG that a function writes into the path that it is called with."""
+    """Returns the PNG that a function of a path writes into the path."""
     buffer = io.BytesIO()
     draw(buffer)
     return buffer.getvalue()

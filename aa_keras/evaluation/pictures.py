@@ -9,8 +9,8 @@ def plot_curves(history, panels, path):
 
     Args:
         history: list with a dictionary for each epoch, as in a run's `metrics.csv`.
-        panels: dictionary from the title of a panel to one from the labels of its lines to metrics; those that the
-            history lacks are left out.
+        panels: dictionary from the title of a panel to a dictionary from the labels of its lines to metrics; metrics
+            that the history lacks are left out.
         path: PNG file to write.
     """
     epochs = [row["epoch"] for row in history]
@@ -44,7 +44,7 @@ def plot_confusion_matrix(confusion, class_names, path):
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class's images", shrink=0.8)
-    if classes <= 100:  # more names than that would lie on top of each other
+    if classes <= 100:  # more names would overlap
         text = {"fontsize": 5 if classes > 30 else 10, "parse_math": False}
         rotation = 90 if max(map(len, class_names)) > 2 else 0
         axes.set_xticks(range(classes), class_names, rotation=rotation, **text)
@@ -58,13 +58,13 @@ def plot_confusion_matrix(confusion, class_names, path):
 
 
 def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
-    """Draws the accuracy of each class, the best above; of many classes, the best and the worst.
+    """Draws the accuracy of each class, the best on top; of many classes, the best and the worst.
 
     Args:
         per_class_accuracy: array (classes,), NaN for classes without images, which are left out.
         class_names: names of the classes.
         path: PNG file to write.
-        most: how many classes to draw at most.
+        most: largest number of classes to draw.
     """
     order = [index for index in np.argsort(per_class_accuracy) if not np.isnan(per_class_accuracy[index])]
     title = "Accuracy of each class"
@@ -91,8 +91,8 @@ def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
     Args:
         mistakes: sequence of `aa_keras.evaluation.classification.Mistake`.
         class_names: names of the classes.
-        mean: what was subtracted from pixels in [0, 255] to make the images, by channel.
-        std: what they were then divided by.
+        mean: mean of each channel with which the images were normalized, for pixels in [0, 255].
+        std: standard deviation of each channel, likewise.
         path: PNG file to write.
         columns: images in a row.
     """

@@ -1,4 +1,4 @@
-"""The report of an evaluation: numbers, pictures, and a row beside the paper's."""
+"""The report of an evaluation: metrics, pictures, and a row of the paper's table."""
 
 import dataclasses
 import inspect
@@ -21,10 +21,10 @@ def write(evaluation, dataset, folder, mean, std):
 
     Args:
         evaluation: the `Evaluation`.
-        dataset: the `ImageDataset` that it is of.
+        dataset: its `ImageDataset`.
         folder: path of an existing folder.
-        mean: what was subtracted from pixels in [0, 255] to make the images that the classifier saw, by channel.
-        std: what they were then divided by.
+        mean: mean of each channel with which the images were normalized, for pixels in [0, 255].
+        std: standard deviation of each channel, likewise.
     """
     names = dataset.class_names
     write_json(folder / "evaluation.json", _as_dictionary(evaluation, dataset))
@@ -48,25 +48,25 @@ def _as_dictionary(evaluation, dataset):
 
 
 def sections(evaluation, class_names, folder, cells, model, mean, std):
-    """Returns what a report of an `Evaluation` tells, a list of `Section`.
+    """Returns the `Section`s of the report of an `Evaluation`.
 
     Args:
         evaluation: the `Evaluation`.
         class_names: names of the classes.
         folder: path of the folder that the `FILES` are in.
-        cells: what `cells_of` returns, or None.
+        cells: cells that `cells_of` returns, or None.
         model: the Keras model, or None for a SavedModel.
-        mean: what was subtracted from pixels in [0, 255] to make the images that the model saw, by channel.
-        std: what they were then divided by.
+        mean: mean of each channel with which the images were normalized, for pixels in [0, 255].
+        std: standard deviation of each channel, likewise.
     """
-    beside = [] if cells is None else [Section("Beside the paper", table=(columns(), cells))]
+    compared = [] if cells is None else [Section("Compared with the paper", table=(columns(), cells))]
     attended = []
     if model is not None and evaluation.mistakes:
-        told = "For the most confident mistakes: where attention flows, and what speaks for the two classes."
+        caption = "For the most confident mistakes: where attention flows, and what speaks for the two classes."
         drawn = picture(lambda path: plot_mistakes(model, evaluation.mistakes, class_names, mean, std, path))
-        attended.append(Section("What the network looks at in its mistakes", told, pictures=((drawn, told),)))
+        attended.append(Section("What the network looks at in its mistakes", caption, pictures=((drawn, caption),)))
     return [
-        *beside,
+        *compared,
         _pictured("Which classes are taken for which", folder / "confusion_matrix.png"),
         dataclasses.replace(
             _pictured("Accuracy of the classes", folder / "class_accuracy.png"),
@@ -96,7 +96,7 @@ def _class_rows(evaluation, class_names):
 
 
 def print_extremes(evaluation, class_names, count=3):
-    """Prints the classes that do worst and best."""
+    """Prints the classes with the worst and the best accuracy."""
     order = [index for index in np.argsort(evaluation.per_class_accuracy) if evaluation.confusion[index].sum()]
     for title, indices in (("Worst", order[:count]), ("Best", order[: -count - 1 : -1])):
         classes = (f"{class_names[index]} {evaluation.per_class_accuracy[index]:.1%}" for index in indices)
@@ -104,13 +104,13 @@ def print_extremes(evaluation, class_names, count=3):
 
 
 def columns(source="paper"):
-    """Returns the headers of the README's tables of classifiers; `source` is whose numbers stand beside ours."""
+    """Returns the headers of the tables of classifiers in docs/models.md, next to the numbers of `source`."""
     counted = ("parameters", source, "GFLOPs", "without attention's products", source)
     return ("network", *counted, f"top-1 / top-5, {source}", "here")
 
 
 def cells_of(config, dataset, model, evaluation):
-    """Returns a model's cells for the README's tables, the paper's columns filled where the paper has the model."""
+    """Returns a model's cells of the paper's tables, with the paper's numbers if it has the model."""
     complexity = model_complexity(model, dataset.image_shape)
     arguments = _changed_arguments(config)
     same = (
@@ -151,7 +151,7 @@ def cells(spec, here=""):
 
 
 def _changed_arguments(config):
-    """The builder's arguments that are not its defaults, but for how attention is computed, which changes nothing."""
+    """Returns the builder's arguments that are not its defaults, except `implementation`, which changes no result."""
     parameters = inspect.signature(getattr(applications, config.builder)).parameters
     arguments = config.builder_arguments.to_dict()
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}

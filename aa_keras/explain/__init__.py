@@ -1,4 +1,4 @@
-"""What a network looks at: its attention, and which pixels speak for a class."""
+"""Explanations of a network: its attention, and the pixels that speak for a class."""
 
 from aa_keras.explain.grad_cam import grad_cam
 from aa_keras.explain.measures import attention_rollout, mean_attention_distance

@@ -1,4 +1,4 @@
-"""What a page of HTML needs to hold everything itself and to load nothing."""
+"""Helpers for pages of HTML that contain everything and load nothing."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ def policy(style: str, script: str | None = None) -> str:
 
 
 def png_uri(content: bytes) -> str:
-    """Returns a PNG as a URI that stands for a path to it."""
+    """Returns a PNG as a data URI."""
     return f"data:image/png;base64,{as_base64(content)}"
 
 

@@ -1,4 +1,4 @@
-"""A page to look at attention with: one file, which needs neither a network nor a server."""
+"""A page to explore attention with: one file, which needs neither a network nor a server."""
 
 import html
 import importlib.resources
@@ -17,7 +17,7 @@ from aa_keras.explain.measures import mean_attention_distance
 from aa_keras.explain.scores import attention_scores, query_strip
 
 MOST_BYTES = 10_000_000
-# How many queries and keys a layer may have along each axis: the first of these with which the page is small enough.
+# The largest numbers of queries and keys along each axis: the first that makes the page small enough is used.
 SIDES = (16, 12, 8, 6, 4)
 
 
@@ -30,20 +30,20 @@ def explorer_page(
     subtitle: str = "",
     layer: str | None = None,
 ) -> str:
-    """Returns a page of HTML on which one sees where each pixel of an image looks, in each head of each layer.
+    """Returns a page of HTML that shows where each pixel of an image looks, in each head of each layer.
 
-    The page holds all that it needs, in at most 10 MB. Attention is stored with 8 bits, in parts of each query's
-    largest. Of maps larger than 16x16, and of smaller ones where there are many layers, queries are thinned and keys
-    summed: the page says so.
+    The page contains everything, in at most 10 MB. Attention is stored in 8 bits, scaled to the largest value of each
+    query. In maps larger than 16x16, and in smaller ones of networks with many layers, queries are thinned and keys are
+    summed; the page says so.
 
     Args:
         model: Keras model with attention, as for `attention_scores`.
-        pixels: what the model takes: array (1, height, width, channels), preprocessed.
+        pixels: input of the model: array (1, height, width, channels), preprocessed.
         image: the same image to show, uint8 array (height, width, channels).
         predictions: pairs of a class and its probability, the most probable first.
         title: title of the page.
-        subtitle: what the page is of.
-        layer: name of the layer that is shown first; None for the first one.
+        subtitle: subtitle of the page.
+        layer: name of the layer to show first; None for the first layer.
 
     Raises:
         ValueError: as `attention_scores`, and if the page cannot be made small enough.
@@ -71,7 +71,7 @@ def explorer_page(
 
 
 def _layer(name, array, distances, side):
-    """Returns what the page holds of a layer: of an array (heads, query height, query width, height, width)."""
+    """Returns the data of a layer in the page, from an array (heads, query height, query width, height, width)."""
     heads, *_, height, width = array.shape
     strips = [query_strip(height, side), query_strip(width, side)]
     for axis, strip in zip((-2, -1), strips, strict=True):
@@ -92,12 +92,14 @@ def _layer(name, array, distances, side):
 
 def _about(layers):
     thinned = [layer["name"] for layer in layers if max(layer["strips"]) > 1]
-    told = f" Of {len(thinned)} of the {len(layers)} layers, queries are thinned and keys summed." if thinned else ""
-    return f"Attention of {len(layers)} layers, by aa-keras.{told} Each map is scaled to its largest value."
+    thinning = (
+        f" Of {len(thinned)} of the {len(layers)} layers, queries are thinned and keys summed." if thinned else ""
+    )
+    return f"Attention of {len(layers)} layers, by aa-keras.{thinning} Each map is scaled to its largest value."
 
 
 def _filled(content):
-    """Returns the page with its content, which cannot end a script, and with a policy that allows nothing else."""
+    """Returns the page with its content, which cannot end a script, and a policy that allows nothing else."""
     template = importlib.resources.files("aa_keras.explain").joinpath("explorer.html").read_text(encoding="utf-8")
     (style,) = re.findall(r"<style>(.*?)</style>", template, re.DOTALL)
     (script,) = re.findall(r"<script>(.*?)</script>", template, re.DOTALL)

@@ -8,18 +8,18 @@ from matplotlib.figure import Figure
 
 DPI = 200
 COLORS = "inferno"
-ATTENTION = "attention, in parts of a map's largest (below it, in % of all)"
+ATTENTION = "attention, relative to a map's largest (below it, in % of all)"
 QUERY = {"marker": "s", "clip_on": False, "s": 26, "facecolors": "none", "edgecolors": "#19e3ff", "linewidths": 1.4}
 
 
 def plot_heads(image: np.ndarray, maps: np.ndarray, pixels: Sequence[tuple[int, int]], title: str, path):
-    """Draws where some pixels look in each head of a layer, a row a pixel, as in the paper's appendix.
+    """Draws where some pixels look in each head of a layer, one row for each pixel, as in the paper's appendix.
 
     Args:
         image: uint8 array (height, width, channels).
         maps: array (heads, pixels, key height, key width), one image's of `attention_at`.
         pixels: pairs (y, x), the queries.
-        title: what layer of what it is.
+        title: title of the figure.
         path: PNG file to write.
     """
     heads, queries = maps.shape[:2]
@@ -37,13 +37,13 @@ def plot_heads(image: np.ndarray, maps: np.ndarray, pixels: Sequence[tuple[int, 
 
 
 def plot_contact_sheet(image: np.ndarray, maps: Mapping[str, np.ndarray], pixel: tuple[int, int], title: str, path):
-    """Draws where a pixel looks in each head of every layer, a row a layer.
+    """Draws where a pixel looks in each head of every layer, one row for each layer.
 
     Args:
         image: uint8 array (height, width, channels).
         maps: dictionary from names of layers to arrays (heads, key height, key width).
         pixel: pair (y, x), the query.
-        title: what it is of.
+        title: title of the figure.
         path: PNG file to write.
     """
     heads = max(len(of_layer) for of_layer in maps.values())
@@ -65,9 +65,9 @@ def plot_distances(distances: Mapping[str, np.ndarray], image_size: tuple[int, i
     """Draws how far each head looks, against the depth of its layer.
 
     Args:
-        distances: what `mean_attention_distance` returns.
+        distances: dictionary that `mean_attention_distance` returns.
         image_size: (height, width) of the image, in pixels.
-        title: what it is of.
+        title: title of the figure.
         path: PNG file to write.
     """
     figure = Figure(figsize=(max(6.0, 0.5 * len(distances) + 3), 4.8), layout="constrained")
@@ -95,8 +95,8 @@ def plot_grad_cam(image: np.ndarray, maps: np.ndarray, labels: Sequence[str], ti
     Args:
         image: uint8 array (height, width, channels).
         maps: array (classes, map height, map width), from `grad_cam`.
-        labels: what each class is called, and how probable it is.
-        title: what it is of.
+        labels: the name and the probability of each class, as text.
+        title: title of the figure.
         path: PNG file to write.
     """
     figure, grid = _panels(1, len(labels) + 1, title, side=2.2)
@@ -105,27 +105,27 @@ def plot_grad_cam(image: np.ndarray, maps: np.ndarray, labels: Sequence[str], ti
     for axes, values, label in zip(grid[0, 1:], maps, labels, strict=True):
         _heat(axes, image, values)
         axes.set_title(_broken(label, 24), fontsize=8, parse_math=False)
-    _color_bar(figure, grid, "Grad-CAM, in parts of the largest")
+    _color_bar(figure, grid, "Grad-CAM, relative to the largest")
     figure.savefig(path, dpi=DPI)
 
 
 def plot_rows(rows: Sequence[tuple[np.ndarray, str, Mapping[str, np.ndarray]]], title: str, path):
-    """Draws images, a row each, with maps of them beside.
+    """Draws images with maps of them, one row for each image.
 
     Args:
-        rows: triples of an image, uint8 array (height, width, channels), of what it is, and of a dictionary from what
-            maps show to arrays (map height, map width), which are scaled to their largest values. At least one.
-        title: what it is all of.
+        rows: triples of an image, uint8 array (height, width, channels), of its title, and of a dictionary from titles
+            of maps to arrays (map height, map width), which are scaled to their largest values. At least one.
+        title: title of the figure.
         path: PNG file to write, or a file object.
     """
     figure, grid = _panels(len(rows), 1 + max(len(maps) for *_, maps in rows), title, side=1.9)
-    for panels, (image, told, maps) in zip(grid, rows, strict=True):
+    for panels, (image, caption, maps) in zip(grid, rows, strict=True):
         _show(panels[0], image)
-        panels[0].set_title("\n".join(_broken(line, 30) for line in told.split("\n")), fontsize=7, parse_math=False)
+        panels[0].set_title("\n".join(_broken(line, 30) for line in caption.split("\n")), fontsize=7, parse_math=False)
         for axes, (name, values) in zip(panels[1:], maps.items(), strict=True):
             _heat(axes, image, values / max(float(values.max()), 1e-12))
             axes.set_title(_broken(name, 28), fontsize=7, parse_math=False)
-    _color_bar(figure, grid, "in parts of the largest")
+    _color_bar(figure, grid, "relative to the largest")
     figure.savefig(path, dpi=DPI)
 
 
@@ -144,7 +144,7 @@ def _title_heads(panels):
 
 
 def _show(axes, image, grey=False):
-    """Shows an image; in grey and darker where colours are to lie on it."""
+    """Shows an image, in darker grey if colours are drawn over it."""
     pixels = image if image.shape[-1] == 3 else np.repeat(image[..., :1], 3, axis=-1)
     if grey:
         pixels = np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
@@ -158,7 +158,7 @@ def _heat(axes, image, values):
 
 
 def _overlay(axes, image, values, pixel):
-    """Shows attention over an image, with the query, and how much attention the brightest pixel has."""
+    """Shows attention over an image, with the query and the attention of the brightest pixel."""
     _show(axes, image, grey=True)
     largest = max(float(values.max()), 1e-12)
     axes.imshow(values / largest, vmin=0, vmax=1, cmap=COLORS, alpha=0.6, extent=_extent(image))

@@ -1,4 +1,4 @@
-"""Which parts of an image speak for a class, by gradients."""
+"""Grad-CAM: the parts of an image that speak for a class, by gradients."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -18,30 +18,30 @@ def grad_cam(
     class_names: Sequence[str] | None = None,
     layer: str | None = None,
 ) -> np.ndarray:
-    """Returns which parts of images speak for a class: Grad-CAM.
+    """Returns the parts of images that speak for a class: Grad-CAM.
 
     *Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization* (Selvaraju et al., 2017): the
-    channels of the last feature map, weighted by the mean gradient of the class's logit, negative sums set to 0. Of a
-    detector, the feature maps are those of its pyramid, and the logit is that of the class's best box; since that box
-    is in one place, gradients are not averaged over the map (*Use HiResCAM instead of Grad-CAM*, Draelos and Carin,
+    channels of the last feature map, weighted by the mean gradient of the class's logit, with negative sums set to 0.
+    For a detector, the feature maps are those of its pyramid, and the logit is that of the class's best box. Since that
+    box is in one place, gradients are not averaged over the map (*Use HiResCAM instead of Grad-CAM*, Draelos and Carin,
     2020).
 
     Args:
         model: functional or `Sequential` classifier, whose outputs are probabilities or logits (batch, classes); or a
-            detector of the zoo.
-        images: what the model takes: array (batch, height, width, channels), preprocessed.
-        classes: class by number, or by name; or a sequence with one for each image. None for each image's most
-            probable.
+            detector of this library.
+        images: input of the model: array (batch, height, width, channels), preprocessed.
+        classes: class by number, or by name; or a sequence with one for each image. None takes the most probable class
+            of each image.
         class_names: names of the classes, for classes by name.
-        layer: name of the layer whose feature map to take; None takes the last one, in front of the pooling, or a
-            detector's pyramid.
+        layer: name of the layer whose feature map to use; None takes the last one before the pooling, or the pyramid
+            of a detector.
 
     Returns:
-        A float32 array (batch, map height, map width) from 0 to 1; each image's largest value is 1, or 0 where nothing
-        speaks for the class.
+        A float32 array (batch, map height, map width) from 0 to 1; the largest value of each image is 1, or 0 if
+        nothing speaks for the class.
 
     Raises:
-        ValueError: for a model that is no such classifier, and for a class or layer that it does not have.
+        ValueError: for a model that is not such a classifier, and for a class or layer that it does not have.
 
     Example:
 
@@ -56,7 +56,7 @@ def grad_cam(
 
     def logits_of(maps):
         logits = ops.cast(head(maps, training=False), "float32")
-        return ops.max(logits, axis=1) if len(logits.shape) == 3 else logits  # of all boxes
+        return ops.max(logits, axis=1) if len(logits.shape) == 3 else logits  # the best of all boxes
 
     logits = logits_of(maps)
     count = logits.shape[0]
@@ -70,7 +70,7 @@ def grad_cam(
     chosen = ops.one_hot(numbers, logits.shape[1], dtype="float32")
     gradients = _gradient(lambda maps: ops.sum(logits_of(maps) * chosen), maps)
     speaking = np.float32(0)
-    for level, gradient in zip(maps, gradients, strict=True):  # the finest first
+    for level, gradient in zip(maps, gradients, strict=True):  # the finest map first
         level, gradient = (ops.convert_to_numpy(ops.cast(each, "float32")) for each in (level, gradient))
         weights = gradient if is_detector else gradient.mean(axis=(1, 2), keepdims=True)
         of_level = np.maximum((weights * level).sum(axis=-1), 0)
@@ -86,7 +86,7 @@ def _enlarged(maps, size):
 
 
 def _split(model, layer, is_detector):
-    """Returns a network in two, Keras models: from images to a list of feature maps, and from there to logits.
+    """Splits a network into two Keras models: from images to a list of feature maps, and from there to logits.
 
     The logits are those of an image (batch, classes), or of its boxes (batch, boxes, classes).
     """
@@ -105,7 +105,7 @@ def _split(model, layer, is_detector):
 
 
 def _feature_maps(model, layer):
-    """Returns the outputs of a layer, or what is pooled last; a list of symbolic tensors."""
+    """Returns the outputs of a layer, or the input of the last pooling; a list of symbolic tensors."""
     graph = model._functional if isinstance(model, keras.Sequential) else model
     tensors: dict[str, list] = {}  # the outputs of the layers in this graph, by name: a layer may be in several
     pooled = []
@@ -121,13 +121,13 @@ def _feature_maps(model, layer):
     maps = pooled if layer is None else tensors[layer]
     if not maps or any(len(tensor.shape) != 4 for tensor in maps):
         shapes = [tuple(tensor.shape) for tensor in maps]
-        of = "there is none in front of a pooling" if layer is None else f"{layer!r} returns {shapes}"
+        of = "there is none before a pooling" if layer is None else f"{layer!r} returns {shapes}"
         raise ValueError(f"`layer` must return a feature map (batch, height, width, channels), and {of}")
     return maps
 
 
 def _logits(output):
-    """Returns the tensor in front of the softmax that a classifier's output comes from; itself where there is none."""
+    """Returns the tensor before the softmax of a classifier's output, or the output if there is no softmax."""
     operation, node_index, _ = output._keras_history
     (inputs,) = operation._inbound_nodes[node_index].input_tensors[:1]
     if isinstance(operation, keras.layers.Softmax):
@@ -140,7 +140,7 @@ def _logits(output):
 
 
 class _WithoutActivation(keras.layers.Layer):
-    """The `Dense` layer of a classifier without its softmax; it shares its weights."""
+    """A copy of the `Dense` layer of a classifier without its softmax, with shared weights."""
 
     def __init__(self, dense):
         super().__init__(dtype=dense.dtype_policy)
@@ -152,12 +152,12 @@ class _WithoutActivation(keras.layers.Layer):
 
 
 def _class_number(given, count, class_names):
-    """Returns the number of a class, or raises ValueError for one that there is not."""
+    """Returns the number of a class, or raises ValueError for an unknown class."""
     if isinstance(given, str):
         names = list(class_names or ())
         if given not in names:
             similar = difflib.get_close_matches(given, names, n=1)
-            hint = f", such as {similar[0]!r}" if similar else "" if names else ", which no `class_names` tell"
+            hint = f", such as {similar[0]!r}" if similar else "" if names else ", which need `class_names`"
             raise ValueError(f"`classes` must be names of the model's classes{hint}. Received: {given!r}")
         return names.index(given)
     if isinstance(given, bool) or not 0 <= int(given) < count:
@@ -166,7 +166,7 @@ def _class_number(given, count, class_names):
 
 
 def _gradient(function: Callable, inputs: Any) -> Any:
-    """Returns the gradients of a function of a list of tensors that returns a number, on any backend."""
+    """Returns the gradients of a scalar function of a list of tensors, on any backend."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

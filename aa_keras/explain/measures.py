@@ -1,4 +1,4 @@
-"""What scores of attention say of a network: how far its heads look, what reaches its last layer."""
+"""Measures of attention scores: how far heads look, and what reaches the last layer."""
 
 import numpy as np
 
@@ -6,18 +6,18 @@ from aa_keras.explain.scores import AttentionScores, query_positions
 
 
 def mean_attention_distance(scores: AttentionScores) -> dict[str, np.ndarray]:
-    """Returns how far the heads look: the mean distance of a query to its keys, weighted by attention.
+    """Returns how far heads look: the mean distance of a query to its keys, weighted by attention.
 
     As in *An Image is Worth 16x16 Words* (Dosovitskiy et al., 2021), figure 7: the mean over images and queries.
 
     Args:
-        scores: what `attention_scores` returns.
+        scores: `AttentionScores` that `attention_scores` returns.
 
     Returns:
         A dictionary from names of layers to arrays (heads,), in pixels of the image.
 
     Raises:
-        ValueError: if `scores` is another dictionary, which does not know the size of the image.
+        ValueError: if `scores` is another dictionary, without the size of the image.
     """
     if not isinstance(scores, AttentionScores):
         raise ValueError(f"`scores` must be what `attention_scores` returns. Received: {type(scores).__name__}")
@@ -37,13 +37,13 @@ def _distance(array, image_size, most):
 def attention_rollout(scores: AttentionScores, residual: float = 0.5) -> np.ndarray:
     """Returns how much of each part of the image reaches the last attention layer through all of them.
 
-    *Quantifying Attention Flow in Transformers* (Abnar and Zuidema, 2020): the products of the layers' attention, the
-    mean over heads, mixed with the identity for what goes past attention. Between maps of different sizes, rows are
-    averaged or repeated. What convolutions spread is not counted.
+    *Quantifying Attention Flow in Transformers* (Abnar and Zuidema, 2020): the product of the layers' attention, each
+    averaged over heads and mixed with the identity for what bypasses attention. Between maps of different sizes, rows
+    are averaged or repeated. What convolutions spread is not counted.
 
     Args:
-        scores: what `attention_scores` returns, of all queries.
-        residual: share of what goes past attention in each layer, from 0 to 1.
+        scores: `AttentionScores` that `attention_scores` returns, of all queries.
+        residual: share of what bypasses attention in each layer, from 0 to 1.
 
     Returns:
         An array (batch, height, width) of the size of the first layer's map; each image's sums to 1.
@@ -54,13 +54,13 @@ def attention_rollout(scores: AttentionScores, residual: float = 0.5) -> np.ndar
     if not 0 <= residual <= 1:
         raise ValueError(f"`residual` must be from 0 to 1. Received: residual={residual}")
     if not scores:
-        raise ValueError("`scores` must be of one layer at least. Received: scores={}")
+        raise ValueError("`scores` must have at least one layer. Received: scores={}")
     first = next(iter(scores.values())).shape[-2:]
     flow, size = np.eye(first[0] * first[1], dtype=np.float32)[None], first
     for name, array in scores.items():
         batch, _, *query_size, height, width = array.shape
         if query_size != [height, width]:
-            raise ValueError(f"`scores` must be of all queries: {name!r} has {query_size} of {[height, width]}")
+            raise ValueError(f"`scores` must have all queries: {name!r} has {query_size} of {[height, width]}")
         mixed = array.mean(axis=1).reshape(batch, height * width, height * width) * (1 - residual)
         mixed += residual * np.eye(height * width, dtype=np.float32)
         flow = mixed @ _resized_rows(flow, size, (height, width))
@@ -69,7 +69,7 @@ def attention_rollout(scores: AttentionScores, residual: float = 0.5) -> np.ndar
 
 
 def _resized_rows(flow, size, new_size):
-    """Returns rows (batch, queries, keys), of a map of one size, for one of another: averaged, or repeated."""
+    """Resizes rows (batch, queries, keys) from a map of one size to another, by averaging or repeating."""
     if size == new_size:
         return flow
     for axis in (0, 1):
@@ -81,7 +81,7 @@ def _resized_rows(flow, size, new_size):
 
 
 def _overlaps(length, new_length):
-    """Returns by which share each of `new_length` strips of a side overlaps each of `length`: rows sum to 1."""
+    """Returns the shares by which each of `new_length` strips of a side overlaps each of `length`; rows sum to 1."""
     edges, new_edges = np.linspace(0, 1, length + 1), np.linspace(0, 1, new_length + 1)
     lower = np.maximum(new_edges[:-1, None], edges[None, :-1])
     upper = np.minimum(new_edges[1:, None], edges[None, 1:])

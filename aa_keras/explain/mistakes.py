@@ -1,4 +1,4 @@
-"""What a network looks at in the images that it takes for something else."""
+"""What a network looks at in the images that it gets wrong."""
 
 import numpy as np
 
@@ -7,21 +7,21 @@ from aa_keras.explain.grad_cam import grad_cam
 from aa_keras.explain.measures import attention_rollout
 from aa_keras.explain.scores import attention_at, attention_layers, attention_scores
 
-# Within larger maps, the attention of all pixels to all others takes too much memory.
+# In larger maps, the attention of all pixels to all others takes too much memory.
 LARGEST_MAP = 32 * 32
 
 
 def plot_mistakes(model, mistakes, class_names, mean, std, path, most=8):
-    """Draws mistakes of a classifier, a row each: the image, where attention flows, what speaks for the two classes.
+    """Draws mistakes of a classifier in rows: the image, where attention flows, what speaks for the two classes.
 
     Args:
-        model: the Keras classifier; without attention, or within maps of more than 32x32, there is Grad-CAM alone.
+        model: the Keras classifier; without attention, or with maps larger than 32x32, the picture has Grad-CAM alone.
         mistakes: sequence of `aa_keras.evaluation.classification.Mistake`.
         class_names: names of the classes.
-        mean: what was subtracted from pixels in [0, 255] to make the images, by channel.
-        std: what they were then divided by.
+        mean: mean of each channel with which the images were normalized, for pixels in [0, 255].
+        std: standard deviation of each channel, likewise.
         path: PNG file to write, or a file object.
-        most: how many mistakes to draw at most.
+        most: largest number of mistakes to draw.
     """
     rows = []
     for mistake in mistakes[:most]:
@@ -34,10 +34,10 @@ def plot_mistakes(model, mistakes, class_names, mean, std, path, most=8):
         )
         for number in (mistake.prediction, mistake.label):
             maps[f"for {class_names[number]}"] = grad_cam(model, inputs, number)[0]
-        told = (
+        caption = (
             f"taken for {class_names[mistake.prediction]} ({mistake.confidence:.0%})\nis {class_names[mistake.label]}"
         )
-        rows.append((image, told, maps))
+        rows.append((image, caption, maps))
     figures.plot_rows(rows, "The most confident mistakes: attention rollout, and Grad-CAM of both classes", path)
 
 

@@ -1,4 +1,4 @@
-"""The attention of a network's layers to an image."""
+"""The attention scores of a network's layers for images."""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from keras import ops
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 from aa_keras.layers._observation import observed
 
-# Of the probabilities that are computed at a time.
+# The most bytes of probabilities that are computed at a time.
 BLOCK_BYTES = 2**24
 
 
@@ -23,8 +23,8 @@ class AttentionScores(dict):
 
     Attributes:
         image_size: (height, width) of the images in pixels.
-        queries: the largest number of queries along each axis, or None where all are there; `query_positions` says
-            which these are.
+        queries: the largest number of queries along each axis, or None for all; `query_positions` returns their
+            positions.
     """
 
     def __init__(self, scores: dict, image_size: tuple[int, int], queries: int | None = None):
@@ -36,8 +36,8 @@ class AttentionScores(dict):
 def attention_layers(model: keras.Layer) -> dict[str, SelfAttention2D]:
     """Returns the attention layers of a model by name, in the order in which the model holds them.
 
-    The attention of an `AttentionAugmentedConv2D` has the convolution's name. Names within other models, or layers that
-    hold layers, follow theirs and a slash: "backbone/stage2_block1_conv2".
+    The attention of an `AttentionAugmentedConv2D` has the convolution's name. Names of layers in nested models or
+    layers start with the name of these and a slash: "backbone/stage2_block1_conv2".
 
     Args:
         model: Keras model, or layer.
@@ -66,23 +66,23 @@ def attention_scores(
     """Returns how much each pixel of the maps in a network attends to each other one, by layer and head.
 
     A layer with strides or `attention_pooling` attends within a map that is smaller than its input: its scores have the
-    size of that map. A layer that runs several times has "#2" and so on behind its name from the second time on. The
-    model is called once, in inference, and stays as it is.
+    size of that map. A layer that is called several times has "#2" and so on after its name from the second call on.
+    The model is called once, in inference mode, and is not changed.
 
     Args:
         model: Keras model with `AttentionAugmentedConv2D` or `SelfAttention2D` layers at any depth, or such a layer.
-        images: what the model takes: array (batch, height, width, channels), preprocessed.
-        layers: names of layers, of those that `attention_layers` has; None for all.
-        queries: the largest number of queries along each axis: of larger maps only every second, or third, ... row and
-            column of queries is there. None for all. A map of 64x64 with 8 heads has scores of 512 MiB an image; blocks
-            of queries of at most 16 MiB are computed at a time.
+        images: input of the model: array (batch, height, width, channels), preprocessed.
+        layers: names of layers, of those that `attention_layers` returns; None for all.
+        queries: the largest number of queries along each axis: of larger maps, only every second (or third, ...) row
+            and column of queries is returned. None for all. A map of 64x64 with 8 heads has scores of 512 MiB for each
+            image; queries are computed in blocks of at most 16 MiB.
 
     Returns:
         An `AttentionScores`: dictionary from names of layers to arrays of shape (batch, heads, query height, query
         width, key height, key width).
 
     Raises:
-        ValueError: if the model has no attention, or no layer of a name, or does not take such images.
+        ValueError: if the model has no attention, no layer of a given name, or does not take such images.
 
     Example:
 
@@ -105,7 +105,7 @@ def attention_scores(
 def attention_at(
     model: keras.Layer, images: Any, pixels: Sequence[tuple[int, int]], layers: Iterable[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Returns the attention of the queries in which some pixels of the image lie.
+    """Returns the attention of the queries that some pixels of the image belong to.
 
     Args:
         model: as for `attention_scores`.
@@ -121,11 +121,11 @@ def attention_at(
     """
     height, width = _size_of(images)
     if not len(pixels):
-        raise ValueError(f"`pixels` must be pairs (y, x), one at least. Received: pixels={pixels}")
+        raise ValueError(f"`pixels` must be pairs (y, x), at least one. Received: pixels={pixels}")
     for y, x in pixels:
         if not (0 <= y < height and 0 <= x < width):
             raise ValueError(
-                f"`pixels` must lie in the image, from (0, 0) to ({height - 1}, {width - 1}). Received: ({y}, {x})"
+                f"`pixels` must be in the image, from (0, 0) to ({height - 1}, {width - 1}). Received: ({y}, {x})"
             )
 
     def chosen(size):
@@ -136,9 +136,9 @@ def attention_at(
 
 
 def query_positions(length: int, most: int | None) -> np.ndarray:
-    """Returns which rows of a map of `length`, or columns, have queries where there are to be `most` at most.
+    """Returns the rows or columns of a map of `length` that have queries, if there may be at most `most`.
 
-    The map is cut into strips of equal length, the last of which may be shorter, and the middle of each is taken.
+    The map is cut into strips of equal length, the last of which may be shorter, and the middle of each is used.
     """
     strip = query_strip(length, most)
     return np.minimum(np.arange(0, length, strip) + strip // 2, length - 1)
@@ -154,12 +154,12 @@ def _observe(model: keras.Layer, images: Any, layers: Iterable[str] | None, choo
 
     Args:
         model: Keras model or layer.
-        images: what it takes.
+        images: its input.
         layers: names of layers, or None for all.
-        choose: function of the (height, width) of a map that returns the queries' numbers, and their shape.
+        choose: function of the (height, width) of a map that returns the numbers of queries, and their shape.
     """
     if not model.built:
-        raise ValueError(f"`model` must be built: {model.name!r} has not seen an input yet")
+        raise ValueError(f"`model` must be built: {model.name!r} has not been called yet")
     known = attention_layers(model)
     if not known:
         raise ValueError(f"`model` must have attention layers, and {model.name!r} has none")
@@ -172,7 +172,7 @@ def _observe(model: keras.Layer, images: Any, layers: Iterable[str] | None, choo
 
     def observer(layer, inputs):
         name = names.get(id(layer))
-        if name is None:  # of another model, which a layer of this one calls
+        if name is None:  # a layer of another model, which this one calls
             return
         calls[name] = calls.get(name, 0) + 1
         if wanted is None or name in wanted:
@@ -183,7 +183,7 @@ def _observe(model: keras.Layer, images: Any, layers: Iterable[str] | None, choo
         model(keras.tree.map_structure(as_tensor, images), training=False)
     for name in sorted((wanted or set()) - set(scores)):
         raise ValueError(
-            f"`layers` must be names of layers that run. Received: {name!r}, which {model.name!r} only holds"
+            f"`layers` must be names of layers that run. Received: {name!r}, which {model.name!r} never calls"
         )
     return size, scores
 
@@ -200,7 +200,7 @@ def _scores(layer, inputs, choose):
 
 
 def _known_names(layers, known):
-    """Returns names of layers as a set, or raises ValueError for one that there is not."""
+    """Returns names of layers as a set, or raises ValueError for an unknown name."""
     names = {layers} if isinstance(layers, str) else set(layers)
     for name in sorted(names - set(known)):
         similar = difflib.get_close_matches(name, known, n=1) or list(known)[-1:]
@@ -233,12 +233,12 @@ def _check_images(model, images):
 
 
 def as_tensor(array: Any) -> Any:
-    """Returns an array or a tensor of any type as a tensor of Keras's floating-point type, which layers then cast."""
+    """Returns an array or a tensor of any type as a tensor of Keras's floating-point type."""
     return ops.convert_to_tensor(array, dtype=keras.config.floatx())
 
 
 def _numbered(name, taken):
-    """Returns a name that is not taken yet: "a", "a'2", "a'3"."""
+    """Returns a name that is not used yet: "a", "a'2", "a'3"."""
     candidate, number = name, 2
     while candidate in taken:
         candidate, number = f"{name}'{number}", number + 1

@@ -1,4 +1,4 @@
-"""Trained networks in the formats of others: SavedModel, ONNX, LiteRT."""
+"""Exports of trained networks: SavedModel, ONNX, LiteRT."""
 
 from aa_keras.export.exporting import ExportReport, export_model, export_servable
 from aa_keras.export.predictor import Predictor

@@ -1,4 +1,4 @@
-"""Whether an export answers as its network does: asked in a fresh process by its own runtime alone."""
+"""The check of an export: a fresh process runs it, with its own runtime alone, and its answers are compared."""
 
 import dataclasses
 import itertools
@@ -15,23 +15,23 @@ from aa_keras.errors import UserError
 from aa_keras.export import runtimes
 from aa_keras.export.servable import drawn_images
 
-# How many images an export is asked about: the first alone, then all of them in batches.
+# The number of images that an export is run on: the first alone, then all of them in batches.
 IMAGES, BATCH = 12, 3
-# How much of two boxes must be common to both, over the area of both together, for them to be the same.
+# The least intersection over union with which two boxes are the same.
 SAME_BOX = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How close the answers of an export are to those of its network.
+    """The agreement of the answers of an export with those of its network.
 
     Attributes:
-        images: how many images it was asked about.
+        images: number of images that it was run on.
         difference: the largest difference of a probability or of a box's confidence.
-        same: the share of images with the same best class, or of the boxes that are found again with the same class.
-        compared: how many images, in batches of each size, or boxes that is a share of.
-        latency: seconds for one image, by the runtime of the export.
-        keras_latency: seconds for the same image, by Keras.
+        same: share of images with the same best class, or of boxes that both find with the same class.
+        compared: number of images, in batches of each size, or of boxes.
+        latency: seconds for one image, in the runtime of the export.
+        keras_latency: seconds for the same image, in Keras.
     """
 
     images: int
@@ -46,7 +46,7 @@ def ask(predictor, images):
     """Returns the answers of the network that is exported, checked.
 
     Raises:
-        UserError: if they are no probabilities.
+        UserError: if they are not probabilities.
     """
     answers = predictor.ask(images)
     for answer in answers:
@@ -57,25 +57,25 @@ def ask(predictor, images):
             )
         if predictor.spec.task == "classification" and (np.any(numbers < 0) or abs(numbers.sum() - 1) > 1e-2):
             raise UserError(
-                "The network's outputs must be probabilities, from 0 to 1 and 1 in all for each image: is its last "
+                "The network's outputs must be probabilities, from 0 to 1 with the sum 1 for each image: is its last "
                 f"activation a softmax? It returned {numbers.min():.3g} to {numbers.max():.3g}"
             )
     return answers
 
 
 def images_for(servable, raw_images=None):
-    """Returns images to ask about, a list of uint8 arrays of one shape.
+    """Returns images to run an export on, a list of uint8 arrays of one shape.
 
     Args:
         servable: the `Servable`.
-        raw_images: iterable of raw images of any size, of which the first are taken, again and again where there are
-            not enough for a batch; None for drawn ones.
+        raw_images: iterable of raw images of any size. The first ones are taken, repeated if there are not enough for a
+            batch. None takes random images.
     """
     height, width, channels = servable.at_fixed_size().spec.image_shape
     spec = servable.spec
     size = (height or 64, width or 64)
     if spec.takes_any_size and height:
-        size = (height + height // 4, width + width // 3)  # so that there is something to fit
+        size = (height + height // 4, width + width // 3)  # another size, so that resizing is tested too
     if raw_images is None:
         return list(drawn_images(size, channels, IMAGES))
     chosen = list(itertools.islice(raw_images, IMAGES))
@@ -92,12 +92,12 @@ def compare(spec, export_format, path, images, answers, predictor):
         spec: the `ServingSpec` of the export.
         export_format: one of `runtimes.RUNTIMES`.
         path: the export.
-        images: what `images_for` returned.
-        answers: what `ask` returned for them.
-        predictor: the `Predictor` of the network, by Keras.
+        images: images that `images_for` returned.
+        answers: the network's answers for them.
+        predictor: the `Predictor` of the network, in Keras.
 
     Raises:
-        UserError: if the runtime cannot run it, or its second signature does not say what the first does.
+        UserError: if the runtime cannot run it, or its second signature disagrees with the first.
     """
     fitted, scales = zip(*map(spec.fit, images), strict=True)
     slices = [slice(0, 1), *(slice(start, start + BATCH) for start in range(0, len(images), BATCH))]
@@ -119,26 +119,26 @@ def compare(spec, export_format, path, images, answers, predictor):
 
 
 def compare_with_itself(predictor, images):
-    """Returns by how much a network's answers differ between one image at a time and all at once.
+    """Returns how much a network's answers differ between one image at a time and all at once.
 
-    Three numbers, as `Agreement` has them: the largest difference, the share that is the same, and of how many.
+    Three numbers, as in `Agreement`: the largest difference, the share that is the same, and the number compared.
     """
     one_by_one = [predictor.ask([image])[0] for image in images]
     return _compared(predictor.spec.task, zip(predictor.ask(images), one_by_one, strict=True))
 
 
 def _run(export_format, path, batches):
-    """Returns what an export says of batches, in a process of its own: a dictionary of arrays."""
+    """Returns the answers of an export for batches, from a separate process: a dictionary of arrays."""
     with tempfile.TemporaryDirectory() as folder:
         files = [pathlib.Path(folder) / name for name in ("batches.npz", "results.npz")]
         np.savez(files[0], **batches)
-        # -P: what lies beside the file, such as onnx.py, is not what it imports.
+        # -P: it must not import the files next to it, such as onnx.py.
         program = [sys.executable, "-P", runtimes.__file__, export_format, str(path), *map(str, files)]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         completed = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
         if completed.returncode:
-            reason = (completed.stderr.strip().splitlines() or ["it says nothing"])[-1]
-            raise UserError(f"The export cannot be run in a process of its own: {reason[:300]}")
+            reason = (completed.stderr.strip().splitlines() or ["no reason was given"])[-1]
+            raise UserError(f"The export cannot be run in a separate process: {reason[:300]}")
         with np.load(files[1]) as results:
             return dict(results)
 
@@ -152,12 +152,12 @@ def _check_top(found, class_names):
     best = np.argsort(-first, kind="stable")[: len(labels)]
     if labels != [class_names[index] for index in best] or not np.allclose(probabilities, first[best], atol=1e-6):
         raise UserError(
-            f"The signature {runtimes.TOP_K!r} of the export names {labels[0]!r}, and the first one another"
+            f"The signature {runtimes.TOP_K!r} of the export names {labels[0]!r}, and the first signature another class"
         )
 
 
 def _compared(task, pairs):
-    """Returns the largest difference in pairs of answers, the share that is the same, and of how many."""
+    """Returns the largest difference in pairs of answers, the share that is the same, and the number of pairs."""
     compare_pair = _compare_probabilities if task == "classification" else _compare_boxes
     differences, same, weights = zip(*(compare_pair(*pair) for pair in pairs), strict=True)
     compared = sum(weights)
@@ -186,7 +186,7 @@ def _compare_boxes(answer, found):
 
 
 def _overlap(first, second):
-    """The intersection over union of two boxes."""
+    """Returns the intersection over union of two boxes."""
     height, width = np.maximum(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0)
     areas = sum(float(np.prod(box[2:] - box[:2])) for box in (first, second))
     return height * width / max(areas - height * width, 1e-9)

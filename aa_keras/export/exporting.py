@@ -1,4 +1,4 @@
-"""Exports in any format: made, checked, and only then in place."""
+"""Exports in any format, which are checked before they are put in their place."""
 
 import dataclasses
 import importlib.util
@@ -17,7 +17,7 @@ from aa_keras.export.rebuilding import not_dense, rebuilt
 from aa_keras.export.servable import Servable, servable_for
 
 PRECISIONS = {"none": "float32", "float16": "weights in float16", "int8": "weights in int8"}
-# By how much a probability may differ, and which share of a detector's boxes must be found again.
+# The largest difference of a probability, and the least share of a detector's boxes that the export must find.
 TOLERANCES = {"none": 1e-4, "float16": 0.02, "int8": 0.3}
 SAME_BOXES = {"none": 0.99, "float16": 0.9, "int8": 0.5}
 
@@ -27,9 +27,9 @@ class Format:
     """A format of exports.
 
     Attributes:
-        title: what it is called.
-        packages: what has to be installed, beside the extra `train`.
-        takes_any_size: whether images can be made to fit inside of it, and attention computed in blocks.
+        title: its name.
+        packages: packages that it needs besides the extra `train`.
+        takes_any_size: whether it can resize images itself, and compute attention in blocks.
     """
 
     title: str
@@ -46,18 +46,18 @@ FORMATS = {
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """What became of an export.
+    """The result of an export.
 
     Attributes:
-        path: where it lies.
-        title: what its format is called.
-        task: what the network is for.
-        precision: of what it computes with, in words.
+        path: its path.
+        title: name of its format.
+        task: task of the network.
+        precision: precision of its weights and activations, in words.
         image_shape: (height, width, channels) of the raw images that it takes, None for any.
-        size: its bytes.
+        size: size in bytes.
         agreement: `aa_keras.export.check.Agreement` with its network.
-        drawn: whether that was measured on drawn images.
-        notes: what else there is to say, a tuple of sentences.
+        drawn: whether that was measured on random images.
+        notes: further sentences to print.
     """
 
     path: pathlib.Path
@@ -81,7 +81,7 @@ class ExportReport:
             )
         lines = [
             f"{self.path}: {self.title}, {self.size / 1e6:.2f} MB, {self.precision}, uint8 images (batch, {shape})",
-            f"Asked in a process of its own about {agreement.images} {kind} images, 1 and 3 at a time: largest "
+            f"Checked in a separate process on {agreement.images} {kind} images, 1 and 3 at a time: largest "
             f"difference {agreement.difference:.1e} from Keras, {same}",
             f"One image takes {1e3 * agreement.latency:.1f} ms, with Keras {1e3 * agreement.keras_latency:.1f} ms",
         ]
@@ -96,28 +96,28 @@ def export_model(
     class_names: Sequence[str] | None = None,
     **options: Any,
 ) -> ExportReport:
-    """Exports a network of raw images, and asks the export about some before it is put in its place.
+    """Exports a network of raw images, after a check of the export on some images.
 
-    Preprocessing is part of the export: uint8 images go in, in batches of any number, and probabilities come out, or
-    the boxes of a detector. It computes in float32, whatever the network's precision. The names of the classes travel
-    with it: see `aa_keras.export.saved_model.write`, `onnx.write` and `litert.write`.
+    Preprocessing is part of the export: it takes uint8 images, in batches of any size, and returns probabilities, or
+    the boxes of a detector. It computes in float32, whatever the network's precision. It contains the names of the
+    classes: see `aa_keras.export.saved_model.write`, `onnx.write` and `litert.write`.
 
     Args:
-        model: Keras model of images: a classifier whose outputs are probabilities, or a detector of the zoo.
+        model: Keras model of images: a classifier whose outputs are probabilities, or a detector of this library.
         path: folder of a SavedModel, or file, to write.
         format: "saved_model", "onnx" or "litert".
-        dataset: name of the data set whose mean, standard deviation and class names go with the network:
-            "imagenet2012", "cifar100", "coco" or "bccd"; "none" for one that takes pixels of 0 to 255. None takes what
-            the network has in it (`include_preprocessing=True`), or that of the builder that it has its name from.
-        class_names: names of the classes; None takes those of the data set where it has as many, and else numbers.
-        **options: those of `export_servable`.
+        dataset: name of the data set whose mean, standard deviation and class names the network needs:
+            "imagenet2012", "cifar100", "coco" or "bccd"; "none" for a network that takes pixels from 0 to 255. None
+            takes the preprocessing of the network (`include_preprocessing=True`), or that of the builder with its name.
+        class_names: names of the classes; None takes those of the data set if it has as many, and numbers otherwise.
+        **options: further arguments of `export_servable`.
 
     Returns:
-        An `ExportReport`. `print` of it tells what is to be known.
+        An `ExportReport`, whose text (`print`) has size, agreement and latency.
 
     Raises:
-        ValueError: for an argument that cannot be used; if the format has no operators for the network; if the export
-            answers otherwise than the network. No file is left then, and none that was there is lost.
+        ValueError: for an argument that cannot be used, if the format has no operators for the network, and if the
+            answers of the export differ from those of the network. Then no file is left, and no existing file is lost.
         ModuleNotFoundError: without the extra `onnx` or `litert`.
 
     Example:
@@ -139,20 +139,20 @@ def export_servable(
     tolerance: float | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Exports a network that is told with what it takes to be served.
+    """Exports a `Servable`.
 
     Args:
         servable: `Servable`.
         path: folder of a SavedModel, or file, to write.
         format: "saved_model", "onnx" or "litert".
-        size: (height, width) of the images that the network is to take; tables of relative positions are resized. None
-            leaves what it takes.
+        size: (height, width) of the images that the export takes; tables of relative positions are resized. None
+            keeps the size of the network.
         quantize: for LiteRT, "none", "float16" or "int8": see `aa_keras.export.litert.write`.
-        calibration: with "int8", raw images, a list of uint8 arrays (height, width, 3), for activations of 8 bits.
-        images: raw images to compare the export with its network on; None takes those for calibration, or draws some.
-        tolerance: the largest difference of a probability, or of a box's confidence, that is no error; None takes 1e-4,
-            or with `quantize` 0.02 for "float16" and 0.3 for "int8".
-        overwrite: whether an export that is there may be replaced.
+        calibration: with "int8", raw images, a list of uint8 arrays (height, width, 3), for activations in 8 bits.
+        images: raw images to compare the export with its network on; None takes those for calibration, or random ones.
+        tolerance: the largest difference of a probability, or of a box's confidence, that is accepted; None takes
+            1e-4, or with `quantize` 0.02 for "float16" and 0.3 for "int8".
+        overwrite: whether an existing export may be replaced.
 
     Returns:
         An `ExportReport`.
@@ -172,7 +172,7 @@ def export_servable(
             raise ModuleNotFoundError(missing_extra(ModuleNotFoundError(name=package)), name=package)
     given = servable
     servable, notes = _prepared(given, kind, size)
-    # Where the size is the same, the network as it was given is what the export has to agree with.
+    # If the size is the same, the export must agree with the network as it was given.
     by_keras = (given if size is None else servable).predictor()
     images = calibration if images is None else images
     asked = check.images_for(servable, images)
@@ -195,7 +195,7 @@ def export_servable(
         tolerance = TOLERANCES[quantize] if tolerance is None else tolerance
         _check_agreement(agreement, by_keras, asked, kind, tolerance, SAME_BOXES[quantize])
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():  # out of the way: no moment is without the one or the other
+        if path.exists():  # moved away first: at every moment, one of the two exists
             os.replace(path, staged.with_name(f"{path.name}.old"))
         os.replace(staged, path)
     spec = servable.spec
@@ -214,30 +214,30 @@ def _check_quantization(format, quantize, calibration):  # noqa: A002
     if calibration is not None and quantize != "int8":
         raise UserError(f"calibration is for quantize=int8. Received: quantize={quantize}")
     if calibration is not None and not len(calibration):
-        raise UserError("calibration must be images, one at least. Received: none")
+        raise UserError("calibration must have at least one image. Received: none")
 
 
 def _check_free(path, format, overwrite):  # noqa: A002
-    """Raises UserError unless an export can be put at `path`, and nothing is lost by that."""
+    """Raises UserError unless an export can be written to `path` without losing anything."""
     if not path.exists():
         return
     if format == "saved_model":
         saved_model.check_replaceable(path)
     elif not path.is_file():
-        raise UserError(f"output must be a file. Received: output={path}, which is none")
+        raise UserError(f"output must be a file. Received: output={path}, which is not a file")
     is_empty = path.is_dir() and not os.listdir(path)
     if not overwrite and not is_empty:
-        raise UserError(f"output must not exist, or overwrite be given. Received: output={path}, which exists")
+        raise UserError(f"output must not exist unless overwrite is given. Received: output={path}, which exists")
 
 
 def _prepared(servable, kind, size):
-    """Returns a servable whose network is as the format wants it, and what there is to say of that."""
+    """Returns a servable with a network that the format can hold, and sentences about the changes."""
     notes = []
     model, spec = servable.model, servable.spec
     old_size = tuple(model.input_shape[1:3])
     if size is None and None in old_size and not kind.takes_any_size:
         raise UserError(
-            f"size must say which images the network {model.name!r} is to take in {kind.title}, which knows no "
+            f"size must be the size of the images that the network {model.name!r} takes, since {kind.title} has no "
             "unknown sizes. Received: size=None"
         )
     network = rebuilt(model, size)
@@ -258,13 +258,13 @@ def _prepared(servable, kind, size):
     if not kind.takes_any_size:
         if spec.takes_any_size:
             height, width, _ = network.input_shape[1:]
-            notes.append(f"Images have to be fitted into {height}x{width} before, as `aa-keras predict` does")
+            notes.append(f"Images must be resized to {height}x{width} before, as `aa-keras predict` does")
         servable = servable.at_fixed_size()
     return servable, notes
 
 
 def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
-    """Raises UserError where an export answers otherwise than its network."""
+    """Raises UserError if the answers of an export differ from those of its network."""
 
     def is_close(difference, same):
         return difference <= tolerance and (by_keras.spec.task == "classification" or same >= least)
@@ -274,17 +274,17 @@ def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
     own, own_same, _ = check.compare_with_itself(by_keras, asked)
     if not is_close(own, own_same):
         raise UserError(
-            f"The network's answers depend on rounding: by Keras, they differ by {own:.2g} between batches of 1 and of "
+            f"The network's answers depend on rounding: in Keras, they differ by {own:.2g} between batches of 1 and of "
             f"{len(asked)} images. Is it trained? Nothing was written"
         )
     if agreement.difference > tolerance:
         raise UserError(
-            f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, where "
-            f"{tolerance:.2g} is expected: nothing was written"
+            f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, and at most "
+            f"{tolerance:.2g} is allowed: nothing was written"
         )
     raise UserError(
-        f"Only {agreement.same:.1%} of the network's boxes are found by the {kind.title}, where {least:.0%} are "
-        "expected: nothing was written"
+        f"The {kind.title} finds only {agreement.same:.1%} of the network's boxes, and at least {least:.0%} are "
+        "required: nothing was written"
     )
 
 

@@ -1,4 +1,4 @@
-"""LiteRT files, for phones and small machines: how they are written, and asked."""
+"""LiteRT files, for phones and small machines: writing and running them."""
 
 import pathlib
 import tempfile
@@ -16,18 +16,18 @@ from aa_keras.export.spec import ServingSpec
 
 
 def write(servable, path, quantize="none", calibration=None):
-    """Writes a LiteRT file of raw images of the network's own size, with a signature "serve" and batches of any number.
+    """Writes a LiteRT file for raw images of the network's size, with a signature "serve" and batches of any size.
 
-    Its builtin operators are all that it needs. Behind the model the file is a zip archive, as LiteRT's metadata are:
-    `unzip FILE labels.txt` gets the names of the classes, a line each; `aa_keras.json` is the `ServingSpec`.
+    It needs builtin operators alone. After the model, the file is a zip archive, as in LiteRT's metadata:
+    `unzip FILE labels.txt` extracts the names of the classes, one on each line; `aa_keras.json` is the `ServingSpec`.
 
     Args:
         servable: `Servable` of a fixed size.
         path: file to write.
-        quantize: "none"; "float16" for weights in half precision; or "int8" for weights of 8 bits, by which LiteRT
-            multiplies activations of 8 bits that it scales as it goes (dynamic range).
-        calibration: with "int8", raw images that fit, a uint8 array (count, *image_shape): activations stay 8 bits
-            from one operator to the next, in the ranges that these images have. None for dynamic range.
+        quantize: "none"; "float16" for weights in half precision; or "int8" for weights in 8 bits, which LiteRT
+            multiplies with activations that it scales to 8 bits at run time (dynamic range).
+        calibration: with "int8", raw images that fit, a uint8 array (count, *image_shape): activations stay in 8 bits
+            between operators, in the ranges of these images. None for dynamic range.
 
     Raises:
         UserError: if LiteRT has no such operators.
@@ -43,10 +43,10 @@ def write(servable, path, quantize="none", calibration=None):
         if calibration is not None:
             converter.representative_dataset = lambda: (("serve", {"images": image[None]}) for image in calibration)
         try:
-            with quiet_import(), warnings.catch_warnings(action="ignore"):  # of the calibration's own parts
+            with quiet_import(), warnings.catch_warnings(action="ignore"):  # an error of the images for calibration
                 content = converter.convert()
-        except Exception as error:  # of the converter's, of many kinds
-            raise UserError(f"LiteRT does not convert {servable.model.name!r}: {described(error)}") from None
+        except Exception as error:  # the converter raises errors of many kinds
+            raise UserError(f"LiteRT cannot convert {servable.model.name!r}: {described(error)}") from None
         path = pathlib.Path(path)
         path.write_bytes(content)
         with zipfile.ZipFile(path, "a") as archive:
@@ -58,17 +58,17 @@ def load(path):
     """Returns the `Predictor` of a file that `write` wrote.
 
     Raises:
-        UserError: if it is none.
+        UserError: if it is not such a file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             spec = ServingSpec.from_json(archive.read(saved_model.SPEC).decode("utf-8"))
-        with quiet_import():  # of the interpreter, which tells of its delegate
+        with quiet_import():  # the interpreter logs its delegate
             run = runtimes.litert(str(path))
             run(np.zeros((1, *spec.image_shape), np.uint8))
     except ModuleNotFoundError:  # the extra
         raise
-    except Exception as error:  # of the interpreter's, of many kinds, for what a file may hold
+    except Exception as error:  # the interpreter raises errors of many kinds for other files
         raise UserError(
             f"--litert must be a file that `aa-keras export` wrote. Received: --litert={path}: {described(error)}"
         ) from None

@@ -1,4 +1,4 @@
-"""ONNX files, for ONNX Runtime: how they are written, and asked."""
+"""ONNX files, for ONNX Runtime: writing and running them."""
 
 import contextlib
 import logging
@@ -15,9 +15,10 @@ OPSET = 18
 
 
 def write(servable, path):
-    """Writes an ONNX file of raw images of the network's own size, in batches of any number.
+    """Writes an ONNX file for raw images of the network's size, in batches of any size.
 
-    The names of the classes are the metadata property "labels", a line each; "aa_keras" is the `ServingSpec` as JSON.
+    The metadata property "labels" has the names of the classes, one on each line; "aa_keras" has the `ServingSpec` as
+    JSON.
 
     Args:
         servable: `Servable` of a fixed size.
@@ -34,8 +35,8 @@ def write(servable, path):
     try:
         with _without_copies():
             model, _ = tf2onnx.convert.from_function(function, input_signature=servable.signature, opset=OPSET)
-    except Exception as error:  # of tf2onnx's, of many kinds
-        raise UserError(f"tf2onnx does not convert {servable.model.name!r}: {described(error)}") from None
+    except Exception as error:  # tf2onnx raises errors of many kinds
+        raise UserError(f"tf2onnx cannot convert {servable.model.name!r}: {described(error)}") from None
     _bind_constants(model.graph, function.get_concrete_function())
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -46,9 +47,9 @@ def write(servable, path):
 
 @contextlib.contextmanager
 def _without_copies():
-    """Keeps tf2onnx from copying the graph, weights included, before each pass of its optimizer, for half of its time.
+    """Keeps tf2onnx from copying the graph with its weights before each optimizer pass, which takes half of its time.
 
-    The copies are for passes that fail, which then are an error instead of left out.
+    The copies are for passes that fail: without them, such a pass is an error instead of being left out.
     """
     name = "TF2ONNX_CATCH_ERRORS"
     before = os.environ.get(name)
@@ -62,7 +63,7 @@ def _without_copies():
 
 
 def _bind_constants(graph, function):
-    """Makes constants of those inputs that are tensors of a layer, such as a mean: tf2onnx only does so for weights."""
+    """Turns inputs that are tensors of a layer, such as a mean, into constants; tf2onnx only does so for weights."""
     from onnx import numpy_helper
 
     values = {placeholder.name: tensor for tensor, placeholder in function.graph.captures}
@@ -75,14 +76,14 @@ def load(path):
     """Returns the `Predictor` of a file that `write` wrote.
 
     Raises:
-        UserError: if it is none.
+        UserError: if it is not such a file.
     """
     try:
         run = runtimes.onnx(path)
         spec = ServingSpec.from_json(run.session.get_modelmeta().custom_metadata_map["aa_keras"])
     except ModuleNotFoundError:  # the extra
         raise
-    except Exception as error:  # of ONNX Runtime's, of many kinds, for what a file may hold
+    except Exception as error:  # ONNX Runtime raises errors of many kinds for other files
         raise UserError(
             f"--onnx must be a file that `aa-keras export` wrote. Received: --onnx={path}: {described(error)}"
         ) from None

@@ -1,4 +1,4 @@
-"""Networks that can be asked, whatever runs them."""
+"""Predictions of a network in any runtime."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from aa_keras.export.spec import ServingSpec
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A network that can be asked, whatever runs it.
+    """A network in any runtime, with its preprocessing.
 
     Attributes:
         spec: its `ServingSpec`.
@@ -40,5 +40,5 @@ class Predictor:
 
 
 def _batches(images):
-    """Returns images in batches of equal shape, in their order: all of them, or one by one."""
+    """Returns images in batches of equal shape, in order: all of them in one, or one by one."""
     return [images] if len({image.shape for image in images}) == 1 else [[image] for image in images]

@@ -1,4 +1,4 @@
-"""A copy of a trained network as an export wants it: in float32, for another image size, with dense attention."""
+"""A copy of a trained network for an export: in float32, for another image size, with dense attention."""
 
 import keras
 import numpy as np
@@ -12,16 +12,16 @@ _TABLES = ("height_table", "width_table")
 
 
 def rebuilt(model, size=None, dense=False):
-    """Returns a network in float32, whatever its precision, with the same weights; itself where that changes nothing.
+    """Returns a network in float32, whatever its precision, with the same weights; itself if nothing changes.
 
     Args:
-        model: Keras model of images, functional or a detector of the zoo.
+        model: Keras model of images, functional or a detector of this library.
         size: (height, width) of the images that the copy takes; the tables of relative positions are resized. None
-            leaves what there is.
-        dense: whether attention is to be computed densely, where there are images of a fixed size.
+            keeps the size.
+        dense: whether attention must be computed densely, for images of a fixed size.
 
     Raises:
-        UserError: if there is no such copy.
+        UserError: if the network cannot be copied in this way.
     """
     if size == tuple(model.input_shape[1:3]):
         size = None
@@ -38,11 +38,9 @@ def rebuilt(model, size=None, dense=False):
         _copy_weights(model, copy)
     except UserError:
         raise
-    except Exception as error:  # of Keras's, of many kinds, for what layers do not take
+    except Exception as error:  # Keras raises errors of many kinds for what layers do not take
         shape = f"for images of {'x'.join(map(str, size))} " if size is not None else ""
-        raise UserError(
-            f"The network {model.name!r} cannot be built anew {shape}in float32: {described(error)}"
-        ) from None
+        raise UserError(f"The network {model.name!r} cannot be rebuilt {shape}in float32: {described(error)}") from None
     return copy
 
 
@@ -52,7 +50,7 @@ def is_float32(model):
 
 
 def not_dense(model):
-    """Returns an `AttentionSpec` of each layer of a network whose attention is not computed densely."""
+    """Returns an `AttentionSpec` for each layer of a network whose attention is not computed densely."""
     specs = []
     for layer in model._flatten_layers():
         if isinstance(layer, SelfAttention2D):
@@ -74,7 +72,7 @@ def _check_size(model, size):
 
 
 def _set_input_size(config, size):
-    """Sets the size of the images in the config of a network: in that of its input, or of a detector's backbone."""
+    """Sets the size of the images in the config of a network: that of its input, or of a detector's backbone."""
     if "backbone" in config:
         backbone = config["backbone"]["config"]
         for part in (backbone, backbone["image_encoder"]["config"]):
@@ -87,7 +85,7 @@ def _set_input_size(config, size):
 
 
 def _change(node, dense, is_fixed):
-    """Changes the configs of layers, at any depth: their precision, their attention, what they were built with."""
+    """Changes the configs of layers, at any depth: their precision, their attention, their build config."""
     if isinstance(node, (list, tuple)):
         for item in node:
             _change(item, dense, is_fixed)
@@ -97,7 +95,7 @@ def _change(node, dense, is_fixed):
         raise UserError("A network that `quantize` was called on cannot be exported: export the one before it")
     if node.get("class_name") == "DTypePolicy":
         node["config"]["name"] = "float32"
-    node.pop("build_config", None)  # of another size
+    node.pop("build_config", None)  # built for another size
     if node.get("registered_name") in _ATTENTION:
         if dense:
             node["config"]["implementation"] = "dense"

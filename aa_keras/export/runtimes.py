@@ -1,6 +1,6 @@
-"""Exports, run by their own runtimes alone: nothing of Keras or of this library is imported.
+"""Exports in their own runtimes: nothing of Keras or of this library is imported.
 
-`check` runs this file as a program, in a process of its own.
+`check` runs this file as a program, in a separate process.
 """
 
 import os
@@ -14,8 +14,8 @@ import numpy as np
 def saved_model(path):
     """Returns a function of a uint8 array (batch, height, width, channels) that returns a dictionary of arrays.
 
-    Its attribute `loaded` is what TensorFlow loaded, whose variables would vanish with it. Another of the signatures is
-    asked with the name of it behind the array.
+    Its attribute `loaded` keeps what TensorFlow loaded, and with it the variables, alive. A second argument names
+    another signature to call.
 
     Args:
         path: folder of the SavedModel.
@@ -33,7 +33,7 @@ def saved_model(path):
 
 
 def onnx(path):
-    """Returns the same of an ONNX file, by ONNX Runtime; its attribute `session` is the runtime's."""
+    """Returns the same for an ONNX file, with ONNX Runtime; its attribute `session` is that of the runtime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -47,7 +47,7 @@ def onnx(path):
 
 
 def litert(path):
-    """Returns the same of a LiteRT file, by its interpreter."""
+    """Returns the same for a LiteRT file, with its interpreter."""
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(path, num_threads=os.cpu_count()).get_signature_runner("serve")
@@ -60,7 +60,7 @@ RUNTIMES = {"saved_model": saved_model, "onnx": onnx, "litert": litert}
 
 
 def latency(run, images, seconds=1.0, most=30):
-    """Returns the median of the seconds that `run` takes for `images`, once it has warmed up."""
+    """Returns the median time in seconds that `run` takes for `images`, after a warm-up."""
     run(images)
     taken, begin = [], time.perf_counter()
     while len(taken) < 3 or (time.perf_counter() - begin < seconds and len(taken) < most):
@@ -71,7 +71,7 @@ def latency(run, images, seconds=1.0, most=30):
 
 
 def main():
-    """Runs an export on batches: `runtimes.py FORMAT EXPORT BATCHES RESULTS`, the last two files of NumPy's."""
+    """Runs an export on batches: `runtimes.py FORMAT EXPORT BATCHES RESULTS`, the last two NumPy files."""
     export_format, export, batches, results = sys.argv[1:]
     for package in ("keras", "aa_keras"):  # as if they were not installed
         sys.modules[package] = None
@@ -81,7 +81,7 @@ def main():
     found = {f"{batch}/{name}": value for batch, images in inputs.items() for name, value in run(images).items()}
     first = next(iter(inputs.values()))[:1]
     found["latency"] = latency(run, first)
-    if export_format == "saved_model" and TOP_K in run.loaded.signatures:  # which detectors lack
+    if export_format == "saved_model" and TOP_K in run.loaded.signatures:  # detectors have no such signature
         top = run(first, TOP_K)
         found |= {f"{TOP_K}/{name}": np.array(value.tolist()) for name, value in top.items()}  # no objects
     np.savez(results, **found)

@@ -1,4 +1,4 @@
-"""TensorFlow's SavedModels: how they are written, and asked."""
+"""SavedModels of TensorFlow: writing and running them."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ from aa_keras.export.spec import OUTPUTS, ServingSpec
 from aa_keras.files import partial_path
 
 LABELS, SPEC = "labels.txt", "aa_keras.json"
-# What lies in the folder of a SavedModel.
+# The contents of the folder of a SavedModel.
 _CONTENTS = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "assets.extra", LABELS, SPEC}
 
 
@@ -27,17 +27,17 @@ def write(servable, path):
         served = tf.saved_model.load(path)
         outputs = served.signatures["serving_default"](images=images)
 
-    Those of a classifier are "probabilities" (batch, classes). Its second signature, "top_k", returns those of the five
-    best classes, or of all where there are fewer, and their names, "labels" (batch, 5). Those of a detector are "boxes"
-    (batch, 100, 4), the pixels top, left, bottom and right of the images that went in; "confidence" and "labels", which
-    go with them, the best first; and "num_detections", how many of each image are valid.
+    The outputs of a classifier are "probabilities" (batch, classes). Its second signature, "top_k", returns those of
+    the five best classes, or of all classes if there are fewer, and their names, "labels" (batch, 5). The outputs of a
+    detector are "boxes" (batch, 100, 4), the pixels top, left, bottom and right of the input images; the "confidence"
+    and "labels" of these boxes, the best first; and "num_detections", the number of valid ones for each image.
 
     Args:
         servable: `Servable`.
-        path: folder to write; a SavedModel that is there is replaced, once the new one is complete.
+        path: folder to write; an existing SavedModel is replaced once the new one is complete.
 
     Raises:
-        UserError: if there is something else, or Keras does not run on TensorFlow.
+        UserError: if the folder has other contents, or Keras does not run on TensorFlow.
     """
     check_backend()
     path = pathlib.Path(path)
@@ -56,7 +56,7 @@ def write(servable, path):
 
 
 def check_backend():
-    """Raises UserError unless Keras runs on TensorFlow, whose graphs are what is exported."""
+    """Raises UserError unless Keras runs on TensorFlow, whose graphs are exported."""
     if keras.backend.backend() != "tensorflow":
         raise UserError(
             "Exports are made with the TensorFlow backend: set KERAS_BACKEND=tensorflow. "
@@ -65,17 +65,17 @@ def check_backend():
 
 
 def check_replaceable(path):
-    """Raises UserError unless a path is free, or that of a SavedModel and nothing else."""
+    """Raises UserError unless a path does not exist, or is a SavedModel and nothing else."""
     path = pathlib.Path(path)
     if path.exists() and not (path.is_dir() and set(os.listdir(path)) <= _CONTENTS):
-        raise UserError(f"output must be a new folder, or that of a SavedModel. Received: output={path}")
+        raise UserError(f"output must be a new folder, or the folder of a SavedModel. Received: output={path}")
 
 
 def load(path):
     """Returns the `Predictor` of a SavedModel that `write` wrote.
 
     Raises:
-        UserError: if it is none.
+        UserError: if it is not such a SavedModel.
     """
     try:
         spec = ServingSpec.from_json((pathlib.Path(path) / SPEC).read_text(encoding="utf-8"))
@@ -92,12 +92,12 @@ def load_signature(path, raw_shape, outputs, meant):
 
     Args:
         path: its folder.
-        raw_shape: (height, width, channels) of the images that it has to take; height and width may be None.
-        outputs: the names that it has to return.
-        meant: what it should be, in words.
+        raw_shape: (height, width, channels) of the images that it must take; height and width may be None.
+        outputs: names of the outputs that it must return.
+        meant: what it should be for, in words.
 
     Raises:
-        UserError: if it is no SavedModel, or one of another input or output.
+        UserError: if it is not a SavedModel, or has another input or output.
     """
     if not (pathlib.Path(path) / "saved_model.pb").is_file():
         raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
@@ -108,7 +108,7 @@ def load_signature(path, raw_shape, outputs, meant):
         fits = images.dtype == tf.uint8 and images.shape[1:].is_compatible_with(raw_shape)
         if not fits or not set(outputs) <= set(signature.structured_outputs):
             raise KeyError(f"images of {images.shape}, {images.dtype.name}")
-    except Exception as error:  # of TensorFlow's or of protocol buffers, for what a file may hold
+    except Exception as error:  # TensorFlow and protocol buffers raise errors of many kinds for other files
         raise UserError(
             f"--saved_model must be one that train.py wrote {meant}, with `images` as its input and "
             f"`{'`, `'.join(outputs)}` as its output. Received: --saved_model={path}: {described(error)}"
@@ -121,10 +121,10 @@ def load_classifier(path, raw_shape):
 
     Args:
         path: its folder.
-        raw_shape: (height, width, channels) of the images that it has to take; height and width may be None.
+        raw_shape: (height, width, channels) of the images that it must take; height and width may be None.
 
     Raises:
-        UserError: if it is no SavedModel, or one of another input or output.
+        UserError: if it is not a SavedModel, or has another input or output.
     """
     run = load_signature(path, raw_shape, OUTPUTS["classification"], "for images of the data set")
     return lambda images: run(np.asarray(images))["probabilities"]
@@ -134,6 +134,6 @@ def load_detector(path):
     """Returns a function of raw images that returns the detections of the SavedModel of a detector.
 
     Raises:
-        UserError: if it is no SavedModel, or one of another input or output.
+        UserError: if it is not a SavedModel, or has another input or output.
     """
     return load_signature(path, (None, None, 3), OUTPUTS["detection"], "of a detector")

@@ -1,4 +1,4 @@
-"""What is served: a network, how raw images are made to fit it, and the names of its classes."""
+"""A network to serve, with the preprocessing of raw images and the names of its classes."""
 
 import dataclasses
 import functools
@@ -21,10 +21,11 @@ DATASETS = {dataset.name: dataset for dataset in (datasets.CIFAR100, datasets.IM
 
 @dataclasses.dataclass(frozen=True)
 class Servable:
-    """A Keras network with what it takes to be served.
+    """A Keras network with everything that serving needs.
 
     Attributes:
-        model: the Keras model: of normalised images, with outputs of probabilities or a detector of the zoo.
+        model: the Keras model of normalized images: a classifier that returns probabilities, or a detector of this
+            library.
         spec: its `ServingSpec`.
     """
 
@@ -34,7 +35,7 @@ class Servable:
     def serve(self, images):
         """Returns the outputs for raw images (batch, *image_shape), a dictionary of tensors; in TensorFlow's graphs.
 
-        The boxes of detectors are pixels of the images that went in.
+        The boxes of detectors are in pixels of the input images.
         """
         preprocessing, any_size = self.spec.preprocessing, self.spec.takes_any_size
         if self.spec.task == "classification":
@@ -55,21 +56,21 @@ class Servable:
 
     @property
     def top_count(self):
-        """How many classes `top` returns."""
+        """Returns how many classes `top` returns."""
         return min(5, len(self.spec.class_names))
 
     @property
     def signature(self):
-        """The signature of `serve`, as `tf.function` takes it."""
+        """Returns the signature of `serve` for `tf.function`."""
         return [tf.TensorSpec((None, *self.spec.image_shape), tf.uint8, name="images")]
 
     def at_fixed_size(self):
-        """Returns the same for images of the network's own size, which those who serve have to fit."""
+        """Returns the same for images of the network's own size, which the caller must resize."""
         shape = self.model.input_shape[1:]
         return dataclasses.replace(self, spec=dataclasses.replace(self.spec, image_shape=tuple(shape)))
 
     def with_model(self, model):
-        """Returns the same with another network, of another input size for instance."""
+        """Returns the same with another network, for instance with another input size."""
         spec = self.spec
         size = tuple(model.input_shape[1:3])
         if None not in size:
@@ -79,7 +80,7 @@ class Servable:
         return Servable(model, spec)
 
     def with_class_names(self, class_names):
-        """Returns the same with other names of its classes, or raises UserError where there are more or fewer."""
+        """Returns the same with other names of its classes, or raises UserError if there are more or fewer."""
         class_names = tuple(class_names)
         if any(len(name.splitlines()) != 1 for name in class_names):
             raise UserError(f"class_names must be lines of text. Received: class_names={class_names!r:.100}")
@@ -89,7 +90,7 @@ class Servable:
         return Servable(self.model, dataclasses.replace(self.spec, class_names=class_names))
 
     def predictor(self):
-        """Returns the `Predictor` that asks Keras, in float32 and for images of the network's own size."""
+        """Returns the `Predictor` in Keras, in float32 and for images of the network's own size."""
         servable = self.with_model(rebuilt(self.model)).at_fixed_size()
         normalize = servable.spec.preprocessing.normalize
 
@@ -101,17 +102,17 @@ class Servable:
 
 
 def servable_for(model: keras.Model, dataset: str | None = None, class_names: Any = None) -> Servable:
-    """Returns a network that no recipe tells of with what it takes to be served.
+    """Returns the `Servable` of a network without a recipe.
 
     Args:
-        model: Keras model of images: a classifier whose outputs are probabilities, or a detector of the zoo.
-        dataset: name of the data set whose mean, standard deviation and class names go with it: "imagenet2012",
-            "cifar100", "coco" or "bccd"; "none" for a network that takes pixels of 0 to 255. None takes what the
-            network has in it (`include_preprocessing=True`), or that of the builder that it has its name from.
-        class_names: names of the classes, or None for those of the data set where it has as many, and else numbers.
+        model: Keras model of images: a classifier whose outputs are probabilities, or a detector of this library.
+        dataset: name of the data set whose mean, standard deviation and class names it needs: "imagenet2012",
+            "cifar100", "coco" or "bccd"; "none" for a network that takes pixels from 0 to 255. None takes the
+            preprocessing of the network (`include_preprocessing=True`), or that of the builder with its name.
+        class_names: names of the classes; None takes those of the data set if it has as many, and numbers otherwise.
 
     Raises:
-        UserError: if it is not such a network, or nothing tells its data set.
+        UserError: if it is not such a network, or its data set is unknown.
     """
     is_detector = hasattr(model, "decode_predictions")
     classes = count_classes(model)
@@ -124,7 +125,7 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
         mean, std = info.mean, info.std
     if channels != len(mean):
         raise UserError(
-            f"dataset must be one of images of {channels} channels, which the network takes, or 'none'. "
+            f"dataset must have images of {channels} channels, as the network takes, or be 'none'. "
             f"Received: dataset={known.name}"
         )
     has_its_classes = known is not None and known.classes == classes
@@ -151,7 +152,7 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
 
 
 def count_classes(model: keras.Model) -> int:
-    """Returns how many classes a network tells apart, or raises UserError for one that does not."""
+    """Returns the number of classes of a network, or raises UserError if it is not a classifier."""
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
         raise UserError(f"The network must take images (batch, height, width, channels). {model.name!r} takes {shape}")
@@ -175,18 +176,18 @@ def _dataset(model, name):
 
 
 def _dataset_of_builder(model):
-    is_ours = hasattr(model, "backbone") or pyramid_outputs(model)  # and not the ResNet50 of keras.applications
+    is_ours = hasattr(model, "backbone") or pyramid_outputs(model)  # not the ResNet50 of keras.applications
     known = dataset_of(model.name) if is_ours else None
     if known is None and not _has_preprocessing(model):
         raise UserError(
-            f"dataset must say which images the network {model.name!r} is for, by one of {', '.join(DATASETS)}, or be "
-            "'none' for one that takes pixels of 0 to 255"
+            f"dataset must name the images that the network {model.name!r} is for, one of {', '.join(DATASETS)}, or be "
+            "'none' for a network that takes pixels from 0 to 255"
         )
     return known
 
 
 def _has_preprocessing(model):
-    """Whether a network normalises pixels itself: whether it was built with `include_preprocessing=True`."""
+    """Whether a network normalizes pixels itself: whether it was built with `include_preprocessing=True`."""
     if hasattr(model, "backbone"):
         return model.backbone.image_encoder.arguments["include_preprocessing"]
     return any(layer.name == "preprocessing" for layer in model.layers)
@@ -194,6 +195,6 @@ def _has_preprocessing(model):
 
 @functools.cache
 def drawn_images(size: tuple[int, int], channels: int, count: int) -> np.ndarray:
-    """Returns smooth pictures in random colours, uint8 (count, *size, channels); the same each time."""
+    """Returns smooth pictures in random colours, uint8 (count, *size, channels), the same each time."""
     coarse = np.random.default_rng(0).uniform(0, 255, (count, 6, 6, channels))
     return np.asarray(tf.clip_by_value(tf.round(tf.image.resize(coarse, size, "bicubic")), 0, 255)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a served network takes and returns."""
+"""The inputs and outputs of a served network."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from aa_keras.data import DetectionPreprocessing, Preprocessing
 from aa_keras.data.decoding import to_grey
 
 OUTPUTS = {"classification": ("probabilities",), "detection": ("boxes", "confidence", "labels", "num_detections")}
-# The fields of the two kinds of preprocessing that evaluation depends on.
+# The fields of the two kinds of preprocessing that evaluation uses.
 _PREPROCESSING = {
     "classification": ("mean", "std", "image_size", "central_fraction", "interpolation"),
     "detection": ("mean", "std", "image_size"),
@@ -20,16 +20,16 @@ NO_SCALE = np.ones(4, np.float32)
 
 @dataclasses.dataclass(frozen=True)
 class ServingSpec:
-    """What a served network takes and returns. It travels with every export.
+    """The inputs and outputs of a served network, which every export contains.
 
     Attributes:
         task: "classification" or "detection".
         class_names: names of the classes, in the order of their indices.
-        image_shape: (height, width, channels) of the raw images, which are uint8; height and width are None where
-            images of any size go in.
-        preprocessing: the `Preprocessing` or `DetectionPreprocessing` that images go through: where the network takes
-            one size, its first half has to be done before it, `fit`.
-        category_ids: the classes' numbers in COCO's sense, in the same order; () where these are the indices.
+        image_shape: (height, width, channels) of the raw images, which are uint8; height and width are None if the
+            network takes images of any size.
+        preprocessing: the `Preprocessing` or `DetectionPreprocessing` of images. If the network takes one size, the
+            caller does the first half of it, `fit`.
+        category_ids: the numbers of the classes in COCO's sense, in the same order; () if these are the indices.
     """
 
     task: str
@@ -40,16 +40,16 @@ class ServingSpec:
 
     @property
     def outputs(self):
-        """The names of what is returned."""
+        """The names of the outputs."""
         return OUTPUTS[self.task]
 
     @property
     def takes_any_size(self):
-        """Whether images of any size go in."""
+        """Whether the network takes images of any size."""
         return None in self.image_shape
 
     def fit(self, image):
-        """Returns a raw image in the shape that goes in, and what its boxes are multiplied by then.
+        """Returns a raw image in the shape that the network takes, and the factors of its boxes.
 
         Args:
             image: uint8 array of shape (height, width, 3), or with the network's own channels.
@@ -66,34 +66,34 @@ class ServingSpec:
         return np.asarray(fitted).astype(np.uint8), np.asarray(scale)
 
     def answer(self, outputs, image, scale):
-        """Returns the outputs for one image as what they say of the raw image: see `Predictor.ask`.
+        """Returns the answer for a raw image from the outputs of the network: see `Predictor.ask`.
 
         Args:
             outputs: dictionary of arrays.
             image: the raw image.
-            scale: what `fit` returned with it.
+            scale: factors that `fit` returned with it.
         """
         if self.task == "classification":
             return {"probabilities": outputs["probabilities"]}
         number = int(outputs["num_detections"])
         limits = np.float32([*image.shape[:2]] * 2)
         boxes = np.clip(outputs["boxes"][:number] / scale, 0, limits)
-        is_seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # and does not lie in what fills the image up
+        is_seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not in the padding of the image
         confidence, labels = (outputs[name][:number] for name in ("confidence", "labels"))
         return {"boxes": boxes[is_seen], "confidence": confidence[is_seen], "labels": labels[is_seen]}
 
     def as_json(self):
-        """Returns it as text."""
+        """Returns the spec as text."""
         preprocessing = {name: getattr(self.preprocessing, name) for name in _PREPROCESSING[self.task]}
         return json.dumps({**dataclasses.asdict(self), "preprocessing": preprocessing})
 
     @classmethod
     def from_json(cls, text):
-        """Returns what `as_json` made text of; raises ValueError, KeyError or TypeError for other text."""
+        """Returns the spec from the text of `as_json`; raises ValueError, KeyError or TypeError for other text."""
         fields = json.loads(text)
         kind = DetectionPreprocessing if fields["task"] == "detection" else Preprocessing
-        told = {"interpolation": "bilinear", **fields["preprocessing"]}  # which earlier exports do not tell
-        preprocessing = {name: _as_tuple(told[name]) for name in _PREPROCESSING[fields["task"]]}
+        settings = {"interpolation": "bilinear", **fields["preprocessing"]}  # exports of earlier versions lack it
+        preprocessing = {name: _as_tuple(settings[name]) for name in _PREPROCESSING[fields["task"]]}
         return cls(
             **{**{name: _as_tuple(value) for name, value in fields.items()}, "preprocessing": kind(**preprocessing)}
         )

@@ -8,17 +8,17 @@ import numpy as np
 
 # A whole number for both axes, or one for each: (height, width).
 IntegerPair = int | tuple[int, int]
-# What backends can count.
+# The largest integer of backends.
 LARGEST_INTEGER = 2**31 - 1
 
 
 def is_integer(value):
-    """Whether a value is a whole number, NumPy's included, and no boolean."""
+    """Whether a value is a whole number, of Python or NumPy, and not a boolean."""
     return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
 
 
 def is_number(value):
-    """Whether a value is a real number, and no boolean."""
+    """Whether a value is a real number and not a boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -31,7 +31,7 @@ def positive_integer(name, value, most=LARGEST_INTEGER):
 
 
 def boolean(name, value):
-    """Returns `value` as a bool, or raises ValueError: any string is true for Python, "False" included."""
+    """Returns `value` as a bool, or raises ValueError: in Python any string is true, also "False"."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
     return bool(value)
@@ -50,11 +50,11 @@ def integer_pair(name, value):
 
 
 def channels_last(data_format):
-    """Returns "channels_last", or raises ValueError where `data_format` or Keras's default asks for anything else."""
+    """Returns "channels_last", or raises ValueError if `data_format` or the default of Keras is something else."""
     data_format = data_format or keras.config.image_data_format()
     if data_format != "channels_last":
         raise ValueError(
-            '`data_format` must be "channels_last": transpose the input to (batch, height, width, channels), and where '
+            '`data_format` must be "channels_last": transpose the input to (batch, height, width, channels), and if '
             'this is the default of Keras, call keras.config.set_image_data_format("channels_last"). '
             f"Received: data_format={data_format!r}"
         )
@@ -82,7 +82,7 @@ def one_of(name, value, choices):
 def table_size(layer, input_shape):
     """Returns the (height, width) that a layer's tables of relative positions are made for.
 
-    That is the layer's `max_size`, or else the size of its input; raises ValueError where neither is known.
+    It is the layer's `max_size`, or the size of its input; raises ValueError if neither is known.
     """
     _, height, width, _ = feature_map_shape(layer, input_shape)
     size = layer.max_size or (height, width)

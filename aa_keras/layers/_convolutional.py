@@ -1,4 +1,4 @@
-"""What layers that are made of several convolutions have in common."""
+"""The base of layers that consist of several convolutions."""
 
 import keras
 
@@ -36,7 +36,7 @@ class ConvolutionalLayer(keras.layers.Layer):
         self.bias_constraint = keras.constraints.get(bias_constraint)
 
     def child_arguments(self):
-        """Returns the arguments of one child layer, made anew for each."""
+        """Returns the arguments of one child layer, new for each."""
         return {
             "data_format": self.data_format,
             "use_bias": self.use_bias,
@@ -47,7 +47,7 @@ class ConvolutionalLayer(keras.layers.Layer):
             "kernel_constraint": self.kernel_constraint,
             "bias_constraint": self.bias_constraint,
             "dtype": self.dtype_policy,
-            "trainable": self.trainable,  # as it is when the children are made: they do not inherit it
+            "trainable": self.trainable,  # the current value: children do not inherit it
         }
 
     def get_config(self):

@@ -1,9 +1,9 @@
-"""Tells who asks which inputs the attention layers of a network get."""
+"""Observers of the inputs that the attention layers of a network get."""
 
 import contextlib
 import contextvars
 
-# Of the running thread alone: a network that serves in another one is not observed.
+# The observers of the running thread alone: a network that serves in another thread is not observed.
 _observer: contextvars.ContextVar = contextvars.ContextVar("observer", default=None)
 
 
@@ -18,7 +18,7 @@ def observed(observer):
 
 
 def report(layer, inputs):
-    """Hands a layer and its inputs to the observer, if there is one."""
+    """Passes a layer and its inputs to the observer, if there is one."""
     observer = _observer.get()
     if observer is not None:
         observer(layer, inputs)

@@ -4,10 +4,10 @@ from keras import ops
 
 
 def average_pool(inputs, strides):
-    """Average-pools maps by windows of 3x3 with padding "same", each an average over the pixels that there are.
+    """Average-pools maps with 3x3 windows and padding "same"; each window averages the pixels inside the map.
 
-    `keras.ops.average_pool` is that on TensorFlow and JAX; on PyTorch it repeats the edge where the padding of the two
-    sides differs (Keras 3.15).
+    `keras.ops.average_pool` does this on TensorFlow and JAX; on PyTorch it repeats the edge where the padding of the
+    two sides differs (Keras 3.15).
 
     Args:
         inputs: tensor of shape (B, H, W, channels).
@@ -27,7 +27,7 @@ def average_pool(inputs, strides):
 
 
 def _same_padding(length, stride):
-    """Pixels before and behind an axis, with which windows of 3 at every `stride` cover it."""
+    """Returns the padding before and after an axis with which windows of 3 at every `stride` cover it."""
     missing = (-(-length // stride) - 1) * stride + 3 - length
     missing = max(missing, 0) if isinstance(length, int) else ops.maximum(missing, 0)
     return missing // 2, missing - missing // 2
@@ -36,8 +36,8 @@ def _same_padding(length, stride):
 def resize_bilinear(inputs, size):
     """Resizes maps bilinearly, with half-pixel centres, as `keras.ops.image.resize` does without antialiasing.
 
-    That one takes no sizes that are known only when the graph runs; this one does. It interpolates along each axis by a
-    product with a matrix that has two entries a row.
+    Unlike that function, this one takes sizes that are known only when the graph runs. It interpolates along each axis
+    by a product with a matrix that has two entries in each row.
 
     Args:
         inputs: tensor of shape (B, H, W, channels).
@@ -53,7 +53,7 @@ def resize_bilinear(inputs, size):
 
 
 def _interpolation(old, new, dtype):
-    """The matrix (new, old) that interpolates between the `old` positions of an axis."""
+    """Returns the matrix (new, old) that interpolates between the `old` positions of an axis."""
     scale = ops.cast(old, "float32") / ops.cast(new, "float32")
     last = ops.cast(old - 1, "float32")
     centre = ops.clip((ops.arange(new, dtype="float32") + 0.5) * scale - 0.5, 0.0, last)

@@ -1,4 +1,4 @@
-"""From a convolution to an augmented one: which weights stay what they are."""
+"""The weights that an augmented convolution takes from a plain one."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ def kept_channels(augmented):
 
 
 def take_kept_channels(augmented, weights):
-    """Gives an augmented convolution the kernel, and the bias, of the channels that remain the convolution's.
+    """Copies the kernel and the bias of the channels that remain the convolution's to an augmented convolution.
 
     Args:
         augmented: `AttentionAugmentedConv2D`, built.
@@ -23,17 +23,16 @@ def take_kept_channels(augmented, weights):
 
 
 def take_kept_statistics(normalization, weights, kept):
-    """Gives a batch normalisation behind an augmented convolution what another one has for its first `kept` channels.
+    """Copies the first `kept` channels of a batch normalization to one after an augmented convolution.
 
-    The other channels are attention's, whose statistics are new. They begin with the scale 0 and the offset that was
-    there before: with the mean of the channels in whose place they are. Layers behind would make noise of anything
-    else, which takes longer to unlearn than attention to learn: EfficientNet-Lite0, fine-tuned on 2,000 images of
-    Fashion-MNIST for three epochs, gets to 87 % so, to 66 % with the scale 1 and the offset 0, and to 45 % with the
-    scale that was there.
+    The other channels are attention's, whose statistics are new. They start with the scale 0 and the previous offset,
+    which is the mean of the channels that they replace. Anything else would be noise for the next layers, which takes
+    longer to unlearn than attention takes to learn: EfficientNet-Lite0, fine-tuned on 2,000 images of Fashion-MNIST for
+    three epochs, reaches 87 % this way, 66 % with the scale 1 and the offset 0, and 45 % with the previous scale.
 
     Args:
         normalization: `keras.layers.BatchNormalization`, built.
-        weights: list of the other one's weights.
+        weights: list of the weights of the other one.
         kept: integer.
     """
     for variable, weight in zip(normalization.weights, weights, strict=True):
@@ -46,12 +45,12 @@ def take_kept_statistics(normalization, weights, kept):
         variable.assign(value)
 
 
-def normalizations_behind(layers, of):
-    """Returns the batch normalisations that follow augmented convolutions: a dictionary from them to these.
+def normalizations_after(layers, of):
+    """Returns a dictionary from batch normalizations to the augmented convolutions that they follow.
 
     Args:
-        layers: layers of a functional model, of it and its nested models alike.
-        of: the augmented convolutions among them that are asked for.
+        layers: layers of a functional model and of its nested models.
+        of: the augmented convolutions among them to look at.
     """
     outputs = {id(output): layer for layer in of for output in _output(layer, AttentionAugmentedConv2D)}
     return {
@@ -63,7 +62,7 @@ def normalizations_behind(layers, of):
 
 
 def _output(layer, kind):
-    """Yields the output of a layer of a kind, unless it is called more or less than once."""
+    """Yields the output of a layer of a kind, if it is called exactly once."""
     if isinstance(layer, kind):
         try:
             yield layer.output

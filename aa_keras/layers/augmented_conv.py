@@ -13,7 +13,7 @@ from aa_keras.layers._convolutional import ConvolutionalLayer
 from aa_keras.layers._resampling import average_pool, resize_bilinear
 from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
 
-# More than any network has: 100 times as many channels of keys as filters, and maps of 1024 pixels pooled to one.
+# Limits beyond any network: 100 times as many channels of keys as filters, and maps of 1024 pixels pooled to one.
 MOST_KEYS = 100
 MOST_POOLING = 1024
 PADDINGS = ("same", "symmetric")
@@ -25,10 +25,10 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     *Attention Augmented Convolutional Networks* (Bello et al., ICCV 2019), section 3.3: the convolution computes
     `filters` - dv channels, multi-head attention with two-dimensional relative positions dv, and the two are
-    concatenated in this order. It goes wherever `keras.layers.Conv2D` with `padding="same"` does.
+    concatenated in this order. It can replace any `keras.layers.Conv2D` with `padding="same"`.
 
     The depths of keys and values over all heads follow the paper's ratios kappa and upsilon, rounded down to a
-    multiple of the heads and, for keys, no less than `min_key_dim` a head:
+    multiple of the heads and, for keys, at least `min_key_dim` for each head:
 
         dk = max(min_key_dim * num_heads, floor(key_ratio * filters / num_heads) * num_heads)
         dv = max(num_heads, floor(value_ratio * filters / num_heads) * num_heads)
@@ -37,10 +37,10 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         filters: positive integer, the number of output channels, those of attention included.
         kernel_size: integer or pair of integers, the size of the convolution's window.
         strides: integer or pair of integers. The convolution strides; the attention branch first average-pools its
-            input by as much (3x3 windows).
-        padding: "same"; or "symmetric", of the same output size, which pads both sides of an axis alike as PyTorch
-            does, for weights from there. The two differ where windows stride over an even number of pixels. Attention
-            covers the whole map, so that nothing else fits it, and pools as with "same" in either case.
+            input by the same strides (3x3 windows).
+        padding: "same"; or "symmetric", with the same output size, which pads both sides of an axis equally as PyTorch
+            does, for weights from PyTorch. The two differ where windows stride over an even number of pixels. Attention
+            covers the whole map, which allows no other padding, and pools as with "same" in both cases.
         data_format: "channels_last" or None.
         dilation_rate: integer or pair of integers, of the convolution alone.
         num_heads: positive integer, the number of attention heads.
@@ -49,9 +49,9 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             convolution.
         min_key_dim: positive integer, the least depth of keys in each head (section 4 of the paper).
         position_encoding: "relative", "sinusoidal", "coordinates" or None, as in `SelfAttention2D`.
-        attention_pooling: integer from 1 to 1024. Above 1, attention runs on a map average-pooled once more (windows of
-            3x3) by this stride, and its output is resized back bilinearly: for maps too large to attend to in full. A
-            stride that is not prime is taken in steps, 4 as twice 2, lest windows of 3x3 miss pixels.
+        attention_pooling: integer from 1 to 1024. Above 1, attention runs on a map that is average-pooled again (3x3
+            windows) by this stride, and its output is resized back bilinearly: for maps too large to attend to in full.
+            A stride that is not prime is taken in steps, 4 as twice 2, so that 3x3 windows miss no pixels.
         max_size: integer or pair (height, width) in pixels of this layer's input, the size that the tables of
             relative positions are made for. None takes the size that the layer is built with.
         implementation: "auto", "dense", "blockwise" or "fused", as in `SelfAttention2D`.
@@ -76,9 +76,9 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         (batch, ceil(height / strides[0]), ceil(width / strides[1]), filters)
 
     Raises:
-        ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
-            when the layer is built and there is no `max_size`; when it is built, or at an unknown size called, if there
-            is no kernel for "fused".
+        ValueError: for an argument out of its range; for relative positions if the height or width is unknown when the
+            layer is built and there is no `max_size`; and for "fused" without a kernel, when the layer is built, or
+            called if the size is unknown.
 
     Example:
 
@@ -138,7 +138,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             )
         if self.padding == "symmetric" and 0 in (window % 2 for window in self.kernel_size):
             raise ValueError(
-                "`kernel_size` must be odd where padding='symmetric'. "
+                "`kernel_size` must be odd with padding='symmetric'. "
                 f"Received: kernel_size={kernel_size}, padding={padding!r}"
             )
         self.num_heads = _arguments.positive_integer("num_heads", num_heads)
@@ -147,7 +147,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         self.min_key_dim = _arguments.positive_integer("min_key_dim", min_key_dim)
         if self.num_heads > self.filters:
             raise ValueError(
-                "`num_heads` must be at most `filters`, since attention takes at least one output channel a head. "
+                "`num_heads` must be at most `filters`: attention takes at least one output channel for each head. "
                 f"Received: num_heads={num_heads}, filters={filters}"
             )
         self.position_encoding = _arguments.one_of("position_encoding", position_encoding, POSITION_ENCODINGS)
@@ -190,13 +190,13 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
         )
 
     def _margins(self):
-        """Pixels by which to pad each side of the two axes before the convolution, or None where Keras pads alike."""
+        """Returns the padding of each side of the two axes before the convolution, or None if Keras pads equally."""
         if self.padding == "same" or max(self.strides) == 1:
             return None
         return [((window - 1) // 2, (window - 1) // 2) for window in self.kernel_size]
 
     def _poolings(self):
-        """The strides of the average poolings in front of attention, pairs (vertical, horizontal)."""
+        """Returns the strides of the average poolings before attention, pairs (vertical, horizontal)."""
         steps = ((factor, factor) for factor in _prime_factors(self.attention_pooling))
         return [strides for strides in (self.strides, *steps) if max(strides) > 1]
 
@@ -268,12 +268,12 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
 
 def _strided(size, strides):
-    """The size that padding "same" leaves of (height, width): divided by the strides, rounded up; None stays."""
+    """Returns (height, width) after strides with padding "same": divided by the strides, rounded up; None stays."""
     return tuple(None if length is None else -(-length // stride) for length, stride in zip(size, strides, strict=True))
 
 
 def _prime_factors(number):
-    """The prime factors of a positive integer in ascending order, each as often as it divides."""
+    """Returns the prime factors of a positive integer in ascending order, with multiplicity."""
     for factor in range(2, number + 1):
         if number % factor == 0:
             return [factor, *_prime_factors(number // factor)]

@@ -1,4 +1,4 @@
-"""Attention over channels, what the paper compares its attention over positions with."""
+"""Attention over channels, with which the paper compares its attention over positions."""
 
 import math
 from typing import Any
@@ -18,8 +18,8 @@ class SqueezeExcite(layers.Layer):
 
     Args:
         units: positive integer, the channels of the bottleneck; None takes those of the input divided by `ratio`.
-        ratio: positive integer, by how much the bottleneck is narrower than the input where `units` is None; it has
-            one channel at least.
+        ratio: positive integer, the channels of the input over those of the bottleneck if `units` is None; the
+            bottleneck has at least one channel.
         use_bias: boolean, whether the two dense layers have biases.
         kernel_initializer: initializer of the two kernels.
         **kwargs: `name`, `dtype` and `trainable`, as for any layer.
@@ -31,10 +31,10 @@ class SqueezeExcite(layers.Layer):
         (batch, height, width, channels)
 
     Output shape:
-        that of the input
+        The same as the input shape.
 
     Raises:
-        ValueError: for an argument out of its range, and for an input of another form.
+        ValueError: for an argument out of its range, and for an input of another shape.
 
     Example:
 
@@ -99,7 +99,7 @@ class GatherExcite(layers.Layer):
     """Weighs each channel of a map by the sigmoid of its own mean: gather-excite without parameters.
 
     Hu et al., *Gather-Excite: Exploiting Feature Context in Convolutional Neural Networks* (NeurIPS 2018), section
-    3.1, of global extent.
+    3.1, with global extent.
 
     Args:
         **kwargs: `name`, `dtype` and `trainable`, as for any layer.
@@ -111,10 +111,10 @@ class GatherExcite(layers.Layer):
         (batch, height, width, channels)
 
     Output shape:
-        that of the input
+        The same as the input shape.
 
     Raises:
-        ValueError: for an input of another form.
+        ValueError: for an input of another shape.
 
     Example:
 
@@ -141,7 +141,7 @@ class EfficientChannelAttention(layers.Layer):
 
     Args:
         kernel_size: odd positive integer, the channels in a window; None takes the paper's: the whole part of
-            (log2(channels) + 1) / 2, made odd, and 3 at least.
+            (log2(channels) + 1) / 2, made odd, and at least 3.
         kernel_initializer: initializer of the kernel.
         **kwargs: `name`, `dtype` and `trainable`, as for any layer.
 
@@ -152,10 +152,10 @@ class EfficientChannelAttention(layers.Layer):
         (batch, height, width, channels)
 
     Output shape:
-        that of the input
+        The same as the input shape.
 
     Raises:
-        ValueError: for an argument out of its range, and for an input of another form.
+        ValueError: for an argument out of its range, and for an input of another shape.
 
     Example:
 
@@ -187,7 +187,7 @@ class EfficientChannelAttention(layers.Layer):
 
     def call(self, inputs):
         means = ops.mean(inputs, axis=(1, 2), keepdims=True)
-        weights = self.convolution(ops.transpose(means, (0, 1, 3, 2)))  # channels lie along an axis of positions
+        weights = self.convolution(ops.transpose(means, (0, 1, 3, 2)))  # channels become an axis of positions
         return inputs * ops.transpose(weights, (0, 1, 3, 2))
 
     def compute_output_shape(self, input_shape):

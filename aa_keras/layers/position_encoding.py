@@ -1,4 +1,4 @@
-"""What tells attention where a pixel lies: relative embeddings, sinusoids, coordinates."""
+"""Position encodings for attention: relative embeddings, sinusoids, coordinates."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ class RelativePositionEmbedding2D(keras.layers.Layer):
     """Learned embeddings of the vertical and horizontal offsets between two pixels (section 3.2 of the paper).
 
     Two tables are learned, of shape (2 * height - 1, dim) and (2 * width - 1, dim), row 0 for the offset
-    -(height - 1) or -(width - 1), initialised normal with a standard deviation of dim ** -0.5. They belong to the
+    -(height - 1) or -(width - 1), with a normal initializer of standard deviation dim ** -0.5. They belong to the
     size that the layer was built for. A smaller map uses their centre; on a larger one, offsets beyond the furthest
     learned one share its embedding.
 
@@ -82,7 +82,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
 
     The encoding of Parmar et al., *Image Transformer* (ICML 2018), section 3.1: half of the channels encode the row
     and half the column, each as sines and then cosines of wavelengths in a geometric progression from 2 pi to
-    20000 pi pixels. Channels that are left over when their number is no multiple of 4 stay as they are.
+    20000 pi pixels. Channels that are left over when their number is not a multiple of 4 stay as they are.
 
     Args:
         **kwargs: `name`, `dtype` and `trainable`, as for any layer.
@@ -123,7 +123,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
         return inputs + ops.cast(encoding, inputs.dtype)
 
     def _signal(self, size, wavelengths):
-        # In float32 whatever the layer's precision: a bfloat16 cannot tell positions beyond 256 apart.
+        # In float32 whatever the layer's precision: bfloat16 cannot represent all positions beyond 256.
         step = math.log(10000.0) / max(wavelengths - 1, 1)
         frequencies = ops.exp(-step * ops.arange(wavelengths, dtype="float32"))
         angles = ops.arange(size, dtype="float32")[:, None] * frequencies[None, :]

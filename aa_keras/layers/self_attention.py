@@ -22,24 +22,24 @@ POSITION_ENCODINGS = ("relative", "sinusoidal", "coordinates", None)
 class SelfAttention2D(ConvolutionalLayer):
     """Multi-head self-attention of every pixel to every other one, with two-dimensional positions.
 
-    Section 3 of the paper: one 1x1 convolution makes queries, keys and values (in this order, head by head within
+    Section 3 of the paper: one 1x1 convolution computes queries, keys and values (in this order, head by head within
     each), attention runs over the whole map, and a 1x1 convolution mixes the concatenated heads.
 
     Args:
         num_heads: positive integer, the number of attention heads.
         key_dim: positive integer, the channels of a query and of a key in each head.
         value_dim: positive integer, the channels of a value in each head; None takes `key_dim`.
-        position_encoding: what tells positions apart. "relative": learned embeddings of the offset between query and
+        position_encoding: encoding of positions. "relative": learned embeddings of the offset between query and
             key, added to the logits; "sinusoidal": sines and cosines added to the input; "coordinates": two channels
             in [-1, 1] appended to the input; None: nothing.
         max_size: integer or pair (height, width) in pixels of the layer's input, the size that the tables of relative
             positions are made for. None takes the size that the layer is built with.
         implementation: how attention is computed, which does not change the result: "dense", "blockwise", "fused", or
             "auto" to choose by backend, device and memory, as `aa_keras.attention.choose_implementation` says. "fused"
-            raises where the backend has no kernel. LiteRT converts "dense" and "blockwise" where the height and width
-            are known: give the model a fixed input size first.
+            raises if the backend has no kernel. LiteRT converts "dense" and "blockwise" if the height and width are
+            known: give the model a fixed input size first.
         data_format: "channels_last" or None.
-        use_output_projection: boolean, whether the second convolution is there. Without it the output is the
+        use_output_projection: boolean, whether to use the second convolution. Without it the output is the
             concatenated heads, as in bottleneck transformers (Srinivas et al., CVPR 2021).
         use_bias: boolean, whether the two convolutions have biases.
         kernel_initializer: initializer of the two kernels.
@@ -53,8 +53,8 @@ class SelfAttention2D(ConvolutionalLayer):
 
     Call arguments:
         inputs: tensor, a feature map of any height and width (see `RelativePositionEmbedding2D` for sizes other than
-            the layer was built for).
-        return_attention_scores: boolean, whether to return the attention probabilities too; they are computed
+            that which the layer was built for).
+        return_attention_scores: boolean, whether to also return the attention probabilities; they are computed
             densely whatever the implementation.
 
     Input shape:
@@ -64,13 +64,13 @@ class SelfAttention2D(ConvolutionalLayer):
         (batch, height, width, num_heads * value_dim)
 
     Returns:
-        The output; with `return_attention_scores=True` a pair of it and the attention probabilities, of shape
-        (batch, num_heads, height * width, height * width), rows being queries and pixels counted row by row.
+        The output; with `return_attention_scores=True`, a pair of the output and the attention probabilities, of shape
+        (batch, num_heads, height * width, height * width), with queries in rows and pixels counted row by row.
 
     Raises:
-        ValueError: for an argument out of its range, and for relative positions where the height or width is unknown
-            when the layer is built and there is no `max_size`; when it is built, or at an unknown size called, if there
-            is no kernel for "fused".
+        ValueError: for an argument out of its range; for relative positions if the height or width is unknown when the
+            layer is built and there is no `max_size`; and for "fused" without a kernel, when the layer is built, or
+            called if the size is unknown.
 
     Example:
 
@@ -122,11 +122,11 @@ class SelfAttention2D(ConvolutionalLayer):
 
     def build(self, input_shape):
         input_shape = _arguments.feature_map_shape(self, input_shape)
-        if None not in input_shape[1:3]:  # now, rather than amidst training
+        if None not in input_shape[1:3]:  # now, rather than in the middle of training
             attention.check_implementation(self.implementation, self.attention_spec(input_shape[1:3]))
         dtype = self.dtype_policy
         # The layer that adds an absolute position to the input, and the one that embeds relative positions: at most
-        # one of the two is there.
+        # one of the two exists.
         self.input_encoding = None
         self.relative_embedding = None
         if self.position_encoding == "sinusoidal":
@@ -182,12 +182,11 @@ class SelfAttention2D(ConvolutionalLayer):
         return (outputs, scores) if return_attention_scores else outputs
 
     def attention_scores(self, inputs: Any, positions: Any = None) -> Any:
-        """Returns the attention probabilities of some queries, as `return_attention_scores=True` has them.
+        """Returns the attention probabilities of some queries, like `return_attention_scores=True`.
 
         Args:
             inputs: tensor, the layer's input.
-            positions: integers, the numbers of the queries that are wanted, pixels being counted row by row; None for
-                all.
+            positions: integers, the numbers of the queries to return, with pixels counted row by row; None for all.
 
         Returns:
             A tensor of shape (batch, num_heads, queries, height * width) and at least float32.
@@ -200,7 +199,7 @@ class SelfAttention2D(ConvolutionalLayer):
         encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
         projected = self.query_key_value(encoded)
         depth = self.num_heads * self.key_dim
-        # Not by slices: the gradient of each of these is an array as large as all three.
+        # Not with slices: the gradient of each slice is an array as large as all three.
         parts = ops.split(projected, [depth, 2 * depth], axis=-1)
         return tuple(attention.split_heads(part, self.num_heads) for part in parts)
 

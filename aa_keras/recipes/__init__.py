@@ -1,6 +1,6 @@
-"""Recipes: what a config may say, whether it makes sense, and the files that set one.
+"""Recipes: the fields of a config, their checks, and the files that set them.
 
-Nothing here imports Keras but `checks`, so that the program can tell about recipes at once.
+Only `checks` imports Keras, so that the program can list recipes without delay.
 """
 
 from aa_keras.recipes.fields import default_config

@@ -1,4 +1,4 @@
-"""Whether a config makes sense: a mistake is told by the field's name before anything is done."""
+"""Checks of a config: an error names the field before anything is done."""
 
 import inspect
 import itertools
@@ -20,12 +20,12 @@ NOT_OF_RECIPES = {
 def check_config(config):
     """Raises UserError, naming the field, unless a config's values are of the types and in the ranges of `FIELDS`.
 
-    What the backend cannot do is another matter: `check_backend`.
+    `check_backend` checks what the backend can do.
     """
     for name, field in FIELDS.items():
         wanted = field.rule.wanted
         if name == "decay_epochs":
-            wanted = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or () for a cosine"
+            wanted = f"a tuple of ascending whole epochs from 1 to {config.epochs - 1}, or () for a cosine schedule"
         if config[name] is None and field.required:
             raise UserError(f"config.{name} must be set by the recipe, to {wanted}. Received: {name}=None")
         is_optional = field.default is None and not field.required
@@ -43,10 +43,10 @@ def check_config(config):
         config,
         "freeze",
         lambda freeze: freeze == "none" or config.weights is not None,
-        "'none' without config.weights: what is random would stay so",
+        "'none' without config.weights: random weights would stay random",
     )
     is_pair = len(config.image_mean or ()) == len(config.image_std or ())
-    require(config, "image_std", lambda _: is_pair, "as long as config.image_mean, and set where that is")
+    require(config, "image_std", lambda _: is_pair, "as long as config.image_mean, and set if that is set")
     builders = applications.list_models(task=config.task)
     require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)} for {config.task}")
     _check_builder_arguments(config)
@@ -80,7 +80,7 @@ def _check_builder_arguments(config):
             )
     if arguments.get("attention_stages") == "auto" and arguments.get("attention_budget") is None:
         raise UserError(
-            "config.builder_arguments.attention_budget must be set, to bytes for each image of a batch, where "
+            "config.builder_arguments.attention_budget must be set, to bytes for each image of a batch, if "
             "attention_stages is 'auto'. Received: attention_budget=None"
         )
 
@@ -95,7 +95,7 @@ def _is_plain(value):
 def check_backend(config):
     """Raises UserError, naming the field, for what the backend of Keras cannot do in training.
 
-    Apart from `check_config`, since what one backend has trained any other can evaluate.
+    It is apart from `check_config`, since any backend can evaluate what another one has trained.
     """
     backend = keras.backend.backend()
     able = DISTRIBUTIONS[config.distribution]
@@ -115,17 +115,17 @@ def check_backend(config):
         config,
         "benchmark_precision",
         lambda benchmark: not benchmark or config.distribution == "none",
-        "False where several devices share a batch",
+        "False if several devices share a batch",
     )
     require(
         config,
         "jit_compile",
         lambda jit_compile: not jit_compile or config.distribution != "mirrored",
-        "False where distribution='mirrored', which Keras cannot compile",
+        "False with distribution='mirrored', which Keras cannot compile",
     )
     require(
         config,
         "clip_norm",
         lambda norm: not norm or config.distribution != "mirrored",
-        "0 where distribution='mirrored', since Keras would clip the gradients of each device by themselves",
+        "0 with distribution='mirrored', since Keras would clip the gradients of each device separately",
     )

@@ -1,4 +1,4 @@
-"""The fields of a recipe: the meaning and the default of each, and what it may be."""
+"""The fields of a recipe: the meaning, the default and the valid values of each."""
 
 import dataclasses
 import json
@@ -15,20 +15,20 @@ OPTIMIZERS = ("sgd", "adam")
 BAD_BOXES = ("error", "skip")
 INTERPOLATIONS = ("bilinear", "bicubic")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-# And the backend of Keras that each needs: what they do is told in aa_keras/training/distribution.py.
+# The backend of Keras that each distribution needs; aa_keras/training/distribution.py says what they do.
 DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
-# Data sets that are the folder that `data_dir` names.
+# Data sets that are themselves the folder `data_dir`.
 FOLDER_DATASETS = ("image_folder", "coco_folder")
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a field may be.
+    """The valid values of a field.
 
     Attributes:
-        kind: its type, as ml_collections converts what the command line says.
+        kind: its type, to which ml_collections converts the text of the command line.
         is_valid: predicate of its value.
-        wanted: the words for that.
+        wanted: description of the valid values, for errors.
     """
 
     kind: type
@@ -41,9 +41,9 @@ class Field:
     """A field of a recipe.
 
     Attributes:
-        meaning: what it says, in a phrase.
-        rule: what it may be.
-        default: its value where the recipe says nothing; None for none.
+        meaning: its meaning, in a phrase.
+        rule: its valid values.
+        default: its value if the recipe does not set it; None for none.
         required: whether a recipe must set it.
     """
 
@@ -54,12 +54,12 @@ class Field:
 
 
 def _is_whole(value):
-    """Whether a value is a whole number, and no boolean."""
+    """Whether a value is a whole number and not a boolean."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _is_number(value):
-    """Whether a value is a real number, and no boolean."""
+    """Whether a value is a real number and not a boolean."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -133,68 +133,77 @@ def _scales():
 
 
 def _epochs():
-    """That they are below `config.epochs` is checked with the config."""
+    """Returns the rule of `decay_epochs`; the check of the config compares them with `config.epochs`."""
     return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(_is_whole, value)), "a tuple")
 
 
 def _arguments():
-    """That the builder has them is checked with the config."""
+    """Returns the rule of `builder_arguments`; the check of the config compares them with the builder."""
     return Rule(dict, lambda value: hasattr(value, "items"), "a dictionary of arguments of the builder")
 
 
 GROUPS = {
     "Task and data": {
         "name": Field("name of the recipe, and of the run's folder in runs/", _file_name(), required=True),
-        "task": Field("what the network is to learn", _one_of(TASKS), "classification"),
+        "task": Field("task of the network", _one_of(TASKS), "classification"),
         "dataset": Field(
             '"digits", "image_folder", "coco_folder", "bccd", or a name in TensorFlow Datasets', _text(), required=True
         ),
         "data_dir": Field("folder of TensorFlow Datasets, or the image folder; by default AA_KERAS_DATA", _text()),
-        "validation_examples": Field("held out of the training images", _whole(0, 10**9), 0),
+        "validation_examples": Field("number of training images to hold out for validation", _whole(0, 10**9), 0),
         "test_split": Field('split to report on; unset: "test" or "validation"', _text()),
         "test_fraction": Field(
-            "share of an image folder without such splits to report on",
+            "share of each class to report on, for an image folder without such splits",
             _number(0, 1, beyond_least=True, below_most=True),
             0.2,
         ),
         "image_size": Field("height and width to resize images of any size to", _whole(1, 2**13)),
-        "shuffle_buffer": Field("encoded images to draw from, where memory does not hold all", _whole(1, 10**9), 8192),
-        "image_mean": Field(
-            "of each channel, of pixels in [0, 255]; unset: that of the data set or weights", _numbers()
+        "shuffle_buffer": Field(
+            "number of encoded images in memory to draw from, if not all fit", _whole(1, 10**9), 8192
         ),
-        "image_std": Field("the standard deviations, likewise", _numbers(above=0)),
+        "image_mean": Field(
+            "mean of each channel, for pixels in [0, 255]; unset: that of the data set or weights", _numbers()
+        ),
+        "image_std": Field("standard deviation of each channel, likewise", _numbers(above=0)),
         "central_fraction": Field(
-            "share of the shorter side that evaluation looks at; unset: 0.875 or that of the weights",
+            "share of the shorter side that evaluation uses; unset: 0.875 or that of the weights",
             _number(0, 1, beyond_least=True),
         ),
-        "interpolation": Field('"bilinear" or "bicubic", in evaluation; unset: likewise', _one_of(INTERPOLATIONS)),
-        "corrupt_files_limit": Field("how many images training may skip", _whole(0, 10**9), 10),
+        "interpolation": Field(
+            'resizing in evaluation, "bilinear" or "bicubic"; unset: bilinear or that of the weights',
+            _one_of(INTERPOLATIONS),
+        ),
+        "corrupt_files_limit": Field("largest number of corrupt images that training may skip", _whole(0, 10**9), 10),
     },
     "Augmentation": {
         "horizontal_flip": Field("mirror half of the training images", _switch(), False),
-        "crop_padding": Field("pixels by which to shift training images at most", _whole(0, 2**10), 0),
-        "rand_augment_operations": Field("RandAugment: operations an image goes through; 0: none", _whole(0, 16), 0),
+        "crop_padding": Field("largest shift of training images, in pixels", _whole(0, 2**10), 0),
+        "rand_augment_operations": Field("RandAugment: number of operations on an image; 0: none", _whole(0, 16), 0),
         "rand_augment_magnitude": Field(
-            "RandAugment: how strong they are, up to 1, where images turn by 30 degrees", _number(0, 1), 0.5
+            "RandAugment: strength, up to 1; at 1 images turn by up to 30 degrees", _number(0, 1), 0.5
         ),
-        "mixup_alpha": Field("of the beta distribution that MixUp draws weights from; 0: none", _number(0, 100), 0.0),
+        "mixup_alpha": Field("MixUp: parameter of the beta distribution of its weights; 0: none", _number(0, 100), 0.0),
         "cutmix_alpha": Field(
-            "of CutMix, up to 1; where there are both, a batch goes through one of the two", _number(0, 1), 0.0
+            "CutMix: likewise, up to 1; with MixUp too, each batch goes through one of the two", _number(0, 1), 0.0
         ),
     },
     "Detection": {
-        "input_size": Field("height and width that images are fitted into", _size(), (640, 640)),
-        "scale_jitter": Field("by how much training images are larger than what fits", _scales(), (1.0, 1.0)),
+        "input_size": Field("height and width that images are resized to fit into", _size(), (640, 640)),
+        "scale_jitter": Field(
+            "range of the factor by which training images are larger than what fits", _scales(), (1.0, 1.0)
+        ),
         "bad_boxes": Field(
-            '"error", or "skip" to leave out boxes that cannot be, and count them', _one_of(BAD_BOXES), "error"
+            '"error", or "skip" to leave out impossible boxes and count them', _one_of(BAD_BOXES), "error"
         ),
     },
     "Network": {
-        "builder": Field("one of those that `aa-keras models` lists", _text(), required=True),
-        "builder_arguments": Field("its arguments, beyond its defaults", _arguments(), {}),
-        "weights": Field('to begin with, of it or of a detector\'s backbone: "timm/NAME", "hf://...", a path', _text()),
+        "builder": Field("name of a network that `aa-keras models` lists", _text(), required=True),
+        "builder_arguments": Field("arguments of the builder other than its defaults", _arguments(), {}),
+        "weights": Field(
+            'weights to start from, for a detector those of its backbone: "timm/NAME", "hf://...", a path', _text()
+        ),
         "freeze": Field(
-            'what of it stays as it is: "none", "backbone", or stages: "stem,1,2"',
+            'part of the network that is not trained: "none", "backbone", or stages such as "stem,1,2"',
             Rule(
                 str,
                 lambda value: isinstance(value, str) and re.fullmatch(r"none|backbone|(stem|\d)(,\d)*", value),
@@ -202,20 +211,24 @@ GROUPS = {
             ),
             "none",
         ),
-        "precision": Field(f"one of {', '.join(PRECISIONS)}", _one_of(PRECISIONS), "float32"),
-        "benchmark_precision": Field(
-            "measure a few steps in float32 and mixed_bfloat16 first, and tell the ratio", _switch(), False
+        "precision": Field(
+            f"precision of the computation, one of {', '.join(PRECISIONS)}", _one_of(PRECISIONS), "float32"
         ),
-        "jit_compile": Field("XLA; always on with JAX", _switch(), False),
+        "benchmark_precision": Field(
+            "measure a few steps in float32 and mixed_bfloat16 first, and print the ratio", _switch(), False
+        ),
+        "jit_compile": Field("compile with XLA; always on with JAX", _switch(), False),
         "distribution": Field(
-            '"none", "mirrored" (TensorFlow), "data_parallel" or "multihost" (JAX)', _one_of(DISTRIBUTIONS), "none"
+            'devices to train on: "none", "mirrored" (TensorFlow), "data_parallel" or "multihost" (JAX)',
+            _one_of(DISTRIBUTIONS),
+            "none",
         ),
     },
     "Training": {
-        "seed": Field("of weights, order and augmentation", _whole(0, 2**32 - 1), 0),
-        "epochs": Field("how many to train", _whole(1, 10**6), required=True),
-        "steps_per_epoch": Field("unset: as many as there are training images for", _whole(1, 10**9)),
-        "batch_size": Field("examples in a step, on all devices together", _whole(1, 2**20), required=True),
+        "seed": Field("seed of weights, order and augmentation", _whole(0, 2**32 - 1), 0),
+        "epochs": Field("number of epochs", _whole(1, 10**6), required=True),
+        "steps_per_epoch": Field("number of steps in an epoch; unset: all training images", _whole(1, 10**9)),
+        "batch_size": Field("number of examples in a step, on all devices together", _whole(1, 2**20), required=True),
         "learning_rate_per_256": Field(
             "the highest learning rate for a batch of 256, to which it is proportional",
             _number(0, 1e30, beyond_least=True),
@@ -227,23 +240,31 @@ GROUPS = {
             1.0,
         ),
         "layer_decay": Field(
-            "how much slower a stage learns than the one behind it", _number(0, 1, beyond_least=True), 1.0
+            "learning rate of a stage in parts of that of the next stage", _number(0, 1, beyond_least=True), 1.0
         ),
         "warmup_fraction": Field("share of all steps with a linear warm-up", _number(0, 1, below_most=True), 0.05),
-        "decay_epochs": Field("where the learning rate is divided by 10; (): a cosine to zero", _epochs(), ()),
-        "optimizer": Field(f"one of {', '.join(OPTIMIZERS)}", _one_of(OPTIMIZERS), "sgd"),
-        "clip_norm": Field("the norm of all gradients that they are scaled down to; 0: none", _number(0, 1e30), 0.0),
-        "momentum": Field("of stochastic gradient descent", _number(0, 1, below_most=True), 0.9),
-        "weight_decay": Field("of the kernels of convolutions and dense layers", _number(0, 1), 0.0),
-        "label_smoothing": Field("share of a label that all classes get alike", _number(0, 1, below_most=True), 0.0),
+        "decay_epochs": Field(
+            "epochs after which the learning rate is divided by 10; (): a cosine to zero", _epochs(), ()
+        ),
+        "optimizer": Field(f"optimizer, one of {', '.join(OPTIMIZERS)}", _one_of(OPTIMIZERS), "sgd"),
+        "clip_norm": Field(
+            "largest norm of all gradients, to which they are scaled down; 0: none", _number(0, 1e30), 0.0
+        ),
+        "momentum": Field("momentum of stochastic gradient descent", _number(0, 1, below_most=True), 0.9),
+        "weight_decay": Field("weight decay of the kernels of convolutions and dense layers", _number(0, 1), 0.0),
+        "label_smoothing": Field(
+            "share of a label that is spread evenly over all classes", _number(0, 1, below_most=True), 0.0
+        ),
         "ema_momentum": Field(
-            "of a moving average of the weights, evaluated beside them; 0: none", _number(0, 1, below_most=True), 0.0
+            "momentum of a moving average of the weights, which is also evaluated; 0: none",
+            _number(0, 1, below_most=True),
+            0.0,
         ),
         "export": Field("write saved_model/ at the end", _switch(), False),
     },
 }
 FIELDS = {name: field for group in GROUPS.values() for name, field in group.items()}
-# Fields that recipes got later: in the runs before, which lack them, they had their defaults.
+# Fields that were added to recipes later: earlier runs, which lack them, had their defaults.
 LATER = (
     *("task", "input_size", "scale_jitter", "bad_boxes", "optimizer", "clip_norm"),
     *("image_mean", "image_std", "central_fraction", "interpolation"),
@@ -271,12 +292,12 @@ def default_config() -> ml_collections.ConfigDict:
 
 
 def as_dictionary(config):
-    """Returns a config as a dictionary that equals what JSON makes of it.
+    """Returns a config as a dictionary that survives JSON unchanged.
 
-    A folder that is the data set gets its whole path, which means the same wherever a program is called from.
+    A folder that is the data set gets its absolute path, which is the same wherever a program is called from.
     """
     dictionary = json.loads(json.dumps(config.to_dict()))
-    dictionary.pop("benchmark_precision", None)  # which changes nothing of a run
+    dictionary.pop("benchmark_precision", None)  # it changes nothing in a run
     if dictionary.get("dataset") in FOLDER_DATASETS and dictionary.get("data_dir"):
         dictionary["data_dir"] = str(pathlib.Path(dictionary["data_dir"]).expanduser().resolve())
     return dictionary

@@ -1,6 +1,7 @@
-"""The files of recipes: those that come with the library, and how any is found and run."""
+"""The files of recipes: those that come with the library, and how to find and load one."""
 
 import ast
+import difflib
 import pathlib
 import runpy
 import traceback
@@ -14,7 +15,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 
 
 def list_recipes():
-    """Returns the library's recipes: a dictionary from name to what the first line of the file says."""
+    """Returns the library's recipes: a dictionary from names to the first lines of the files."""
     described = {}
     for path in sorted(FOLDER.glob("*.py")):
         if path.stem != "__init__":
@@ -28,10 +29,10 @@ def find_recipe(recipe, flag="--config"):
 
     Args:
         recipe: path from the current folder, name such as "digits_aa_wide_resnet10_2", or "configs/NAME.py".
-        flag: the flag that says it, for the error.
+        flag: the flag that names it, for the error.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no such recipe.
     """
     given = pathlib.Path(recipe).expanduser()
     if given.is_file():
@@ -40,8 +41,10 @@ def find_recipe(recipe, flag="--config"):
         known = FOLDER / f"{given.stem}.py"
         if known.is_file() and given.stem in list_recipes():
             return known
+    similar = difflib.get_close_matches(given.stem, list_recipes(), n=1)
+    hint = f", such as {similar[0]}" if similar else ""
     raise UserError(
-        f"{flag} must be the file of a recipe, or the name of one such as {list(list_recipes())}. "
+        f"{flag} must be the file of a recipe, or the name of one that `aa-keras recipes` lists{hint}. "
         f"Received: {flag}={recipe}"
     )
 
@@ -69,23 +72,23 @@ def load_recipe(path):
         raise UserError(f"--config={path}: {_described(error, path)}") from None
     if not isinstance(config, ml_collections.ConfigDict):
         raise UserError(
-            f"--config={path}: get_config must return the config of aa_keras.recipes.default_config(), changed. "
+            f"--config={path}: get_config must return a changed aa_keras.recipes.default_config(). "
             f"It returned {config!r:.100}"
         )
     lacking = sorted(set(default_config()) - set(config))
     foreign = sorted(set(config) - set(default_config()), key=str)
     if lacking or foreign:
         names = ", ".join(map(str, (lacking or foreign)[:3]))
-        difference = f"lacks {names}" if lacking else f"has {names} of its own"
+        difference = f"lacks {names}" if lacking else f"has the additional fields {names}"
         raise UserError(
-            f"--config={path}: get_config must return the config of aa_keras.recipes.default_config(), changed. "
+            f"--config={path}: get_config must return a changed aa_keras.recipes.default_config(). "
             f"What it returned {difference}"
         )
     return config
 
 
 def _described(error, path):
-    """Returns an error of a recipe's own with the line of the recipe that it came from."""
+    """Returns an error that a recipe raised, with its line in the recipe."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _is_same(frame.filename, path)]
     if isinstance(error, SyntaxError) and error.filename and _is_same(error.filename, path):
         lines.append(error.lineno)

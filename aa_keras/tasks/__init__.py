@@ -1,4 +1,4 @@
-"""What a network can be trained for: `Task` says what a task is, and each other file is one."""
+"""The tasks that a network can be trained for: `Task` is the interface, and each other file is a task."""
 
 from aa_keras.tasks.classification import Classification
 from aa_keras.tasks.detection import Detection

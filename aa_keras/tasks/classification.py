@@ -34,7 +34,7 @@ CURVES = {
 
 
 class Classification(Task):
-    """Images into classes."""
+    """The task of sorting images into classes."""
 
     best_metric = "top1"
     examples = "images"
@@ -50,7 +50,7 @@ class Classification(Task):
 
     @functools.cached_property
     def dataset(self):
-        """The `ImageDataset` that the config names, its classes called by words; loaded when it is first asked for."""
+        """The `ImageDataset` that the config names, with words as class names; loaded at first use."""
         config = self.config
         dataset = load_dataset(
             config.dataset,
@@ -61,7 +61,7 @@ class Classification(Task):
             test_fraction=config.test_fraction,
             shuffle_buffer=config.shuffle_buffer,
         )
-        if dataset.name == datasets.IMAGENET.name:  # which calls them by numbers of WordNet
+        if dataset.name == datasets.IMAGENET.name:  # its class names are numbers of WordNet
             dataset = dataclasses.replace(dataset, class_names=datasets.IMAGENET.class_names)
         return dataset
 
@@ -72,23 +72,23 @@ class Classification(Task):
 
     @functools.cached_property
     def _statistics(self):
-        """Mean and standard deviation of each channel; the data set is loaded only where they are its own."""
+        """The mean and standard deviation of each channel; the data set is loaded only if they are its own."""
         return statistics_of(self.config, lambda: self.dataset.train.images)
 
     @property
     def training_examples(self):
-        """How many images there are to train on."""
+        """The number of training images."""
         return len(self.dataset.train)
 
     @property
     def fingerprint(self):
-        """What tells the data from others, or from the same folder with other images in it: a dictionary of JSON."""
+        """A dictionary of JSON that identifies the data, and the images in its folder."""
         dataset = self.dataset
         numbers = (len(part) for part in (dataset.train, dataset.validation, dataset.test))
         return dict(zip(self.DATA_FIELDS, (list(dataset.class_names), *numbers), strict=True))
 
     def data_differences(self, there):
-        """Returns in words by what another fingerprint differs from that of the data."""
+        """Returns in words how another fingerprint differs from that of the data."""
         here = self.fingerprint
         differences = [
             f"{field.replace('_', ' ')} were {there.get(field)} and are {number}"
@@ -97,7 +97,9 @@ class Classification(Task):
         ]
         if there.get("class_names", []) != here["class_names"]:
             changed = sorted(set(there.get("class_names", [])) ^ set(here["class_names"]))
-            differences.append(f"classes came or went: {', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}")
+            differences.append(
+                f"classes were added or removed: {', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}"
+            )
         return differences
 
     def training_batches(self, epochs, steps_per_epoch, shard):
@@ -116,7 +118,7 @@ class Classification(Task):
         )
 
     def validation_batches(self, shard):
-        """Returns the batches of an epoch's validation, or a shard of each; None where there are no images for that."""
+        """Returns the batches of an epoch's validation, or a shard of each; None without validation images."""
         dataset = self.dataset
         if not len(dataset.validation):
             return None
@@ -130,12 +132,12 @@ class Classification(Task):
         )
 
     def reading_errors(self):
-        """A context that raises UserError where images cannot be read, in place of TensorFlow's error."""
+        """Returns a context that raises UserError if images cannot be read, in place of TensorFlow's error."""
         return self._corrupt_files.as_user_errors()
 
     @property
     def skipped(self):
-        """The corrupt training images that were skipped so far: a dictionary from name to what is wrong with it."""
+        """The corrupt training images that were skipped so far: a dictionary from names to reasons."""
         return self._corrupt_files.skipped
 
     # The network.
@@ -180,36 +182,36 @@ class Classification(Task):
         model.compile(
             optimizer=optimizer,
             loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
-            weighted_metrics=metrics,  # the images that fill up a batch have the weight 0
+            weighted_metrics=metrics,  # the images that pad a batch have the weight 0
             jit_compile=jit_compile,
         )
 
     def headline(self, complexity):
-        """Returns the lines that tell what is about to be trained, on what."""
+        """Returns the lines that describe the network and the data before training."""
         config, dataset = self.config, self.dataset
         height, width, channels = dataset.image_shape
         return (
             f"{config.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
             f"{len(dataset.test):,} test images of {height}x{width}x{channels}, {len(dataset.class_names)} classes\n"
-            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs an image, "
+            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs per image, "
             f"on the {keras.backend.backend()} backend"
         )
 
-    # What comes of it.
+    # The results.
 
     def load_model(self, path):
         """Returns the network of a file that a run wrote, or raises UserError."""
         try:
             model = keras.models.load_model(path, compile=False)
             shape = tuple(model.input_shape[1:])
-        except Exception as error:  # Keras raises errors of many kinds for what a file may hold
+        except Exception as error:  # Keras raises errors of many kinds for other files
             raise UserError(
-                f"{path} cannot be loaded, and train.py writes it anew once result.json is removed: {described(error)}"
+                f"{path} cannot be loaded; train.py writes it again if result.json is removed: {described(error)}"
             ) from None
         dataset = self.dataset
         if shape != dataset.image_shape:
             raise UserError(
-                f"{path} takes images of {shape}, and the data set {dataset.name!r} has some of {dataset.image_shape}"
+                f"{path} takes images of {shape}, and those of the data set {dataset.name!r} have {dataset.image_shape}"
             )
         return model
 
@@ -221,7 +223,7 @@ class Classification(Task):
 
     def evaluate_saved_model(self, path):
         """Returns the `Evaluation` of a SavedModel, as `export` writes it, on the raw test images."""
-        # Raw images may each be of their own size, and then do not go into one batch.
+        # Raw images may have different sizes, and then do not fit into one batch.
         any_size = self.config.image_size is not None
         batch_size = 1 if any_size else self.config.batch_size
         predict = saved_model.load_classifier(path, (None, None, 3) if any_size else self.dataset.image_shape)
@@ -238,7 +240,7 @@ class Classification(Task):
         return evaluation.summary(measured)
 
     def result(self, measured):
-        """Returns what a result says of an `Evaluation`: the fields of `RESULT_FIELDS`."""
+        """Returns the fields of a result, `RESULT_FIELDS`, from an `Evaluation`."""
         return {
             "top1": measured.top1,
             "top5": measured.top5,
@@ -261,14 +263,14 @@ class Classification(Task):
         pictures.plot_curves(history, CURVES, path)
 
     def report(self, measured, folder, model=None):
-        """Writes what an `Evaluation` says into a folder, numbers and pictures, and prints the rest of it.
+        """Writes the metrics and pictures of an `Evaluation` into a folder, and prints a summary.
 
         Args:
             measured: the `Evaluation`.
-            folder: where to write.
+            folder: folder to write into.
             model: the Keras model that was evaluated, or None for a SavedModel, which takes raw images.
         """
-        # What the network sees is normalised; what the SavedModel takes is not.
+        # The network takes normalized images, the SavedModel raw ones.
         mean, std = (0, 1) if model is None else map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
         report.write(measured, self.dataset, folder, mean, std)
         report.print_extremes(measured, self.dataset.class_names)
@@ -280,13 +282,13 @@ class Classification(Task):
         return report.cells_of(self.config, self.dataset, model, measured)
 
     def sections(self, measured, folder, model=None):
-        """Returns what a report tells of an `Evaluation`."""
+        """Returns the sections of the report of an `Evaluation`."""
         cells = None if model is None else self._cells(measured, model)
         mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
         return report.sections(measured, self.dataset.class_names, folder, cells, model, mean, std)
 
     def servable(self, model, data=None):
-        """Returns a network with what it takes to be served: with an `image_size`, for photographs of any size."""
+        """Returns the `Servable` of a network: with an `image_size`, for photographs of any size."""
         class_names = tuple((self.fingerprint if data is None else data)["class_names"])
         *size, channels = model.input_shape[1:]
         any_size = self.config.image_size is not None

@@ -38,7 +38,7 @@ CURVES = {
 
 
 class Detection(Task):
-    """Objects in images."""
+    """The task of finding objects in images."""
 
     best_metric = "ap"
     examples = "images"
@@ -53,7 +53,7 @@ class Detection(Task):
 
     def __init__(self, config):
         super().__init__(config)
-        for package in ("keras_hub", "pycocotools"):  # before anything is done
+        for package in ("keras_hub", "pycocotools"):  # fails before anything is done
             if importlib.util.find_spec(package) is None:
                 raise UserError(missing_extra(ModuleNotFoundError(name=package)))
         self._corrupt_files = CorruptFiles(config.corrupt_files_limit)
@@ -62,9 +62,9 @@ class Detection(Task):
 
     @functools.cached_property
     def dataset(self):
-        """The `DetectionDataset` that the config names; loaded when it is first asked for.
+        """The `DetectionDataset` that the config names; loaded at first use.
 
-        COCO's classes have COCO's own numbers, which TensorFlow Datasets drop.
+        COCO's classes have COCO's own numbers, which TensorFlow Datasets drops.
         """
         config = self.config
         bad_boxes = BadBoxes(skip=config.bad_boxes == "skip")
@@ -95,12 +95,12 @@ class Detection(Task):
 
     @property
     def training_examples(self):
-        """How many images there are to train on."""
+        """The number of training images."""
         return len(self.dataset.train)
 
     @functools.cached_property
     def fingerprint(self):
-        """What tells the data from others, or from the same folder with other images in it: a dictionary of JSON."""
+        """A dictionary of JSON that identifies the data, and the images in its folder."""
         dataset = self.dataset
         validation = dataset.validation or ()
         categories = zip(self.categories.ids, self.categories.names, strict=True)
@@ -112,7 +112,7 @@ class Detection(Task):
         }
 
     def data_differences(self, there):
-        """Returns in words by what another fingerprint differs from that of the data."""
+        """Returns in words how another fingerprint differs from that of the data."""
         return [
             f"{field.replace('_', ' ')} were {there.get(field)!r:.200} and are {value!r:.200}"
             for field, value in self.fingerprint.items()
@@ -134,7 +134,7 @@ class Detection(Task):
         )
 
     def validation_batches(self, shard):
-        """Returns the batches of an epoch's validation, or a shard of each; None where there are no images for that."""
+        """Returns the batches of an epoch's validation, or a shard of each; None without validation images."""
         if self.dataset.validation is None:
             return None
         return detection_validation_dataset(
@@ -143,19 +143,19 @@ class Detection(Task):
 
     @contextlib.contextmanager
     def reading_errors(self):
-        """A context that raises UserError where images or boxes cannot be used, in place of TensorFlow's error."""
+        """Returns a context that raises UserError if images or boxes cannot be used, in place of TensorFlow's error."""
         with self.dataset.bad_boxes.as_user_errors(), self._corrupt_files.as_user_errors():
             yield
 
     @property
     def skipped(self):
-        """The corrupt training images that were skipped so far: a dictionary from name to what is wrong with it."""
+        """The corrupt training images that were skipped so far: a dictionary from names to reasons."""
         return self._corrupt_files.skipped
 
     # The network.
 
     def training_model(self):
-        """Returns a new detector, on a backbone with the config's weights where it has some."""
+        """Returns a new detector, on a backbone with the config's weights if it has some."""
         weights = self.config.weights
         return self._model() if weights is None else self._model(backbone_weights=weights)
 
@@ -195,29 +195,29 @@ class Detection(Task):
 
     @functools.cached_property
     def _validator(self):
-        return self.inference_model()  # a copy, since the one that is trained may lie on several hosts
+        return self.inference_model()  # a copy, since the trained network may be on several hosts
 
     def headline(self, complexity):
-        """Returns the lines that tell what is about to be trained, on what."""
+        """Returns the lines that describe the network and the data before training."""
         config, dataset = self.config, self.dataset
         height, width = config.input_size
         return (
             f"{config.name}: {len(dataset.train):,} training, {len(dataset.validation or ()):,} validation and "
-            f"{len(dataset.test):,} test images, fitted into {height}x{width}, {len(self.categories.names)} classes\n"
-            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs an image, "
+            f"{len(dataset.test):,} test images, resized to {height}x{width}, {len(self.categories.names)} classes\n"
+            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs per image, "
             f"on the {keras.backend.backend()} backend"
         )
 
-    # What comes of it.
+    # The results.
 
     def load_model(self, path):
         """Returns the detector of a file that a run wrote, or raises UserError."""
         try:
             model = keras.models.load_model(path, compile=False)
             shape, classes = tuple(model.input_shape[1:3]), model.num_classes
-        except Exception as error:  # Keras raises errors of many kinds for what a file may hold
+        except Exception as error:  # Keras raises errors of many kinds for other files
             raise UserError(
-                f"{path} cannot be loaded, and train.py writes it anew once result.json is removed: {described(error)}"
+                f"{path} cannot be loaded; train.py writes it again if result.json is removed: {described(error)}"
             ) from None
         if (shape, classes) != (tuple(self.config.input_size), len(self.categories.names)):
             raise UserError(
@@ -239,7 +239,7 @@ class Detection(Task):
         """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
         predict = saved_model.load_detector(path)
         examples = self.dataset.test
-        images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # each of its own size
+        images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # one by one, since sizes differ
         return self._measured(predict, ((image, np.ones((1, 4))) for image in images), 1, examples)
 
     def _measured(self, predict, batches, batch_size, examples):
@@ -252,7 +252,7 @@ class Detection(Task):
         return evaluation.summary(measured)
 
     def result(self, measured):
-        """Returns what a result says of a `DetectionEvaluation`: the fields of `RESULT_FIELDS`, and all others."""
+        """Returns the fields of a result, `RESULT_FIELDS` and others, from a `DetectionEvaluation`."""
         return {
             **report.numbers(measured, self.categories),
             "test_examples": measured.images,
@@ -274,7 +274,7 @@ class Detection(Task):
         pictures.plot_curves(history, CURVES, path)
 
     def report(self, measured, folder, model=None):
-        """Writes what a `DetectionEvaluation` says into a folder, numbers and pictures, and prints the rest of it."""
+        """Writes the metrics and pictures of a `DetectionEvaluation` into a folder, and prints a summary."""
         images = detection_raw_dataset(self.dataset.test, self._corrupt_files)
         report.write(measured, self.dataset, images, folder)
         report.print_classes(measured, self.categories)
@@ -286,12 +286,12 @@ class Detection(Task):
         return report.cells_of(self.config, self.dataset, model, measured)
 
     def sections(self, measured, folder, model=None):
-        """Returns what a report tells of a `DetectionEvaluation`."""
+        """Returns the sections of the report of a `DetectionEvaluation`."""
         cells = None if model is None else self._cells(measured, model)
         return report.sections(measured, self.categories, folder, cells)
 
     def servable(self, model, data=None):
-        """Returns a detector with what it takes to be served, for images of any size."""
+        """Returns the `Servable` of a detector, for images of any size."""
         categories = (self.fingerprint if data is None else data)["categories"]
         identifiers, class_names = zip(*(category.split(" ", 1) for category in categories), strict=True)
         preprocessing = dataclasses.replace(self.preprocessing, image_size=tuple(model.input_shape[1:3]))

@@ -1,4 +1,4 @@
-"""Networks that begin with trained weights: what these decide, which layers stay frozen, and how fast each learns."""
+"""Networks that start from trained weights: the fields that these decide, frozen layers, and learning rates."""
 
 import os
 import pathlib
@@ -7,24 +7,24 @@ import re
 from aa_keras.applications import weights_of
 from aa_keras.errors import UserError, missing_extra
 from aa_keras.layers import AttentionAugmentedConv2D
-from aa_keras.layers._transfer import normalizations_behind
+from aa_keras.layers._transfer import normalizations_after
 
 STEM = 0
 
 
 def resolved(config):
-    """Returns a config in which the fields that its weights decide are set, a copy; or the same where it has none.
+    """Returns a copy of a config with the fields that its weights decide; the config itself if it has no weights.
 
-    These are arguments of the builder (how windows are padded) and how images are normalised, cropped and resized. A
-    run's config says so from then on, and what it trained can be evaluated without the weights.
+    These fields are arguments of the builder (how windows are padded) and how images are normalized, cropped and
+    resized. The run's config has them from then on, and its networks can be evaluated without the weights.
 
     Args:
         config: a recipe's config, checked.
 
     Raises:
-        UserError: if the weights are not to be had.
+        UserError: if the weights cannot be found or downloaded.
     """
-    backbone_weights = config.builder_arguments.get("backbone_weights")  # another way to say it, of detectors
+    backbone_weights = config.builder_arguments.get("backbone_weights")  # the argument of detectors for the same
     if config.weights is None and backbone_weights is None:
         return config
     config = config.copy_and_resolve_references()
@@ -56,7 +56,7 @@ def resolved(config):
 
 
 def prepare(model, backbone, config):
-    """Freezes what `config.freeze` says of a network, and sets how fast the rest learns.
+    """Freezes the part of a network that `config.freeze` names, and returns the learning rates of the rest.
 
     Args:
         model: the network to train.
@@ -71,7 +71,7 @@ def prepare(model, backbone, config):
     groups = {layer: last if group is None else group for layer, group in groups.items()}
     frozen = _frozen_groups(config.freeze, set(groups.values()))
     new = _new_layers(model, backbone)
-    unsettled = normalizations_behind(backbone, of=new)  # the statistics of what is new are not known yet
+    unsettled = normalizations_after(backbone, of=new)  # the statistics of new channels are not known yet
     for layer, group in groups.items():
         if group in frozen and layer not in unsettled:
             _freeze(layer, is_attention_new=layer in new)
@@ -89,7 +89,7 @@ def prepare(model, backbone, config):
 
 
 def _group(name):
-    """Returns the number of the stage that a layer of a backbone is in, 0 for the stem, None behind the last one."""
+    """Returns the number of the stage of a layer in a backbone, 0 for the stem, None after the last stage."""
     if name.startswith("stem"):
         return STEM
     match = re.match(r"stage(\d+)_", name)
@@ -103,14 +103,14 @@ def _frozen_groups(freeze, groups):
     if not frozen <= groups:
         stages = ", ".join(["stem", *(str(group) for group in sorted(groups) if group)])
         raise UserError(
-            f"config.freeze must be 'none', 'backbone', or some of {stages}, with commas between. "
+            f"config.freeze must be 'none', 'backbone', or some of {stages}, separated by commas. "
             f"Received: freeze={freeze!r}"
         )
     return frozen
 
 
 def _new_layers(model, backbone):
-    """Returns the augmented convolutions whose attention is new, since the weights were those of a plain network."""
+    """Returns the augmented convolutions with new attention, since the weights were those of a plain network."""
     info = getattr(model, "weights_info", None)
     if info is None or info.builder.startswith("AA"):
         return []

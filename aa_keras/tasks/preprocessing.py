@@ -1,4 +1,4 @@
-"""How the images of a classification run are normalised, augmented, and fitted into the network."""
+"""The preprocessing of a classification run: normalization, augmentation, resizing."""
 
 import numpy as np
 
@@ -13,12 +13,12 @@ def preprocessing_for(config, statistics, count_channels):
     Args:
         config: the recipe's config.
         statistics: pair of the mean and the standard deviation of each channel.
-        count_channels: function that returns how many these are, which loads the data set.
+        count_channels: function that returns the number of channels, which loads the data set.
     """
     policy = None
     if config.rand_augment_operations:
         is_color = count_channels() == 3
-        require(config, "rand_augment_operations", lambda _: is_color, "0 for images without colour")
+        require(config, "rand_augment_operations", lambda _: is_color, "0 for grey images")
         policy = RandAugment(config.rand_augment_operations, config.rand_augment_magnitude)
     return Preprocessing(
         *statistics,
@@ -31,25 +31,25 @@ def preprocessing_for(config, statistics, count_channels):
 
 
 def served_preprocessing(config, size, statistics):
-    """Returns the `Preprocessing` of a network of that input size where it is served."""
-    whole = {} if config.image_size is not None else {"central_fraction": 1.0}  # of images of one size
+    """Returns the `Preprocessing` of a network with this input size in serving."""
+    whole = {} if config.image_size is not None else {"central_fraction": 1.0}  # for images of one size
     return Preprocessing(*statistics, image_size=tuple(size), **{**_fitting(config), **whole})
 
 
 def statistics_of(config, load_training_images):
     """Returns the mean and the standard deviation of each channel, of pixels in [0, 255].
 
-    They are those that the config says, or those that the paper's networks for the data set use; or else of images in
-    memory their own, and of photographs of any size ImageNet's.
+    They are those of the config, or those of the library's networks for the data set. Otherwise, images in memory have
+    their own statistics, and photographs of any size those of ImageNet.
 
     Args:
         config: the recipe's config.
-        load_training_images: function that returns the training images, which is called where they are their own.
+        load_training_images: function that returns the training images, which is called only for their own statistics.
     """
     if config.image_mean is not None:
         return tuple(config.image_mean), tuple(config.image_std)
     for known in (datasets.CIFAR100, datasets.IMAGENET):
-        if known.name == config.dataset.split(":")[0]:  # which a version may follow
+        if known.name == config.dataset.split(":")[0]:  # a version may follow
             return known.mean, known.std
     if config.image_size is not None:
         return datasets.IMAGENET.mean, datasets.IMAGENET.std
@@ -61,6 +61,6 @@ def statistics_of(config, load_training_images):
 
 
 def _fitting(config):
-    """How images of any size are cropped and resized in evaluation, where the config says so."""
+    """Returns how images of any size are cropped and resized in evaluation, if the config says so."""
     named = {name: config[name] for name in ("central_fraction", "interpolation")}
     return {name: value for name, value in named.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a task is: all that differs between what networks can be trained for."""
+"""The interface of tasks: everything that differs between them."""
 
 import abc
 from typing import ClassVar
@@ -10,20 +10,19 @@ from aa_keras.tasks import fine_tuning
 
 
 class Task(abc.ABC):
-    """A task is made from a config. `aa_keras.training` and `aa_keras.commands` ask it, and know nothing else.
+    """The base of tasks, which are made from a config. `aa_keras.training` and `aa_keras.commands` use it alone.
 
     Args:
         config: a recipe's config, checked.
 
     Attributes:
         config: the config.
-        best_metric: name of the metric of the validation data by which the best network is chosen, the higher the
-            better.
-        examples: what a step is so many of, in a word.
+        best_metric: name of the validation metric that chooses the best network; higher is better.
+        examples: name of the examples in a step.
         DATA_FIELDS: the names of the fields of `fingerprint`, with their types.
         RESULT_FIELDS: the names of the fields of `result`, with their types.
-        FILES: the names of what `report` writes into a run directory.
-        skipped: the training examples that could not be read so far, a dictionary from name to what is wrong with it.
+        FILES: the names of the files that `report` writes into a run directory.
+        skipped: the training examples that could not be read so far, a dictionary from names to reasons.
     """
 
     best_metric: str
@@ -36,21 +35,21 @@ class Task(abc.ABC):
     def __init__(self, config):
         self.config = config
 
-    # The data, which is loaded when it is first asked for.
+    # The data, which are loaded at first use.
 
     @property
     @abc.abstractmethod
     def training_examples(self):
-        """How many examples there are to train on."""
+        """The number of training examples."""
 
     @property
     @abc.abstractmethod
     def fingerprint(self):
-        """What tells the data from others, or from what lay in the same folder before: a dictionary of JSON."""
+        """A dictionary of JSON that identifies the data, and the contents of their folder."""
 
     @abc.abstractmethod
     def data_differences(self, there):
-        """Returns in words, as a list, by what another fingerprint differs from that of the data."""
+        """Returns in words, as a list, how another fingerprint differs from that of the data."""
 
     @abc.abstractmethod
     def training_batches(self, epochs, steps_per_epoch, shard):
@@ -58,22 +57,22 @@ class Task(abc.ABC):
 
         Args:
             epochs: `range` of the epochs.
-            steps_per_epoch: how many batches each of them has.
-            shard: pair of integers: which part of each batch is wanted, from 0, and of how many.
+            steps_per_epoch: number of batches in each of them.
+            shard: pair of integers: which part of each batch to return, from 0, and of how many.
         """
 
     @abc.abstractmethod
     def validation_batches(self, shard):
-        """Returns the batches of one validation, or a shard of each; None where there are no examples for that."""
+        """Returns the batches of one validation, or a shard of each; None without validation examples."""
 
     @abc.abstractmethod
     def reading_errors(self):
-        """A context that raises UserError where examples cannot be read, in place of TensorFlow's error."""
+        """Returns a context that raises UserError if examples cannot be read, in place of TensorFlow's error."""
 
     # The network.
 
     def precision(self):
-        """A context in which layers that are made have the precision of the config."""
+        """Returns a context in which new layers have the precision of the config."""
         return dtype_policy(self.config.precision)
 
     @abc.abstractmethod
@@ -89,7 +88,7 @@ class Task(abc.ABC):
         """Returns the layers of a network that are not its head, a list."""
 
     def prepare(self, model):
-        """Freezes what the config says of a network to train; returns by what each variable's rate is multiplied.
+        """Freezes the part of a network that the config names; returns the factor of each variable's learning rate.
 
         Returns:
             A dictionary from the paths of the variables that are trained to numbers.
@@ -97,15 +96,15 @@ class Task(abc.ABC):
         return fine_tuning.prepare(model, self.backbone(model), self.config)
 
     def validate(self, model):
-        """Returns further metrics of the validation data, behind an epoch: a dictionary from name to number.
+        """Returns further metrics of the validation data after an epoch: a dictionary from names to numbers.
 
-        Those that Keras measures in `fit` are not among them. One process alone calls it.
+        Metrics that Keras measures in `fit` are not among them. One process alone calls it.
         """
         return {}
 
     @abc.abstractmethod
     def inference_model(self, weights=None):
-        """Returns the network to be saved and evaluated, new or with the weights of a file.
+        """Returns the network to save and evaluate, new or with the weights of a file.
 
         Its variables are those of the network to train, in the same order.
         """
@@ -116,25 +115,25 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def headline(self, complexity):
-        """Returns the lines that tell what is about to be trained, on what."""
+        """Returns the lines that describe the network and the data before training."""
 
-    # What comes of it.
+    # The results.
 
     @abc.abstractmethod
     def evaluate(self, model):
-        """Returns what a network of `inference_model` or `load_model` measures on the test split, an object."""
+        """Evaluates a network of `inference_model` or `load_model` on the test split, and returns the metrics."""
 
     @abc.abstractmethod
     def evaluate_saved_model(self, path):
-        """Returns what a SavedModel that `export` wrote measures, likewise."""
+        """Evaluates a SavedModel that `export` wrote, likewise."""
 
     @abc.abstractmethod
     def summary(self, measured):
-        """Returns what was measured as a phrase."""
+        """Returns the metrics as a phrase."""
 
     @abc.abstractmethod
     def result(self, measured):
-        """Returns what a result says of what was measured: the fields of `RESULT_FIELDS`."""
+        """Returns the fields of a result, `RESULT_FIELDS`, from the metrics."""
 
     @staticmethod
     @abc.abstractmethod
@@ -147,20 +146,20 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def report(self, measured, folder, model=None):
-        """Writes what was measured into a folder, numbers and pictures, and prints the rest of it.
+        """Writes the metrics and pictures into a folder, and prints a summary.
 
         Args:
-            measured: what `evaluate` or `evaluate_saved_model` returned.
-            folder: where to write.
+            measured: metrics that `evaluate` or `evaluate_saved_model` returned.
+            folder: folder to write into.
             model: the Keras model that was evaluated, or None for a SavedModel.
         """
 
     @abc.abstractmethod
     def sections(self, measured, folder, model=None):
-        """Returns the parts of a report of what was measured, a list of `aa_keras.evaluation.html_report.Section`.
+        """Returns the sections of a report, a list of `aa_keras.evaluation.html_report.Section`.
 
         Args:
-            measured: what `evaluate` or `evaluate_saved_model` returned.
+            measured: metrics that `evaluate` or `evaluate_saved_model` returned.
             folder: the path of the folder into which `report` has written.
             model: the Keras model that was evaluated, or None for a SavedModel.
         """
@@ -171,8 +170,7 @@ class Task(abc.ABC):
 
         Args:
             model: the network.
-            data: `fingerprint` of the data that it was trained on. What it tells is not asked of the data set, which
-                need not be there then.
+            data: `fingerprint` of the data that it was trained on, with which the data set itself is not needed.
         """
 
     def export(self, model, path):

@@ -1,4 +1,4 @@
-"""What happens while a model is trained."""
+"""Callbacks of training."""
 
 import csv
 import datetime
@@ -29,12 +29,12 @@ class EpochRecorder(keras.callbacks.Callback):
         self._started = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        # The last one counts: what comes behind it is validation.
+        # The last call counts: validation follows it.
         self._seconds = time.monotonic() - self._started
 
     def on_epoch_end(self, epoch, logs=None):
         validated = self.run.distribution.on_first(self.run.task.validate, self.model)
-        logs.update({f"val_{name}": value for name, value in validated.items()})  # for the callbacks behind this one
+        logs.update({f"val_{name}": value for name, value in validated.items()})  # for the callbacks after this one
         logs = {name: float(value) for name, value in logs.items()}
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, "seconds": round(self._seconds, 3), "learning_rate": rate, **logs}
@@ -44,7 +44,7 @@ class EpochRecorder(keras.callbacks.Callback):
         is_best = value is not None and (state.best is None or value > state.best)
         if is_best:
             state.best = value
-        state.skipped = dict(task.skipped)  # a copy: the threads that read may add to it
+        state.skipped = dict(task.skipped)  # a copy: reading threads may add to it
         self.run.distribution.on_first(self._write, is_best)
 
     def _write(self, is_best):
@@ -53,10 +53,10 @@ class EpochRecorder(keras.callbacks.Callback):
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops training where the loss or a weight is no longer a number, before a checkpoint is made of it.
+    """Stops training when the loss or a weight becomes infinite or NaN, before it is saved in a checkpoint.
 
-    The loss that Keras reports is the mean since the beginning of the epoch, and so stays infinite or NaN: it is enough
-    to look now and then, since to look is to wait for the device.
+    The loss that Keras reports is the mean since the beginning of the epoch, and so stays infinite or NaN. It is only
+    checked from time to time, since each check waits for the device.
 
     Args:
         state: `TrainingState`.
@@ -79,14 +79,18 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._check("loss", float(logs["loss"]))
-        # The last step's update may have overflowed behind the last loss.
+        # The update of the last step may have overflowed after the last loss.
         for variable in self.model.weights:
             self._check(f"weight {variable.path}", float(keras.ops.convert_to_numpy(keras.ops.sum(variable))))
 
     def _check(self, name, value):
         if not math.isfinite(value):
             epochs = self.state.epochs
-            last = f"the last one is {self.checkpoints.folder_of(epochs)}" if epochs else "there is none yet"
+            last = (
+                f"the last checkpoint is {self.checkpoints.folder_of(epochs)}"
+                if epochs
+                else "there is no checkpoint yet"
+            )
             raise UserError(
                 f"The {name} became {value} in epoch {self._epoch}, and training stopped before a checkpoint was made "
                 f"of it: {last}. A lower --config.learning_rate_per_256 (with another --workdir) may help"
@@ -94,17 +98,17 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class StopOnSigterm(keras.callbacks.Callback):
-    """Raises `Terminated` when SIGTERM comes: while a model is trained, at the end of the step.
+    """Raises `Terminated` when SIGTERM arrives: while a model is trained, at the end of the step.
 
-    It is a context manager too: it catches the signal within its block. To be stopped anywhere is safe, since files are
-    whole or not there.
+    It is also a context manager, which catches the signal within its block. A stop is safe anywhere, since files are
+    whole or missing.
 
     Args:
-        epochs: how many epochs there are to be.
-        overwrite: whether the command that is stopped would begin anew each time.
+        epochs: number of epochs of the run.
+        overwrite: whether the command that is stopped starts over each time.
 
     Attributes:
-        state: `TrainingState`, or None until it is known which there is.
+        state: `TrainingState`, or None until it is known.
     """
 
     def __init__(self, epochs, overwrite):
@@ -116,15 +120,17 @@ class StopOnSigterm(keras.callbacks.Callback):
     def __enter__(self):
         self._asked = self._training = False
         self._in_main_thread = threading.current_thread() is threading.main_thread()
-        if self._in_main_thread:  # others cannot handle signals
+        if self._in_main_thread:  # other threads cannot handle signals
             self._previous = signal.signal(signal.SIGTERM, self._ask)
         return self
 
     def __exit__(self, _, error, __):
         if self._in_main_thread:
             signal.signal(signal.SIGTERM, self._previous)
-        # Libraries may have made an error of their own of the one that `_ask` raised amidst them.
-        meant = isinstance(error, UserError) and not isinstance(error, LostProcess)  # others are asked to stop as well
+        # Libraries may have turned the error that `_ask` raised in them into one of their own.
+        meant = isinstance(error, UserError) and not isinstance(
+            error, LostProcess
+        )  # the other processes are asked to stop as well
         if self._asked and isinstance(error, Exception) and not meant:
             raise Terminated(self._message()) from None
 
@@ -139,11 +145,11 @@ class StopOnSigterm(keras.callbacks.Callback):
 
     def _message(self):
         if self.state is None:
-            return "stopped by SIGTERM before training; the same command begins it, or goes on with it"
+            return "stopped by SIGTERM before training; the same command starts or resumes it"
         if not self.state.epochs:
-            return "stopped by SIGTERM in the first epoch; the same command begins anew"
+            return "stopped by SIGTERM in the first epoch; the same command starts over"
         command = "the same command without --overwrite" if self.overwrite else "the same command"
-        return f"stopped by SIGTERM; {command} goes on behind epoch {self.state.epochs} of {self.epochs}"
+        return f"stopped by SIGTERM; {command} resumes after epoch {self.state.epochs} of {self.epochs}"
 
     def on_train_begin(self, logs=None):
         self._training = True
@@ -160,7 +166,7 @@ class StopOnSigterm(keras.callbacks.Callback):
 
 
 class AfterFirstStep(keras.callbacks.Callback):
-    """Calls a function once, behind the first step of training: data, network and optimizer work then.
+    """Calls a function once, after the first step of training: then data, network and optimizer work.
 
     Args:
         function: function without arguments.
@@ -178,9 +184,9 @@ class AfterFirstStep(keras.callbacks.Callback):
 
 
 class LateTensorBoard(keras.callbacks.TensorBoard):
-    """TensorBoard's files, an event an epoch, in a folder that is made when there is something to write.
+    """TensorBoard's files, one event for each epoch, in a folder that is made at the first event.
 
-    Keras makes it before the first step, when `AfterFirstStep` has yet to remove that of the run before.
+    Keras makes the folder before the first step, when `AfterFirstStep` has not yet removed that of the previous run.
     """
 
     def on_train_begin(self, logs=None):
@@ -188,14 +194,14 @@ class LateTensorBoard(keras.callbacks.TensorBoard):
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints a line an epoch, and one every so often within it, for where a progress bar would fill a file.
+    """Prints a line for each epoch, and lines within an epoch, where a progress bar would fill a file.
 
     Args:
-        epochs: how many there are to be.
-        steps_per_epoch: how many steps each of them has.
-        batch_size: examples in a step.
-        examples: what to call them.
-        seconds: how long to be silent at most, unless a single step takes longer.
+        epochs: number of epochs.
+        steps_per_epoch: number of steps in an epoch.
+        batch_size: number of examples in a step.
+        examples: name of the examples.
+        seconds: longest time between two lines, unless a single step takes longer.
     """
 
     def __init__(self, epochs, steps_per_epoch, batch_size, examples="images", seconds=30):
@@ -213,7 +219,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.monotonic()
-        if batch == 0:  # which may have taken minutes to compile
+        if batch == 0:  # it may have taken minutes to compile
             self._counted, self._first = now, 1
         steps, done = self.steps_per_epoch, batch + 1
         if now - self._told < self.seconds or done == self._first or done == steps:
@@ -231,7 +237,7 @@ class Progress(keras.callbacks.Callback):
 
 
 def write_metrics(path, history):
-    """Writes the history of a run as CSV, a line an epoch."""
+    """Writes the history of a run as CSV, one line for each epoch."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
     writer.writeheader()

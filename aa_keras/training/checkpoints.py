@@ -1,4 +1,4 @@
-"""Checkpoints: the network, the optimizer and the story so far, in one folder an epoch."""
+"""Checkpoints: the network, the optimizer and the state of the run, in one folder for each epoch."""
 
 import dataclasses
 import hashlib
@@ -18,12 +18,12 @@ KEPT = 2
 
 @dataclasses.dataclass
 class TrainingState:
-    """What a run remembers besides its weights.
+    """The state of a run besides its weights.
 
     Attributes:
         history: a dictionary of metrics for each finished epoch.
         best: the best value of the task's metric in validation so far, or None.
-        skipped: the corrupt training examples met so far, from name to what is wrong with it.
+        skipped: the corrupt training examples so far, from names to reasons.
     """
 
     history: list[dict] = dataclasses.field(default_factory=list)
@@ -32,17 +32,17 @@ class TrainingState:
 
     @property
     def epochs(self):
-        """How many epochs are finished."""
+        """The number of finished epochs."""
         return len(self.history)
 
     def check(self):
-        """Raises ValueError unless this is what a run can go on from: the file that it was read from may be any."""
+        """Raises ValueError unless a run can resume from this state, which may come from any file."""
         names = set(self.history[0]) if self.history else set()
         for number, row in enumerate(self.history, start=1):
             if set(row) != names or not {"epoch", "seconds"} <= names or row["epoch"] != number:
                 raise ValueError(f"row {number} of the history is {row}")
             if not all(_is_number(value) for value in row.values()):
-                raise ValueError(f"row {number} of the history holds what is no number")
+                raise ValueError(f"row {number} of the history has a value that is not a number")
         if not (self.best is None or _is_number(self.best)) or not isinstance(self.skipped, dict):
             raise ValueError(f"best={self.best!r}, skipped={self.skipped!r}")
 
@@ -50,12 +50,13 @@ class TrainingState:
 class Checkpoints:
     """The checkpoints of a run.
 
-    A checkpoint is written under another name and then renamed, so that one that has its name is whole: weights,
-    optimizer and epoch belong together. Checksums tell one that was damaged later, or comes from elsewhere.
+    A checkpoint is written under another name and then renamed, so that a checkpoint under its own name is whole:
+    weights, optimizer and epoch belong together. Checksums detect a checkpoint that was damaged later or belongs to
+    another run.
 
     Args:
-        folder: where they lie.
-        run: what tells the run from others, a string: `aa_keras.training.run_directory.fingerprint` of its config.
+        folder: folder of the checkpoints.
+        run: identity of the run, a string: `aa_keras.training.run_directory.fingerprint` of its config.
     """
 
     def __init__(self, folder, run=""):
@@ -63,9 +64,9 @@ class Checkpoints:
         self.run = run
 
     def save(self, model, state, is_best):
-        """Writes the checkpoint of the epoch just finished, and removes all but it and the one before.
+        """Writes the checkpoint of the epoch just finished, and removes all but it and the previous one.
 
-        Those of later epochs go too: they were damaged, and training went on from before them.
+        Those of later epochs are removed too: they were damaged, and training resumed before them.
         """
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -80,19 +81,19 @@ class Checkpoints:
         write_json(partial / STATE, {**dataclasses.asdict(state), "run": self.run, "checksums": checksums})
 
         finished = self.folder_of(state.epochs)
-        shutil.rmtree(finished, ignore_errors=True)  # damaged, if there is one: see `restore`
+        shutil.rmtree(finished, ignore_errors=True)  # an existing one is damaged: see `restore`
         os.replace(partial, finished)
         for epochs, folder in self._finished():
             if not state.epochs - KEPT < epochs <= state.epochs:
                 shutil.rmtree(folder)
 
     def restore(self, model, distribution):
-        """Loads the last checkpoint that is whole into a compiled model, and returns its `TrainingState`.
+        """Loads the last whole checkpoint into a compiled model, and returns its `TrainingState`.
 
-        Without one the model stays as it is. Every process of a distribution gets what the first one has.
+        Without a checkpoint the model stays as it is. Every process of a distribution gets that of the first one.
 
         Raises:
-            OSError: if a checkpoint cannot be read. It may be whole: nothing is to replace it.
+            OSError: if a checkpoint cannot be read. It may be whole, so it must not be replaced.
         """
         last = distribution.on_first(self._last)
         if last is None:
@@ -104,30 +105,30 @@ class Checkpoints:
         return state
 
     def _last(self):
-        """Returns the fields of the state of the last checkpoint that is whole, or None without one."""
+        """Returns the fields of the state of the last whole checkpoint, or None without one."""
         for epochs, folder in reversed(self._finished()):
             state = _whole_state(folder, self.run)
             if state is not None and state.epochs == epochs:
                 return dataclasses.asdict(state)
-            print(f"The checkpoint {folder} is damaged or another's: going back to the one before, or to the start")
+            print(f"The checkpoint {folder} is damaged or of another run: using the previous one, or starting over")
         return None
 
     def weights(self, state):
-        """Returns the file of the weights and the optimizer behind `state`."""
+        """Returns the file of the weights and the optimizer of `state`."""
         return self.folder_of(state.epochs) / WEIGHTS
 
     def best_weights(self, state):
-        """Returns the file of the best weights up to `state`, or None where nothing was validated."""
+        """Returns the file of the best weights up to `state`, or None without validation."""
         return None if state.best is None else self.folder_of(state.epochs) / BEST_WEIGHTS
 
     def folder_of(self, epochs):
-        """Returns the folder of the checkpoint behind so many epochs."""
+        """Returns the folder of the checkpoint after a number of epochs."""
         return self.folder / f"epoch_{epochs:04d}"
 
     def _finished(self):
-        """Returns pairs of number of epochs and folder, in this order."""
+        """Returns pairs of number of epochs and folder, sorted."""
         try:
-            names = os.listdir(self.folder)  # and no pattern, which would find nothing in a folder that is locked
+            names = os.listdir(self.folder)  # not a glob pattern, which would find nothing in a locked folder
         except FileNotFoundError:
             return []
         numbers = (re.fullmatch("epoch_([0-9]+)", name) for name in names)
@@ -137,11 +138,11 @@ class Checkpoints:
 def _whole_state(folder, run=""):
     """Returns the `TrainingState` of a run's checkpoint, or None if any of its files is missing, damaged or foreign.
 
-    What the operating system refuses to read is no damage: that error is raised.
+    An error of the operating system in reading is not damage, and is raised.
     """
     try:
         state = read_json(folder / STATE)
-        checksums, of_run = state.pop("checksums"), state.pop("run", run)  # the first ones do not tell their run
+        checksums, of_run = state.pop("checksums"), state.pop("run", run)  # the first versions do not name their run
         state = TrainingState(**state)
         state.check()
         expected = {WEIGHTS} if state.best is None else {WEIGHTS, BEST_WEIGHTS}
@@ -156,13 +157,13 @@ def _is_number(value):
 
 
 def _bytes_of(model):
-    """About how large the file of a compiled model's weights is, rather more than less."""
+    """Returns an upper estimate of the size of the file of a compiled model's weights."""
     numbers = sum(math.prod(variable.shape) for variable in [*model.weights, *model.optimizer.variables])
     return 2**20 + 5 * numbers  # of 4 bytes each
 
 
 def _checksum(path):
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is no regular file")
+        raise ValueError(f"{path} is not a regular file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,12 +1,12 @@
 """One run on several devices, of one host or of several.
 
 - "mirrored": the devices of one host, with TensorFlow's MirroredStrategy;
-- "data_parallel": those of one host, with `keras.distribution.DataParallel` on JAX;
-- "multihost": those of several processes, one on each host, likewise on JAX. Each reads its own share of every batch;
-  the first one alone writes files, and tells the others what came of it.
+- "data_parallel": the devices of one host, with `keras.distribution.DataParallel` on JAX;
+- "multihost": the devices of several processes, one on each host, likewise on JAX. Each process reads its own share of
+  every batch; the first one alone writes files, and sends the others the outcome.
 
-All three train as one device would with the same batch: the statistics of batch normalisation are those of the batch of
-all devices.
+All three train as one device would with the same batch: the statistics of batch normalization are those of the batch
+of all devices.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from aa_keras.errors import LostProcess, UserError
 from aa_keras.training.cluster import detected_hosts
 from aa_keras.training.hosts import alone, bytes_of_first, join, text_of_first, texts_of_all
 
-# What the messages of XLA say where a process is lost: by its libraries of communication, or as status.
+# Words in XLA's messages about a lost process, from its communication libraries or its status codes.
 _LOST = "Gloo|NCCL|UNAVAILABLE|DEADLINE_EXCEEDED|ABORTED|oordination|eartbeat"
 
 
@@ -30,11 +30,11 @@ def distribution_for(config, hosts=None):
 
     Args:
         config: a recipe's config, checked.
-        hosts: `Hosts`, where `config.distribution` is "multihost"; None for those of the cluster that JAX detects.
+        hosts: `Hosts` if `config.distribution` is "multihost"; None for those of the cluster that JAX detects.
 
     Raises:
-        UserError: if there are hosts where there should be none, if none are detected, if they do not find each other,
-            or if the devices do not divide the batch.
+        UserError: if hosts are given for another distribution, if none are detected, if they do not find each other, or
+            if the devices do not divide the batch.
     """
     if config.distribution == "multihost":
         hosts = hosts or detected_hosts()
@@ -55,10 +55,10 @@ def distribution_for(config, hosts=None):
 
 
 class Distribution:
-    """A run on one device; and what the others have in common with it.
+    """A run on one device, and the base of the other distributions.
 
     Attributes:
-        devices: how many devices share a batch.
+        devices: number of devices that share a batch.
         shard: pair of integers: which share of each batch this process reads, from 0, and of how many.
     """
 
@@ -71,34 +71,34 @@ class Distribution:
         return self.shard[0] == 0
 
     def scope(self):
-        """A context in which a model is made, compiled and trained."""
+        """Returns a context in which a model is made, compiled and trained."""
         return contextlib.nullcontext()
 
     def prepare(self, model):
         """Changes a model so that it trains on all devices as it would on one."""
 
     def check_same(self, what, values):
-        """Raises UserError in all processes where one of them has other values; `values` is a dictionary of JSON."""
+        """Raises UserError in all processes if one of them has other values; `values` is a dictionary of JSON."""
 
     def on_first(self, function, *arguments):
-        """Calls a function in the first process alone, and returns in all of them what it returned, which is JSON.
+        """Calls a function in the first process alone, and returns its result, which is JSON, in all processes.
 
         Raises:
-            UserError: in all of them, where it raised one or an error of the operating system.
+            UserError: in all processes, if it raised one or an error of the operating system.
         """
         return function(*arguments)
 
     def file_of_first(self, path):
-        """A context in which every process has a file of the first one's, under the path that it returns."""
+        """Returns a context in which every process has a file of the first one, under the path that it returns."""
         return contextlib.nullcontext(path)
 
     def losing_hosts(self):
-        """A context that raises LostProcess where another process is lost."""
+        """Returns a context that raises LostProcess if another process is lost."""
         return contextlib.nullcontext()
 
 
 class Mirrored(Distribution):
-    """MirroredStrategy on all GPUs of TensorFlow, or else on its (logical) CPUs."""
+    """MirroredStrategy on all GPUs of TensorFlow, or without GPUs on its (logical) CPUs."""
 
     def __init__(self):
         import tensorflow as tf
@@ -111,7 +111,7 @@ class Mirrored(Distribution):
         return self._strategy.scope()
 
     def prepare(self, model):
-        # Not in the builders: what is saved is built anew, and so can be trained on JAX, which refuses the argument.
+        # Not in the builders: saved models are rebuilt without it, and so can train on JAX, which refuses the argument.
         for layer in model._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
@@ -122,7 +122,7 @@ class DataParallel(Distribution):
 
     def __init__(self):
         self.devices = len(keras.distribution.list_devices())
-        # Each process reads its own share, so that there is nothing left to do for Keras.
+        # Each process reads its own share, so that Keras has nothing to distribute.
         self._parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
 
     def scope(self):
@@ -146,16 +146,16 @@ class Multihost(DataParallel):
 
     def check_same(self, what, values):
         ours, of_first = (json.loads(text) for text in (json.dumps(values), text_of_first(json.dumps(values))))
-        told = ""
+        mismatch = ""
         for name in sorted(ours | of_first, reverse=True):
             if ours.get(name) != of_first.get(name):
-                told = (
+                mismatch = (
                     f"all processes must have the same {what}. Received: {name} {ours.get(name)!r:.100} in process "
                     f"{self.shard[0]}, {of_first.get(name)!r:.100} in process 0"
                 )
-        for told_by_one in texts_of_all(told):
-            if told_by_one:
-                raise UserError(told_by_one)
+        for received in texts_of_all(mismatch):
+            if received:
+                raise UserError(received)
 
     def on_first(self, function, *arguments):
         answer = {}
@@ -192,6 +192,6 @@ class Multihost(DataParallel):
                 raise
             reason = " ".join(str(error).split())[:200]
             raise LostProcess(
-                f"another of the {self.shard[1]} processes ended, or cannot be reached: the same commands go on behind "
-                f"the last checkpoint. {reason}"
+                f"another of the {self.shard[1]} processes ended, or cannot be reached: the same commands resume "
+                f"from the last checkpoint. {reason}"
             ) from None

@@ -1,4 +1,4 @@
-"""Several processes that make up one run on JAX: how they find each other, and what they tell each other."""
+"""The processes of one run on JAX: how they find each other and exchange data."""
 
 import contextlib
 import dataclasses
@@ -12,20 +12,20 @@ import numpy as np
 
 from aa_keras.errors import UserError
 
-# A process that is silent for so long ends the others; and so long, in seconds, may they wait for each other to begin.
+# Seconds after which a silent process ends the others, and seconds that they wait for each other at the start.
 HEARTBEAT_TIMEOUT = 60
 START_TIMEOUT = 300
 
 
 @dataclasses.dataclass(frozen=True)
 class Hosts:
-    """What a process has to know to find the others, in the terms of `jax.distributed.initialize`.
+    """The data with which a process finds the others, in the terms of `jax.distributed.initialize`.
 
     Attributes:
         coordinator_address: address and port of the first process, such as "10.0.0.1:1234".
-        num_processes: how many processes there are.
-        process_id: which one this is, from 0.
-        local_device_ids: numbers of the devices of this host that are this process's; None for all of them.
+        num_processes: number of processes.
+        process_id: number of this process, from 0.
+        local_device_ids: numbers of this process's devices on its host; None for all devices.
     """
 
     coordinator_address: str
@@ -35,13 +35,13 @@ class Hosts:
 
     @classmethod
     def from_flags(cls, coordinator_address, num_processes, process_id):
-        """Returns `Hosts`, or None where no flag is given; raises UserError for some but not all, or a bad one."""
+        """Returns `Hosts`, or None if no flag is given; raises UserError if only some are given, or for a bad one."""
         given = (coordinator_address, num_processes, process_id)
         if all(value is None for value in given):
             return None
         if None in given or not re.fullmatch(r".+:\d+", coordinator_address) or process_id >= num_processes:
             raise UserError(
-                "--coordinator_address=HOST:PORT, --num_processes and --process_id, from 0 to one less, must be given "
+                "--coordinator_address=HOST:PORT, --num_processes and --process_id, which is below it, must be given "
                 f"together. Received: --coordinator_address={coordinator_address} --num_processes={num_processes} "
                 f"--process_id={process_id}"
             )
@@ -59,11 +59,11 @@ def join(hosts):
     """
     import jax
 
-    # Where a process hangs, XLA says so and aborts the others; the stacks of threads would bury what it says.
+    # If a process hangs, XLA says so and aborts the others; the stacks of threads would bury the message.
     faulthandler.disable()
     _find_first(hosts)
     try:
-        # As `keras.distribution.initialize` does, which leaves out the heartbeats.
+        # As in `keras.distribution.initialize`, which does not set the heartbeats.
         jax.distributed.initialize(
             hosts.coordinator_address,
             hosts.num_processes,
@@ -81,7 +81,7 @@ def join(hosts):
 
 
 def _find_first(hosts):
-    """Raises UserError where the first process cannot be reached, or cannot listen: JAX would abort or crash there."""
+    """Raises UserError if the first process cannot be reached, or cannot listen: JAX would abort or crash."""
     host, port = hosts.coordinator_address.rsplit(":", 1)
     if hosts.process_id == 0:
         with socket.socket() as listener:
@@ -90,11 +90,11 @@ def _find_first(hosts):
                 listener.bind(("", int(port)))
             except (OSError, OverflowError) as error:
                 raise UserError(
-                    f"--coordinator_address must have a port that is free in process 0: {error}. "
+                    f"--coordinator_address must have a free port of process 0: {error}. "
                     f"Received: --coordinator_address={hosts.coordinator_address}"
                 ) from None
         print(
-            f"Waiting up to {START_TIMEOUT} seconds for {hosts.num_processes} processes, this one among them, at "
+            f"Waiting up to {START_TIMEOUT} seconds for {hosts.num_processes} processes, including this one, at "
             f"{hosts.coordinator_address}",
             flush=True,
         )
@@ -115,8 +115,10 @@ def _find_first(hosts):
 
 @contextlib.contextmanager
 def alone():
-    """A context in which a variable may be made in one process, as Keras does even where it saves; else it would wait
-    for the others to make it too."""
+    """Returns a context in which one process may make a variable, as Keras does even in saving.
+
+    Without it, the process would wait for the others to make the variable too.
+    """
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
@@ -126,22 +128,22 @@ def alone():
 
 
 def bytes_of_first(content):
-    """Returns the bytes that the first process has, in every process; all of them have to call it."""
+    """Returns the bytes of the first process in every process; all of them must call it."""
     from jax.experimental import multihost_utils
 
     length = int(multihost_utils.broadcast_one_to_all(np.array(len(content), np.int32)))
-    padded = np.zeros(length, np.uint8)  # broadcasting wants arrays of one size
+    padded = np.zeros(length, np.uint8)  # broadcasting needs arrays of one size
     padded[: len(content)] = np.frombuffer(content, np.uint8)[:length]
     return np.asarray(multihost_utils.broadcast_one_to_all(padded)).astype(np.uint8).tobytes()
 
 
 def text_of_first(text):
-    """Returns the text that the first process has, likewise."""
+    """Returns the text of the first process, likewise."""
     return bytes_of_first(text.encode()).decode()
 
 
 def texts_of_all(text, length=500):
-    """Returns the texts of all processes, cut to a length, in every process; all of them have to call it."""
+    """Returns the texts of all processes, cut to a length, in every process; all of them must call it."""
     from jax.experimental import multihost_utils
 
     padded = np.frombuffer(text.encode()[:length].ljust(length, b"\0"), np.uint8)

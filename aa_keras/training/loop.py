@@ -1,4 +1,4 @@
-"""From a recipe to a trained model, and on to what `outcome` makes of it."""
+"""The training loop: from a recipe to a trained model, and with `outcome` to its results."""
 
 import contextlib
 import os
@@ -33,31 +33,31 @@ def train_and_evaluate(
     overwrite: bool = False,
     hosts: Hosts | None = None,
 ) -> dict:
-    """Trains a model as a recipe says, evaluates it once on the test split, and writes a run directory.
+    """Trains a model with a recipe, evaluates it once on the test split, and writes a run directory.
 
-    Started again with the same config, an interrupted run goes on from its last finished epoch, and a finished one
-    only reports its result.
+    Called again with the same config, it resumes an interrupted run after its last finished epoch, and only reports the
+    result of a finished one.
 
     Args:
         config: recipe, an `ml_collections.ConfigDict` from `aa_keras.recipes.default_config`.
-        workdir: the run directory; None takes runs/ and the name of the recipe. Of several processes, only the first
-            one uses it.
+        workdir: the run directory; None takes runs/NAME, with the name of the recipe. Of several processes, only the
+            first one uses it.
         overwrite: whether another run in that directory may be replaced.
-        hosts: `aa_keras.training.Hosts`, where `config.distribution` is "multihost" and the cluster is none that JAX
-            detects; else None.
+        hosts: `aa_keras.training.Hosts` if `config.distribution` is "multihost" and JAX does not detect the cluster;
+            otherwise None.
 
     Returns:
         The result, a dictionary, as in `result.json`.
 
     Raises:
-        UserError: for a config or a directory that cannot be used, where the loss becomes infinite or NaN, and where
-            another process is lost.
-        Terminated: if SIGTERM came; nothing but the epoch under way is lost.
+        UserError: for a config or a directory that cannot be used, if the loss becomes infinite or NaN, and if another
+            process is lost.
+        Terminated: after SIGTERM; only the current epoch is lost.
     """
     check_config(config)
     check_backend(config)
     config = resolved(config)
-    distribution = distribution_for(config, hosts)  # which, of several hosts, sets a handler of SIGTERM of its own
+    distribution = distribution_for(config, hosts)  # with several hosts, this sets its own handler of SIGTERM
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))
         stack.enter_context(distribution.losing_hosts())
@@ -88,20 +88,20 @@ def train_and_evaluate(
 
 
 def _hold(directory, stack):
-    """Keeps the directory to this process until `stack` is left."""
+    """Locks the directory for this process until `stack` is closed."""
     stack.enter_context(directory.held())
 
 
 def _fit(model, run, stop):
-    """Trains through the epochs that the run's state lacks."""
+    """Trains the remaining epochs of the run."""
     config, state, first = run.config, run.state, run.distribution.is_first
     callbacks = [stop, StopOnNonFinite(state, run.checkpoints), EpochRecorder(run)]
     if not state.epochs:
-        callbacks.insert(2, AfterFirstStep(run.start))  # whatever could fail before has not touched anything
+        callbacks.insert(2, AfterFirstStep(run.start))  # what failed before this has changed nothing
     else:
         if first:
-            print(f"Resuming behind epoch {state.epochs} of {config.epochs}, the last that was finished")
-            write_metrics(run.directory / "metrics.csv", state.history)  # which a kill may have come before
+            print(f"Resuming after epoch {state.epochs} of {config.epochs}, the last finished one")
+            write_metrics(run.directory / "metrics.csv", state.history)  # a kill may have prevented it
         run.start()
     if state.epochs >= config.epochs:
         return
@@ -112,7 +112,7 @@ def _fit(model, run, stop):
     shard = run.distribution.shard
     validation = run.task.validation_batches(shard)
     if validation is not None:
-        next(iter(validation))  # fails before the first step, if it has to
+        next(iter(validation))  # so that errors come before the first step
     model.fit(
         run.task.training_batches(range(state.epochs, config.epochs), run.steps_per_epoch, shard),
         epochs=config.epochs,
@@ -120,13 +120,13 @@ def _fit(model, run, stop):
         steps_per_epoch=run.steps_per_epoch,
         validation_data=validation,
         callbacks=callbacks,
-        shuffle=False,  # the batches are
+        shuffle=False,  # the batches are shuffled already
         verbose=1 if sys.stdout.isatty() and first else 0,
     )
 
 
 def _moving_average(model):
-    """Returns the moving average of a trained model's weights, and of the rest what there is."""
-    # As `fit` does at its end, in case there was nothing left to fit.
+    """Returns the moving average of a trained model's weights, and the other variables as they are."""
+    # As `fit` does at its end, in case nothing was left to fit.
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model.get_weights()

@@ -4,7 +4,7 @@ import keras
 
 
 def compile_model(model, task, steps):
-    """Compiles a model for a task whose config stands for `steps` steps in all."""
+    """Compiles a model for a task with `steps` training steps in all."""
     config = task.config
     multipliers = task.prepare(model)
     add_weight_decay(model, config.weight_decay)
@@ -26,12 +26,12 @@ def _optimizer(config, schedule, clip_norm=0.0):
 
 
 def _optimizer_of_several_rates(config, steps, multipliers):
-    """Returns an optimizer under which the learning rate of a variable is multiplied by a number of its own.
+    """Returns an optimizer with a learning rate factor for each variable.
 
     Args:
         config: a recipe's config.
         steps: number of steps of the whole run.
-        multipliers: dictionary from the variables' paths to these numbers.
+        multipliers: dictionary from the variables' paths to these factors.
     """
     optimizers = {
         multiplier: _optimizer(config, learning_rate_schedule(config, steps, multiplier))
@@ -41,11 +41,11 @@ def _optimizer_of_several_rates(config, steps, multipliers):
 
 
 class SeveralRates(keras.optimizers.MultiOptimizer):
-    """Optimizers of several learning rates, that of the fastest of which is shown, with all gradients clipped together.
+    """Optimizers with several learning rates, of which it shows the highest, with all gradients clipped together.
 
     Args:
         optimizer_of: function of a variable that returns its optimizer.
-        clip_norm: the norm that all gradients are scaled down to, 0 for none.
+        clip_norm: largest norm of all gradients, to which they are scaled down; 0 for none.
     """
 
     def __init__(self, optimizer_of, clip_norm=0.0):
@@ -66,15 +66,15 @@ class SeveralRates(keras.optimizers.MultiOptimizer):
 
 
 def learning_rate_schedule(config, steps, multiplier=1.0):
-    """Returns the schedule of a recipe, which depends on the step alone, so that a resumed run goes on with it.
+    """Returns the schedule of a recipe, which depends on the step alone, so that a resumed run continues it.
 
-    The paper's (sections 4.1 and 4.2): linear warm-up to learning_rate_per_256 * batch_size / 256, then a cosine to
-    zero, or, where the recipe has `decay_epochs`, a division by 10 at each of them.
+    It is the paper's (sections 4.1 and 4.2): linear warm-up to learning_rate_per_256 * batch_size / 256, then a cosine
+    to zero, or, if the recipe has `decay_epochs`, a division by 10 at each of them.
 
     Args:
         config: a recipe's config.
         steps: number of steps of the whole run.
-        multiplier: what all rates are multiplied by.
+        multiplier: factor of all rates.
     """
     warmup_steps = round(config.warmup_fraction * steps)
     rate = multiplier * config.learning_rate_per_256 * config.batch_size / 256
@@ -92,11 +92,11 @@ def learning_rate_schedule(config, steps, multiplier=1.0):
 
 @keras.saving.register_keras_serializable("aa_keras")
 class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule whose first steps lead linearly up to it.
+    """A schedule with a linear warm-up before it.
 
     Args:
         schedule: the schedule, a `keras.optimizers.schedules.LearningRateSchedule`.
-        warmup_steps: how many steps it takes, at least 0.
+        warmup_steps: number of steps of the warm-up, at least 0.
     """
 
     def __init__(self, schedule, warmup_steps):
@@ -123,8 +123,8 @@ def add_weight_decay(model, weight_decay):
     """Adds weight_decay / 2 times the squared kernels of convolutions and dense layers to a model's loss.
 
     This is the weight decay of the paper's time, part of the gradient that momentum accumulates. The decay of
-    `keras.optimizers.SGD(weight_decay=...)` bypasses momentum, and so is ten times as weak at a momentum of 0.9.
-    Biases, batch normalisation and tables of positions do not decay.
+    `keras.optimizers.SGD(weight_decay=...)` bypasses momentum, and is ten times weaker at a momentum of 0.9. Biases,
+    batch normalization and tables of positions do not decay.
     """
     if weight_decay:
         for variable in model.trainable_variables:

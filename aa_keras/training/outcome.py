@@ -1,4 +1,4 @@
-"""What becomes of a network that is trained: files of it, its evaluation, and the result."""
+"""The outcome of training: files of the network, its evaluation, and the result."""
 
 import datetime
 import importlib.metadata
@@ -50,7 +50,7 @@ def finish(run, complexity, averaged):
 
 
 def _save_whole(model, path):
-    """Writes a model so that a reader, also after a kill, finds a whole file or none."""
+    """Writes a model so that a reader finds a whole file or none, also after a kill."""
     model.save(partial_path(path))
     os.replace(partial_path(path), path)
 
@@ -91,7 +91,7 @@ def _version(package):
 
 
 def _git_revision():
-    """The commit of the checkout that the library is run from, marked where files differ from it; None elsewhere."""
+    """Returns the commit of the checkout that the library runs from, marked if files differ; None outside of one."""
     folder = pathlib.Path(__file__).parent
     command = ["git", "-C", folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

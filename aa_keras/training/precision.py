@@ -1,4 +1,4 @@
-"""Whether training would be faster in mixed_bfloat16 here: a hint by the device, or a measurement."""
+"""Hints and measurements of whether training is faster in mixed_bfloat16 on this machine."""
 
 import itertools
 import pathlib
@@ -11,14 +11,14 @@ from aa_keras.tasks import task_for
 from aa_keras.training.optimization import compile_model
 
 POLICIES = ("float32", "mixed_bfloat16")
-# Of an image. The steps of smaller networks are no shorter in bfloat16.
+# FLOPs of an image, below which steps are no shorter in bfloat16.
 LEAST_FLOPS = 1e8
 STEPS = 3
 TURNS = 3
 
 
 def hint(config, complexity):
-    """Returns a line where a config trains in float32 on a device that computes bfloat16 faster, or None."""
+    """Returns a hint if a config trains in float32 on a device that computes bfloat16 faster, or None."""
     if config.precision != "float32" or complexity.flops < LEAST_FLOPS:
         return None
     reason = reason_for_bfloat16()
@@ -31,15 +31,15 @@ def hint(config, complexity):
 
 
 def measured(run):
-    """Returns a line with what a step of a run takes in float32 and in mixed_bfloat16, after training some of both."""
+    """Trains some steps in float32 and in mixed_bfloat16, and returns a line with the time of a step in each."""
     trainers = {policy: _trainer(run, policy) for policy in POLICIES}
     seconds = dict.fromkeys(POLICIES, float("inf"))
     for turn, policy in itertools.product(range(TURNS + 1), POLICIES):
         begin = time.perf_counter()
         trainers[policy]()
-        if turn:  # the first one compiles
+        if turn:  # the first step compiles
             seconds[policy] = min(seconds[policy], (time.perf_counter() - begin) / STEPS)
-    keras.backend.clear_session()  # layers of the run are named as without all this
+    keras.backend.clear_session()  # so that the layers of the run get the same names as without this
     ratio = seconds["float32"] / seconds["mixed_bfloat16"]
     return (
         f"A step takes {seconds['float32']:.3g} s in float32 and {seconds['mixed_bfloat16']:.3g} s in mixed_bfloat16: "
@@ -48,7 +48,7 @@ def measured(run):
 
 
 def _trainer(run, policy):
-    """Returns a function that trains a network of a run for some steps, in a precision, on the run's first batch."""
+    """Returns a function that trains a network of a run for some steps in a precision, on the run's first batch."""
     config = run.config.copy_and_resolve_references()
     config.precision = policy
     task = task_for(config)
@@ -64,7 +64,7 @@ def _trainer(run, policy):
 
 
 def reason_for_bfloat16():
-    """Returns in words why bfloat16 should be fast on the device of this backend, or None."""
+    """Returns in words why bfloat16 should be fast on the backend's device, or None."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return _reason_of_tensorflow()
@@ -87,7 +87,7 @@ def _reason_of_tensorflow():
         details = tf.config.experimental.get_device_details(gpu)
         if details.get("compute_capability", (0, 0)) >= (8, 0):
             return _reason(details.get("device_name", "GPU"))
-    # On CPUs oneDNN computes, with these instructions; Linux tells of them.
+    # On CPUs oneDNN uses these instructions, which Linux lists.
     flags = _cpu_flags()
     names = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
     return next((f"This CPU has {name} instructions" for flag, name in names.items() if flag in flags), None)

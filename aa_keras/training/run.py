@@ -1,4 +1,4 @@
-"""A run: what its parts are, and what each may expect of the others."""
+"""A run: a recipe with its task, its devices, its directory and its state."""
 
 import dataclasses
 import functools
@@ -17,15 +17,15 @@ from aa_keras.training.run_directory import RunDirectory, fingerprint
 
 @dataclasses.dataclass
 class Run:
-    """A recipe that is being carried out.
+    """A recipe in execution.
 
     Attributes:
         config: the recipe's config, checked.
         task: the config's `Task`.
         distribution: `Distribution`, the devices that it runs on.
-        directory: `RunDirectory`, where it writes.
-        overwrite: whether another run in that directory may go.
-        state: `TrainingState`, what it has come to so far.
+        directory: `RunDirectory` that it writes into.
+        overwrite: whether another run in that directory may be replaced.
+        state: `TrainingState`, its state so far.
     """
 
     config: ml_collections.ConfigDict
@@ -37,7 +37,7 @@ class Run:
 
     @functools.cached_property
     def config_as_dictionary(self):
-        """The config as its file has it."""
+        """The config as in its file."""
         return as_dictionary(self.config)
 
     @functools.cached_property
@@ -47,7 +47,7 @@ class Run:
 
     @functools.cached_property
     def steps_per_epoch(self):
-        """How many steps an epoch has; raises UserError where there are too few examples for a step."""
+        """The number of steps in an epoch; raises UserError if there are too few examples for a step."""
         config, examples = self.config, self.task.training_examples
         available = examples // config.batch_size
         if not 1 <= (config.steps_per_epoch or available) <= available:
@@ -59,9 +59,9 @@ class Run:
         return config.steps_per_epoch or available
 
     def finished_result(self):
-        """Raises UserError where the directory cannot be used; returns the result of a run that is finished, or None.
+        """Raises UserError if the directory cannot be used; returns the result of a finished run, or None.
 
-        It has to be called by every process.
+        Every process must call it.
         """
         recipe = {name: value for name, value in self.config_as_dictionary.items() if name != "data_dir"}
         self.distribution.check_same("recipe", recipe)
@@ -72,16 +72,16 @@ class Run:
         if self.overwrite or not (self.directory / "result.json").exists():
             return None
         result = read_fields(self.directory / "result.json", self.task.RESULT_FIELDS)
-        print(f"{self.directory.path} holds this run, finished: {self.task.describe(result)}")
+        print(f"{self.directory.path} has the finished run: {self.task.describe(result)}")
         return result
 
     def check_data(self):
-        """Raises UserError where the processes have different data, or the directory's run saw other data."""
+        """Raises UserError if the processes have different data, or the directory's run had other data."""
         self.distribution.check_same("data", self.task.fingerprint)
         self.distribution.on_first(self.directory.check_data, self.task, self.overwrite)
 
     def model_to_train(self):
-        """Returns a new network, compiled; raises UserError where there are too few examples for a step."""
+        """Returns a new network, compiled; raises UserError if there are too few examples for a step."""
         steps = self.steps_per_epoch * self.config.epochs
         model = self.task.training_model()
         self.distribution.prepare(model)
@@ -89,12 +89,12 @@ class Run:
         return model
 
     def restore(self, model):
-        """Loads the last checkpoint into a compiled model, and its state; without one, or to overwrite, begins anew."""
+        """Loads the last checkpoint into a compiled model, and its state; without one, or to overwrite, starts over."""
         if not self.overwrite:
             self.state = self.checkpoints.restore(model, self.distribution)
         self.task.skipped.update(self.state.skipped)
 
     def start(self):
-        """Makes the directory the run's. With `overwrite`, what was there goes: nothing can fail any more by then."""
+        """Prepares the directory for the run. With `overwrite`, its previous run is removed: nothing fails later."""
         data = self.task.fingerprint
         self.distribution.on_first(self.directory.start, self.config_as_dictionary, self.overwrite, data)

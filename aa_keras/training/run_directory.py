@@ -1,4 +1,4 @@
-"""The folder of a run: which config it belongs to, and what lies in it."""
+"""The folder of a run: its config and its files."""
 
 import contextlib
 import hashlib
@@ -15,24 +15,24 @@ from aa_keras.tasks import TASKS
 
 try:
     import fcntl
-except ImportError:  # on Windows: no two processes are kept apart there
+except ImportError:  # on Windows, where two processes are not kept apart
     fcntl = None  # type: ignore[assignment]
 
-# What a run and its evaluation write. Nothing else in a folder is ever removed.
+# The files that a run and its evaluation write. Nothing else in a folder is ever removed.
 FILES = (
     *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "result.json"),
     *sorted({name for task in TASKS.values() for name in task.FILES}),
     "report.html",
     "data.json",
-    "config.json",  # last, since it is what tells that a folder is a run's
+    "config.json",  # last, since it marks a folder as that of a run
 )
-# And the folders, each with a pattern of what is written into it.
+# The folders, each with a pattern of the files in it.
 FOLDERS = {
     "checkpoints": r"epoch_[0-9]+|partial",
     "tensorboard": r"train|validation",
     "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets|labels\.txt|aa_keras\.json",
 }
-# Those that are written under another name first, and what is left of that by a kill is of no use.
+# Files that are written under another name first; what a kill leaves of these is useless.
 PARTIAL = tuple(partial_path(name).name for name in (*FILES, "saved_model") if not name.endswith((".png", ".txt")))
 
 
@@ -43,7 +43,7 @@ class RunDirectory:
         path: the folder; it need not exist yet. "~" is the user's home.
 
     Raises:
-        UserError: if it is not a path of this machine.
+        UserError: if it is not a local path.
     """
 
     def __init__(self, path):
@@ -57,7 +57,7 @@ class RunDirectory:
 
         Args:
             config: the config as a dictionary, from `aa_keras.recipes.fields.as_dictionary`.
-            overwrite: whether another run in the folder may go.
+            overwrite: whether another run in the folder may be replaced.
         """
         if not self.path.exists():
             return
@@ -69,14 +69,14 @@ class RunDirectory:
             if not overwrite:
                 self._check_same(config)
         elif foreign:
-            known = ", whose config.json is not one that train.py wrote" if "config.json" in foreign else ""
+            known = ", whose config.json was not written by train.py" if "config.json" in foreign else ""
             raise UserError(
                 "--workdir must be a new or empty folder, or one with a run in it. "
                 f"Received: --workdir={self.path}, which holds {', '.join(foreign[:3])}{known}"
             )
 
     def _check_kinds(self):
-        """Raises UserError where something has the name of a file or folder of a run's, and is not of its kind."""
+        """Raises UserError if a file has the name of a folder of a run, or the reverse."""
         for name in (*FILES, *FOLDERS):
             if (self / name).exists() and (self / name).is_dir() != (name in FOLDERS):
                 wanted, found = ("folder", "file") if name in FOLDERS else ("file", "folder")
@@ -97,11 +97,11 @@ class RunDirectory:
             )
 
     def check_data(self, task, overwrite):
-        """Raises UserError if the folder's run saw other data than a task has; changes nothing.
+        """Raises UserError if the folder's run had other data than a task; changes nothing.
 
         Args:
-            task: what `aa_keras.tasks` has of the run.
-            overwrite: whether another run in the folder may go.
+            task: the `aa_keras.tasks.Task` of the run.
+            overwrite: whether another run in the folder may be replaced.
         """
         if overwrite or not (self.path / "data.json").exists():
             return
@@ -113,9 +113,9 @@ class RunDirectory:
             )
 
     def start(self, config, overwrite, data):
-        """Makes the folder ready: writes config and data, unless their run is there already and goes on.
+        """Prepares the folder: writes config and data, unless it already has the run.
 
-        With `overwrite` this is what removes the run that was there: to be called when nothing can fail any more.
+        With `overwrite` this removes the previous run: call it when nothing can fail any more.
         """
         if overwrite and self.path.exists():
             for name, pattern in FOLDERS.items():
@@ -123,19 +123,19 @@ class RunDirectory:
             for name in (*PARTIAL, *FILES):
                 _remove(self / name)
         self.path.mkdir(parents=True, exist_ok=True)
-        # The config first: it is what tells that a folder is a run's.
+        # The config first: it marks a folder as that of a run.
         for name, content in (("config.json", config), ("data.json", data)):
             if not (self / name).exists():
                 write_json(self / name, content)
 
     @contextlib.contextmanager
     def held(self):
-        """Makes the folder if need be, and keeps it to this process within the `with` block.
+        """Creates the folder if needed, and locks it for this process within the `with` block.
 
-        What was made and is still empty then is removed at the end.
+        Folders that it created and that are still empty are removed at the end.
 
         Raises:
-            UserError: if another process holds it.
+            UserError: if another process has locked it.
         """
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ class RunDirectory:
             with self._locked():
                 yield
         finally:
-            with contextlib.suppress(OSError):  # one that is not empty ends it
+            with contextlib.suppress(OSError):  # stops at a folder that is not empty
                 for folder in made:
                     folder.rmdir()
 
@@ -161,32 +161,35 @@ class RunDirectory:
 
     def _lock(self, descriptor):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which ends with the process, however it ends
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lock ends with the process, however it ends
         except BlockingIOError:
             raise UserError(
-                f"--workdir={self.path} is in use by another process: wait for its end, or choose another folder"
+                f"--workdir={self.path} is in use by another process: wait until it ends, or choose another folder"
             ) from None
         except OSError:  # a file system without locks
             pass
 
 
 def is_run(path):
-    """Whether a folder holds a run: a config.json with what every recipe has."""
+    """Whether a folder has a run: a config.json with the required fields of recipes."""
     try:
         config = read_json(pathlib.Path(path) / "config.json")
-    except (FileNotFoundError, NotADirectoryError, UserError):  # others say that it cannot be read
+    except (FileNotFoundError, NotADirectoryError, UserError):  # other checks report that it cannot be read
         return False
     return isinstance(config, dict) and {"dataset", "builder", "epochs"} <= set(config)
 
 
 def fingerprint(config):
-    """Returns a checksum of what `check` compares of a config: equal configs have runs that go on with each other."""
+    """Returns a checksum of the parts of a config that `check` compares: runs with equal ones resume each other."""
     return hashlib.sha256(json.dumps(_compared(config, config), sort_keys=True).encode()).hexdigest()
 
 
 def _compared(dictionary, config):
-    """Returns what is compared of a dictionary with a config: where TensorFlow Datasets lie does not change the result,
-    but a folder of images is the data set; and the first configs did not tell their task."""
+    """Returns the parts of a dictionary of a config that are compared.
+
+    The folder of TensorFlow Datasets does not change the result, but a folder of images is the data set. The first
+    configs did not have a task.
+    """
     ignored = {name for name, value in SINCE.items() if dictionary.get(name) == value}
     if config.get("dataset") not in FOLDER_DATASETS:
         ignored.add("data_dir")
@@ -205,14 +208,14 @@ def flattened(dictionary, prefix=""):
 
 
 def _remove_contents(folder, pattern):
-    """Removes what a run wrote into a folder, and the folder unless it holds anything else."""
+    """Removes the files that a run wrote into a folder, and the folder unless it has other files."""
     if folder.is_symlink() or not folder.is_dir():
         _remove(folder)
         return
     for name in os.listdir(folder):
         if re.fullmatch(pattern, name):
             _remove(folder / name)
-    with contextlib.suppress(OSError):  # it holds what is not ours
+    with contextlib.suppress(OSError):  # it has other files
         folder.rmdir()
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints of timm's networks that are the zoo's: which tensor goes where.
+"""Conversion of timm's checkpoints of networks that this library has.
 
-timm (github.com/huggingface/pytorch-image-models) has ResNets as they are here, with and without
-squeeze-and-excitation, and BoTNets. A checkpoint tells its network by the names and shapes of its tensors. That network
-is built, and each tensor used once.
+timm (github.com/huggingface/pytorch-image-models) has the same ResNets, with and without squeeze-and-excitation, and
+BoTNets. The names and shapes of the tensors in a checkpoint determine its network. That network is built, and each
+tensor is used once.
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from .checkpoints import unusable
 
 @dataclasses.dataclass(frozen=True)
 class TimmRules:
-    """What timm calls the networks of a family.
+    """The rules to convert timm's networks of a family.
 
     Attributes:
-        names: pairs of a pattern of our layers' names and of timm's name, in which {0} stands for the pattern's first
-            group.
-        structure: function of a checkpoint's tensors that returns the name of their builder and the arguments of the
-            family's function that make their network. It raises ValueError, or KeyError for a tensor that is missing.
+        names: pairs of a pattern of our layers' names and of timm's name, in which {0} is the first group of the
+            pattern.
+        structure: function of a checkpoint's tensors that returns the name of the builder and the arguments of the
+            family's function for their network. It raises ValueError, or KeyError for a missing tensor.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -30,20 +30,20 @@ class TimmRules:
 
 
 def convert(state, rules, build, source):
-    """Returns the network that the tensors of a checkpoint are of, with these as its weights.
+    """Returns the network of a checkpoint, with the tensors as its weights.
 
     Args:
         state: dictionary from timm's names to arrays, as `read_checkpoint` returns it.
         rules: `TimmRules` of the family.
         build: function of the family that builds a network.
-        source: where they come from, for errors.
+        source: source of the tensors, for errors.
 
     Returns:
-        The name of the network's builder, and a Keras model as that returns it.
+        The name of the network's builder, and the Keras model.
 
     Raises:
-        ValueError: if they are of another network, or some are missing, too many or of another shape; the message names
-            the first of them.
+        ValueError: if they are of another network, or if a tensor is missing, superfluous or of another shape; the
+            message names the first one.
     """
     try:
         builder, arguments = rules.structure(state)
@@ -57,25 +57,25 @@ def convert(state, rules, build, source):
     for layer in model.layers:
         for variable, name, converted in _variables(layer, rules.names):
             if name not in left:
-                raise unusable(source, f"it is taken for {builder} and lacks {name}")
+                raise unusable(source, f"it looks like {builder}, but lacks {name}")
             tensor = left.pop(name)
             value = converted(tensor)
             if value.shape != tuple(variable.shape):
                 raise unusable(
                     source,
-                    f"it is taken for {builder}, and {name} has the shape {tensor.shape}, which would be {value.shape} "
+                    f"it looks like {builder}, but {name} has the shape {tensor.shape}, which becomes {value.shape} "
                     f"in Keras, where {layer.name} has {tuple(variable.shape)}",
                 )
             values.append((variable, value))
     if left:
-        raise unusable(source, f"it is taken for {builder}, which has nothing for {next(iter(left))}")
+        raise unusable(source, f"it looks like {builder}, which has no weight for {next(iter(left))}")
     for variable, value in values:
         variable.assign(value)
     return builder, model
 
 
 def _variables(layer, names):
-    """Yields each variable of a layer with timm's name for it, and the function of timm's tensor that gives it."""
+    """Yields each variable of a layer with timm's name for it, and the function that converts timm's tensor."""
     if not layer.weights:
         return
     prefix = _timm_name(layer.name, names)
@@ -99,7 +99,7 @@ def _variables(layer, names):
         yield layer.convolution.kernel, f"{prefix}.conv.weight", lambda tensor: tensor.reshape(1, -1, 1, 1)
     elif kind == "SelfAttention2D":
         yield layer.query_key_value.kernel, f"{prefix}.qkv.weight", _kernel
-        # timm does not scale the logits of positions, which are scaled here as those of contents are.
+        # timm does not scale the logits of positions; here they are scaled like those of contents.
         scale = np.float32(layer.key_dim**0.5)
         for variable, axis in zip(layer.relative_embedding.weights, ("height", "width"), strict=True):
             yield variable, f"{prefix}.pos_embed.{axis}_rel", lambda tensor: tensor * scale
@@ -108,12 +108,12 @@ def _variables(layer, names):
 
 
 def _kernel(tensor):
-    """PyTorch's (outputs, inputs, height, width) as Keras's (height, width, inputs, outputs)."""
+    """Transposes PyTorch's (outputs, inputs, height, width) to Keras's (height, width, inputs, outputs)."""
     return np.transpose(tensor, (2, 3, 1, 0)) if tensor.ndim == 4 else tensor
 
 
 def _timm_name(name, names):
-    """Returns timm's name of a layer of ours. Blocks are counted from 0 there, and BoTNets' stages as well."""
+    """Returns timm's name of a layer. timm counts blocks from 0, and the stages of BoTNets as well."""
     for pattern, timms in names:
         match = re.fullmatch(pattern, name)
         if match:

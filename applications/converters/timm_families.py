@@ -1,4 +1,4 @@
-"""What timm calls the layers of ResNets and BoTNets, and how its checkpoints tell which network they are of."""
+"""The rules to convert timm's ResNets and BoTNets: names of layers, and the network of a checkpoint."""
 
 import functools
 import re
@@ -33,7 +33,7 @@ def resnet_rules(blocks_of_depths, without_bottleneck, named):
     Args:
         blocks_of_depths: dictionary from depths to the blocks of each stage.
         without_bottleneck: the depths whose blocks have two 3x3 convolutions.
-        named: the depths for which there are builders, of the width 64.
+        named: the depths with builders of their own, of width 64.
     """
     return TimmRules(_RESNET_NAMES, functools.partial(_resnet_structure, blocks_of_depths, without_bottleneck, named))
 
@@ -42,7 +42,7 @@ def _resnet_structure(blocks_of_depths, without_bottleneck, named, state):
     width, channels = state["conv1.weight"].shape[:2]
     blocks = []
     for stage in range(1, 5):
-        state[f"layer{stage}.0.conv1.weight"]  # that there is one
+        state[f"layer{stage}.0.conv1.weight"]  # raises KeyError if it is missing
         numbers = [int(match[1]) for name in state if (match := re.match(rf"layer{stage}\.(\d+)\.", name))]
         blocks.append(1 + max(numbers))
     is_narrow = "layer1.0.conv3.weight" in state
@@ -67,18 +67,18 @@ def botnet_rules(structures):
     """Returns the `TimmRules` of BoTNets.
 
     Args:
-        structures: dictionary from the names of builders to the arguments of the family's function, of timm's three.
+        structures: dictionary from the names of the builders of timm's networks to arguments of the family's function.
     """
     return TimmRules(_BOTNET_NAMES, functools.partial(_botnet_structure, structures))
 
 
 def _botnet_structure(structures, state):
-    state["stem.conv1.conv.weight"]  # that there is one
+    state["stem.conv1.conv.weight"]  # raises KeyError if it is missing
     weighing = "squeeze_excite" if any(name.endswith(".attn.fc1.weight") for name in state) else None
     weighing = "efficient" if any(name.endswith(".attn.conv.weight") for name in state) else weighing
     builder = next(name for name, structure in structures.items() if structure.get("channel_attention") == weighing)
     stages = structures[builder]["stages"]
-    # The first block with attention, and the pixels between those of its input.
+    # The first block with attention, and the stride of its input.
     stage, block = next((stage, blocks.index("a")) for stage, blocks in enumerate(stages, start=1) if blocks.count("a"))
     stride = 2 ** (stage + (block > 0))
     tables = f"stages.{stage - 1}.{block}.self_attn.pos_embed"

@@ -1,4 +1,4 @@
-"""timm's checkpoints on the Hugging Face Hub: how they are fetched, and what is known of them."""
+"""timm's checkpoints on the Hugging Face Hub: their download and their metadata."""
 
 import csv
 import functools
@@ -12,7 +12,7 @@ from aa_keras.errors import described, importing_extra
 from ..weights_info import WeightsInfo
 
 RESULTS = "timm_results.txt"
-# What timm calls the networks of builders, the first part of the names of its weights.
+# timm's names of the builders' networks, the first part of the names of its weights.
 ARCHITECTURES = {
     **{f"ResNet{depth}": f"resnet{depth}" for depth in (34, 50, 101, 152)},
     "SEResNet50": "seresnet50",
@@ -20,18 +20,18 @@ ARCHITECTURES = {
     "ECABoTNeXt26ts": "eca_botnext26ts_256",
     "SEBoTNet33ts": "sebotnet33ts_256",
 }
-# Of checkpoints that do not tell: timm's own defaults.
+# timm's own defaults, for checkpoints without these settings.
 _DEFAULTS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_pct": 0.875, "interpolation": "bicubic"}
 
 
 def download(repository, names, folder, argument):
-    """Fetches files of a repository of the Hugging Face Hub into a folder.
+    """Downloads files of a repository of the Hugging Face Hub into a folder.
 
     Args:
         repository: its name, such as "timm/resnet50.a1h_in1k".
         names: names of the files.
-        folder: where to.
-        argument: the argument that asks for them, for errors.
+        folder: the folder.
+        argument: name of the argument that names them, for errors.
 
     Returns:
         A dictionary from the names to paths.
@@ -43,15 +43,13 @@ def download(repository, names, folder, argument):
     with importing_extra():
         import huggingface_hub
     try:
-        huggingface_hub.HfApi().model_info(
-            repository, timeout=10
-        )  # which fails at once, instead of after half a minute
+        huggingface_hub.HfApi().model_info(repository, timeout=10)  # this fails at once, instead of after half a minute
         return {
             name: pathlib.Path(huggingface_hub.hf_hub_download(repository, name, local_dir=folder)) for name in names
         }
-    except Exception as error:  # of many kinds: of HTTP, of the system, of the hub's own
+    except Exception as error:  # errors of many kinds: of HTTP, of the system, of the hub
         raise ValueError(
-            f"`{argument}` could not be fetched from huggingface.co: {described(error)}. Is there a "
+            f"`{argument}` could not be downloaded from huggingface.co: {described(error)}. Is there a "
             f"network, and such a repository? Received: {argument}={repository!r}"
         ) from None
 
@@ -79,28 +77,28 @@ def info_of_name(weights, files):
 
 
 def info_of_file(path):
-    """Returns the same for a file; a `config.json` of timm's beside it is read, else timm's defaults are taken."""
+    """Returns the same for a file, with the `config.json` of timm next to it, or timm's defaults."""
     config = pathlib.Path(path).with_name("config.json")
     return functools.partial(WeightsInfo, source=str(path), **_statistics(config))
 
 
 def _statistics(config):
-    """Returns the fields of `WeightsInfo` that timm's configuration of a checkpoint tells."""
+    """Returns the fields of `WeightsInfo` that timm's configuration of a checkpoint has."""
     try:
         content = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-        told = {**_DEFAULTS, **content.get("pretrained_cfg", content)}
+        settings = {**_DEFAULTS, **content.get("pretrained_cfg", content)}
         return {
-            "mean": tuple(255 * float(value) for value in told["mean"]),
-            "std": tuple(255 * float(value) for value in told["std"]),
-            "central_fraction": told["crop_pct"],
-            "interpolation": told["interpolation"],
+            "mean": tuple(255 * float(value) for value in settings["mean"]),
+            "std": tuple(255 * float(value) for value in settings["std"]),
+            "central_fraction": settings["crop_pct"],
+            "interpolation": settings["interpolation"],
         }
     except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"{config} is not a configuration of timm's: {error}") from None
+        raise ValueError(f"{config} is not a configuration of timm: {error}") from None
 
 
 def check_architecture(builder, weights, argument):
-    """Raises ValueError where the name of weights of timm's says that they are of another network than a builder's."""
+    """Raises ValueError if the name of timm's weights is that of another network than the builder's."""
     known = ARCHITECTURES.get(builder.removeprefix("AA"))
     named = weights.removeprefix("timm/").split(".")[0]
     if known is not None and named in ARCHITECTURES.values() and named != known:
@@ -111,7 +109,7 @@ def check_architecture(builder, weights, argument):
 
 @functools.cache
 def results():
-    """Returns the rows of timm's results on ImageNet for the networks that are here, by the weights' names."""
+    """Returns the rows of timm's results on ImageNet for the networks of this library, by the weights' names."""
     file = importlib.resources.files("aa_keras.applications") / "converters" / RESULTS
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return {row["model"]: row for row in csv.DictReader(lines)}

@@ -1,4 +1,4 @@
-"""What the tests of the builders share: every builder of the zoo, small and with weights of no special value."""
+"""Helpers for the tests of the builders: every builder, small and with generic weights."""
 
 import contextlib
 
@@ -7,11 +7,11 @@ import numpy as np
 
 from aa_keras import applications
 
-# What each builder is tested with beside the common arguments; a new builder needs an entry. The images are the
+# Arguments of each builder in tests, besides the common ones; a new builder needs an entry. The images are the
 # smallest on which attention sees more than one pixel in every stage.
 _RESNET = {"input_shape": (64, 64, 3)}
 _SMALL_RESNET = {**_RESNET, "depth": 50, "width": 16, "blocks": (1, 2, 1, 1)}
-# With what timm's three have beyond the plain one.
+# With the additional parts of timm's three BoTNets.
 _SMALL_BOTNET = {
     "stages": ("c", "c", "ca", "a"),
     "stem": "3x3 strided",
@@ -66,39 +66,39 @@ ARGUMENTS = {
     "WideResNet16_4": _WIDE_RESNET,
     "WideResNet28_10": _WIDE_RESNET,
 }
-# Those that a test of classifiers, or of detectors, is for.
+# The builders for tests of classifiers, and for tests of detectors.
 CLASSIFIERS = tuple(applications.list_models(task="classification"))
 DETECTORS = tuple(applications.list_models(task="detection"))
 
 
 def build(name, **arguments):
-    """Builds a network of the zoo by name, for small images."""
+    """Builds a network of the library by name, for small images."""
     return getattr(applications, name)(**{**ARGUMENTS[name], **arguments})
 
 
 @contextlib.contextmanager
 def without_values():
-    """Lets models be built without drawing the numbers in their weights, where only their structure matters."""
+    """Builds models without drawing their weights, if only their structure matters."""
     try:
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        keras.utils.clear_session()  # else Keras would draw them later
+        keras.utils.clear_session()  # otherwise Keras would draw them later
 
 
 def images(*shape, seed=1):
-    """Normalised images at random."""
+    """Random normalized images."""
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 STATISTICS = {"gamma": (0.5, 1.5), "beta": (-0.5, 0.5), "moving_mean": (-0.5, 0.5), "moving_variance": (2, 6)}
 # Variances are large, so that activations stay small enough for a softmax without training; smaller in MnasNets, whose
-# linear bottlenecks have nothing left to tell otherwise, and where the activation is SiLU, small for small numbers.
+# linear bottlenecks would otherwise output almost nothing, and with SiLU, which is small for small numbers.
 VARIANCE_OF_MNASNETS, VARIANCE_WITH_SILU = (0.15, 0.4), (1.5, 3)
 
 
 def with_random_statistics(model, seed=2):
-    """Draws the weights of batch normalisation anew, so that none stays at 0 or 1."""
+    """Redraws the weights of batch normalization, so that none stays at 0 or 1."""
     generator = np.random.default_rng(seed)
     statistics = dict(STATISTICS)
     if "mnasnet" in model.name:

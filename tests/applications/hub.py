@@ -1,11 +1,11 @@
-"""What `huggingface_hub` does of what is asked of it here, with a folder in place of the network."""
+"""A stand-in for `huggingface_hub`, with a folder in place of the network."""
 
 import pathlib
 import shutil
 
 
 class Hub:
-    """Stands for the module.
+    """A stand-in for the module.
 
     Attributes:
         folder: the folder with the repositories.

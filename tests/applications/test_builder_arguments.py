@@ -95,10 +95,10 @@ def test_every_builder_can_normalize_pixels_itself(name):
     first, second = model.layers[1:3]
     assert (first.name, second.name) == ("preprocessing", stem)
     pixels = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:])).astype("uint8")
-    normalised = first(pixels)
-    assert normalised.dtype == "float32"
+    normalized = first(pixels)
+    assert normalized.dtype == "float32"
     np.testing.assert_allclose(
-        normalised, (pixels - np.array(dataset.mean)) / np.array(dataset.std), rtol=1e-5, atol=1e-5
+        normalized, (pixels - np.array(dataset.mean)) / np.array(dataset.std), rtol=1e-5, atol=1e-5
     )
     assert first.weights == []
 

@@ -1,4 +1,4 @@
-"""What every builder of the zoo promises: it builds, learns in every weight, and can be saved and described."""
+"""The contract of every builder: it builds, learns in every weight, and can be saved and described."""
 
 import inspect
 import json
@@ -13,7 +13,7 @@ from builder_helpers import CLASSIFIERS, build, images, with_random_statistics, 
 from aa_keras import applications
 from aa_keras.applications import pyramid_outputs
 
-# Of most kinds of blocks the smallest network: the others are exported on demand.
+# The smallest network for most kinds of blocks: the others are exported on demand.
 EXPORTED = ("AAResNet34", "AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet", "WideResNet")
 
 
@@ -33,6 +33,7 @@ def builder(request):
 @pytest.fixture(scope="module")
 def model(builder):
     """One network of each builder with 7 classes, for the tests that only look at it."""
+    keras.utils.set_random_seed(0)  # a fixture of a module is made before each test sets it
     return with_random_statistics(build(builder, classes=7))
 
 
@@ -133,7 +134,7 @@ def test_arguments_stand_where_keras_applications_has_them(name):
         assert ours[argument].default == theirs[argument].default, argument
     assert ours["weights"].default is None
     assert ours["classes"].default == (100 if "Wide" in name else 1000)
-    # Anybody can see what there is to choose.
+    # The choices are visible.
     assert {parameter.kind for parameter in ours.values()} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 

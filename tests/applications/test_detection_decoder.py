@@ -1,4 +1,4 @@
-"""Which of a detector's boxes are kept, beside a loop over the best pairs of box and class."""
+"""The boxes that a detector keeps, compared with a loop over the best pairs of box and class."""
 
 import numpy as np
 import pytest

@@ -38,8 +38,8 @@ def test_a_backbone_may_be_that_of_a_plain_network_in_a_folder(tmp_path):
     assert trained == augmented | {name.replace("conv", "bn") for name in augmented}
     assert {rate for path, rate in multipliers.items() if "self_attention" in path or "head" in path} == {3.0}
     aa_keras.save_pretrained(plain, tmp_path / "other", mean=(127.5,) * 3, std=(127.5,) * 3)
-    with pytest.raises(ValueError, match="`backbone_weights` must be of images that were normalised as detectors have"):
+    with pytest.raises(ValueError, match="`backbone_weights` must have been trained with ImageNet's statistics"):
         detector(backbone_weights=tmp_path / "other")
     aa_keras.save_pretrained(model, tmp_path / "detector", mean=(127.5,) * 3, std=(127.5,) * 3)
-    with pytest.raises(ValueError, match="`weights` must be of images that were normalised as detectors have"):
+    with pytest.raises(ValueError, match="`weights` must have been trained with ImageNet's statistics"):
         detector(weights=tmp_path / "detector")

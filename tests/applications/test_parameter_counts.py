@@ -97,7 +97,7 @@ def test_every_builder_has_a_count():
 
 
 @pytest.mark.parametrize("spec", dict.fromkeys(CLASSIFIERS), ids=lambda spec: spec.title)
-def test_specs_tell_parameters_and_flops(spec):
+def test_specs_have_parameters_and_flops(spec):
     assert spec.parameters == COUNTS[spec.builder, spec.arguments]
     measured, without_products = complexities(spec.builder, spec.arguments)
     assert measured.parameters == spec.parameters
@@ -111,7 +111,7 @@ def test_specs_tell_parameters_and_flops(spec):
 )
 def test_parameters_are_the_papers(spec):
     ours, theirs = spec.parameters / 1e6, spec.paper_parameters
-    if spec.builder in ("AAWideResNet28_10", "BoTNet50"):  # the remark in its row tells so
+    if spec.builder in ("AAWideResNet28_10", "BoTNet50"):  # the remark in its row says so
         expected = {"AAWideResNet28_10": (36.1, 36.2), "BoTNet50": (20.9, 20.8)}
         assert (round(ours, 1), theirs) == expected[spec.builder]
         assert spec.remark
@@ -172,7 +172,7 @@ def wide_resnet_formula(
     for stage in (1, 2, 3):
         filters = 16 * width * 2 ** (stage - 1)
         for block in range((depth - 4) // 6):
-            parameters += 2 * inputs + 2 * filters  # the two batch normalisations
+            parameters += 2 * inputs + 2 * filters  # the two batch normalizations
             if stage > 1 and block == 0:
                 size //= 2
             positions = size * size

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from aa_keras.applications import aa_resnet, aa_wide_resnet
 
-# Of pixels in [0, 255]: those of CIFAR-100's training images to one decimal, and the customary ones for ImageNet.
+# Statistics of pixels in [0, 255]: of CIFAR-100's training images to one decimal, and the usual ones of ImageNet.
 STATISTICS = {
     aa_wide_resnet: (np.array([129.3, 124.1, 112.4]), np.array([68.2, 65.4, 70.4])),
     aa_resnet: (np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255),
@@ -33,14 +33,14 @@ def pixels(dtype):
         ("float64", "float64"),
     ],
 )
-def test_arrays_are_normalised_and_left_as_they_are(family, dtype, result):
+def test_arrays_are_normalized_and_left_as_they_are(family, dtype, result):
     mean, std = STATISTICS[family]
     array = pixels(dtype)
-    normalised = family.preprocess_input(array)
-    assert isinstance(normalised, np.ndarray)
-    assert normalised.dtype == result
+    normalized = family.preprocess_input(array)
+    assert isinstance(normalized, np.ndarray)
+    assert normalized.dtype == result
     tolerance = {"float16": 5e-3, "float32": 1e-5, "float64": 1e-12}[result]
-    np.testing.assert_allclose(normalised, (pixels("float64") - mean) / std, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(normalized, (pixels("float64") - mean) / std, rtol=tolerance, atol=tolerance)
     np.testing.assert_array_equal(array, pixels(dtype))
 
 
@@ -48,12 +48,12 @@ def test_arrays_are_normalised_and_left_as_they_are(family, dtype, result):
 @pytest.mark.parametrize(("dtype", "result"), [("uint8", "float32"), ("float32", "float32"), ("bfloat16", "bfloat16")])
 def test_tensors_stay_tensors(family, dtype, result):
     tensor = tf.cast(tf.constant(pixels("uint8")), dtype)
-    normalised = family.preprocess_input(tensor)
-    assert tf.is_tensor(normalised)
-    assert normalised.dtype == result
+    normalized = family.preprocess_input(tensor)
+    assert tf.is_tensor(normalized)
+    assert normalized.dtype == result
     mean, std = STATISTICS[family]
     tolerance = 1e-5 if result == "float32" else 2e-2
-    np.testing.assert_allclose(tf.cast(normalised, "float64"), (pixels("float64") - mean) / std, atol=tolerance)
+    np.testing.assert_allclose(tf.cast(normalized, "float64"), (pixels("float64") - mean) / std, atol=tolerance)
 
 
 def test_it_can_be_mapped_over_a_dataset():
@@ -72,8 +72,8 @@ def test_it_can_stand_in_a_model():
 
 def test_lists_and_single_images_will_do():
     mean, std = STATISTICS[aa_wide_resnet]
-    normalised = aa_wide_resnet.preprocess_input([[[0, 128, 255]]])
-    np.testing.assert_allclose(normalised, [[(np.array([0, 128, 255]) - mean) / std]], rtol=1e-6)
+    normalized = aa_wide_resnet.preprocess_input([[[0, 128, 255]]])
+    np.testing.assert_allclose(normalized, [[(np.array([0, 128, 255]) - mean) / std]], rtol=1e-6)
 
 
 @FAMILIES

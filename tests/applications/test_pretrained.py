@@ -1,4 +1,4 @@
-"""Trained weights by name: what the table says of each, and files that are damaged, fetched, or in half precision."""
+"""Trained weights by name: the entries of the table, and files that are damaged, downloaded, or in half precision."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ def trained():
 
 @pytest.fixture
 def listed(trained, tmp_path, monkeypatch):
-    """An entry of the table whose file lies in the package."""
+    """An entry of the table whose file is in the package."""
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     pretrained.save_in_float16(trained, tmp_path / "network.keras")
     checksum = hashlib.sha256((tmp_path / "network.keras").read_bytes()).hexdigest()
@@ -49,15 +49,15 @@ def test_what_the_table_says(entry):
     assert entry.recipe in list_recipes()
     path = entry.path()  # which compares the checksum
     assert path.stat().st_size < 16 * MEGABYTE
-    beside = path.with_suffix("")
-    result = json.loads((beside / "result.json").read_text())
-    # What was measured with the file, whose weights are rounded, and before.
-    evaluation = json.loads((beside / "evaluation.json").read_text())
+    folder = path.with_suffix("")
+    result = json.loads((folder / "result.json").read_text())
+    # The measurements with the file, whose weights are rounded, and before.
+    evaluation = json.loads((folder / "evaluation.json").read_text())
     for name, score in entry.scores:
         assert score == round(100 * evaluation[name], 2)
         assert abs(evaluation[name] - result[name]) < 2e-3
-    assert len((beside / "metrics.csv").read_text().splitlines()) == 1 + result["epochs"]
-    card = (beside / "README.md").read_text()
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + result["epochs"]
+    card = (folder / "README.md").read_text()
     scores = [f"{score} %" for _, score in entry.scores]
     assert all(fact in card for fact in (entry.sha256, *scores, entry.recipe, "Limits"))
 
@@ -138,9 +138,9 @@ def test_a_file_that_is_fetched(listed, tmp_path, monkeypatch):
         dataclasses.replace(fetched, sha256="0" * 64).path()
 
 
-def test_a_name_of_another_builder_is_refused_and_the_names_are_told(listed):
+def test_a_name_of_another_builder_is_refused_and_the_names_are_reported(listed):
     with pytest.raises(
-        ValueError, match=r"trained ones \('squares' of AAWideResNet16_4\)\. Received: weights='squares'"
+        ValueError, match=r"trained weights \('squares' of AAWideResNet16_4\)\. Received: weights='squares'"
     ):
         WideResNet16_4(weights="squares")
 
@@ -160,7 +160,7 @@ def test_trained_weights_of_other_images_and_of_other_classes(monkeypatch, tmp_p
     assert caplog.messages == []
     fewer = AAWideResNet16_4(weights="small", input_shape=(16, 16, 3), classes=10)
     assert [message.split("small.keras")[1] for message in caplog.messages] == [
-        ": the classifier of aa_wide_resnet16_4, for 10 classes, is new and has to be trained"
+        ": the classifier of aa_wide_resnet16_4, for 10 classes, is new and must be trained"
     ]
     for ours, theirs in zip(fewer.weights[:-2], source.weights[:-2], strict=True):
         np.testing.assert_array_equal(ours, np.float16(theirs))

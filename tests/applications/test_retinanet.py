@@ -34,7 +34,7 @@ def model():
 
 
 @pytest.mark.parametrize("spec", paper.DETECTORS, ids=lambda spec: spec.builder)
-def test_specs_tell_parameters_and_flops(spec):
+def test_specs_have_parameters_and_flops(spec):
     with without_values():
         network = getattr(applications, spec.builder)()
         whole, without = (model_complexity(network, attention_products=products) for products in (True, False))
@@ -198,7 +198,7 @@ def test_heads_are_in_float32_in_mixed_precision(tmp_path):
         assert network.classification_head.compute_dtype == network.box_head.compute_dtype == "float32"
         assert network.backbone.image_encoder.get_layer("stem_conv").compute_dtype == "bfloat16"
         assert network.backbone.feature_pyramid.compute_dtype == "bfloat16"
-        # More than bfloat16 can tell apart.
+        # More than bfloat16 can represent.
         assert np.any(np.asarray(outputs["cls_logits"]).view(np.uint32) & 0xFFFF)
 
 
@@ -288,7 +288,7 @@ def test_trained_weights_for_other_classes(caplog):
         trained(width=16)
 
 
-def test_pixels_may_be_normalised_inside():
+def test_pixels_may_be_normalized_inside():
     keras.utils.set_random_seed(0)
     with_inside = small(include_preprocessing=True)
     keras.utils.set_random_seed(0)
@@ -316,7 +316,7 @@ def test_training_through_fit_alone(model):
     assert history[-1] < 0.7 * history[0]
 
 
-def test_a_missing_extra_is_told(monkeypatch):
+def test_a_missing_extra_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     monkeypatch.delitem(sys.modules, "aa_keras.applications._detector")
     monkeypatch.delattr(applications, "_detector")

@@ -1,4 +1,4 @@
-"""Networks as folders with a model card: written, read, refused, uploaded and fetched; URLs with a checksum."""
+"""Networks as folders with a model card: written, read, refused, uploaded, downloaded; URLs with a checksum."""
 
 import functools
 import hashlib
@@ -40,7 +40,7 @@ def folder(model, tmp_path):
     return tmp_path / "mine"
 
 
-def test_a_folder_gives_the_same_network_and_tells_of_it(folder, model):
+def test_a_folder_gives_the_same_network_and_describes_it(folder, model):
     again = AAWideResNet(weights=folder, **SMALL)
     np.testing.assert_array_equal(again(images(2, 8, 8, 3)), model(images(2, 8, 8, 3)))
     info = again.weights_info
@@ -97,7 +97,7 @@ def test_an_augmented_network_takes_a_plain_one_in_a_folder(tmp_path):
 
 
 def test_what_a_builder_knows_need_not_be_said(model, folder, tmp_path):
-    info = aa_keras.save_pretrained(model, tmp_path / "told").info
+    info = aa_keras.save_pretrained(model, tmp_path / "described").info
     assert (info.builder, info.mean, info.std) == ("AAWideResNet", CIFAR100.mean, CIFAR100.std)
     tuned = AAWideResNet(weights=folder, **SMALL)
     info = aa_keras.save_pretrained(tuned, tmp_path / "tuned").info
@@ -124,13 +124,13 @@ def test_what_is_in_a_folder_is_kept_unless_it_may_go(folder, model):
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"licence": 3}, "`licence` of weights makes no sense. Received: licence=3"),
-        ({"scores": {"top1": "high"}}, "`scores` of weights makes no sense"),
-        ({"std": (1.0, 0.0, 1.0)}, "`std` of weights makes no sense"),
-        ({"central_fraction": 1.5}, "`central_fraction` of weights makes no sense"),
-        ({"interpolation": "nearest"}, "`interpolation` of weights makes no sense"),
+        ({"licence": 3}, "`licence` of weights is invalid. Received: licence=3"),
+        ({"scores": {"top1": "high"}}, "`scores` of weights is invalid"),
+        ({"std": (1.0, 0.0, 1.0)}, "`std` of weights is invalid"),
+        ({"central_fraction": 1.5}, "`central_fraction` of weights is invalid"),
+        ({"interpolation": "nearest"}, "`interpolation` of weights is invalid"),
         ({"accuracy": 1.0}, "The fields of `WeightsInfo` are .* Received: accuracy"),
-        ({"builder": None}, r"`builder` of weights makes no sense\. Received: builder=None"),
+        ({"builder": None}, r"`builder` of weights is invalid\. Received: builder=None"),
     ],
 )
 def test_what_makes_no_sense_is_refused(fields, error, model, tmp_path):
@@ -180,7 +180,7 @@ def test_a_folder_goes_to_the_hub_and_comes_from_there(folder, model, tmp_path, 
         again = AAWideResNet(weights="hf://me/network", **SMALL)
         np.testing.assert_array_equal(again(images(2, 8, 8, 3)), model(images(2, 8, 8, 3)))
         hub.folder = pathlib.Path("nowhere")
-    with pytest.raises(ValueError, match=r"`weights` could not be fetched from huggingface\.co"):
+    with pytest.raises(ValueError, match=r"`weights` could not be downloaded from huggingface\.co"):
         AAWideResNet(weights="hf://me/other", **SMALL)
     with pytest.raises(ValueError, match="`weights` must be 'hf://USER/REPOSITORY'"):
         AAWideResNet(weights="hf://me/a/b", **SMALL)
@@ -196,12 +196,12 @@ def test_a_url_needs_a_checksum_that_is_right(model, tmp_path, monkeypatch):
     for wrong in (url, f"{url}#sha256=12", "https://localhost/network.txt#sha256=" + "0" * 64):
         with pytest.raises(ValueError, match=r"`weights` must be the URL of a file .* with its checksum"):
             AAWideResNet(weights=wrong, **SMALL)
-    with pytest.raises(ValueError, match=r"`weights` could not be fetched: .*hash") as error:
+    with pytest.raises(ValueError, match=r"`weights` could not be downloaded: .*hash") as error:
         AAWideResNet(weights=f"{url}#sha256={'0' * 64}", **SMALL)
     assert "\n" not in str(error.value)
 
 
 def test_information_is_of_one_kind():
     assert WeightsInfo("ResNet50", "somewhere").interpolation == "bilinear"
-    with pytest.raises(ValueError, match="`builder` of weights makes no sense"):
+    with pytest.raises(ValueError, match="`builder` of weights is invalid"):
         WeightsInfo(3, "somewhere")

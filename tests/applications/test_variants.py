@@ -24,7 +24,7 @@ from aa_keras.applications.converters import timm_hub
 
 
 def description(builder, *arguments, **keywords):
-    keras.utils.clear_session()  # which counts inputs anew
+    keras.utils.clear_session()  # restarts the numbers of inputs
     with without_values():
         return builder(*arguments, **keywords).to_json()
 
@@ -129,7 +129,7 @@ def test_networks_are_created_by_name():
     with without_values():
         assert create_model("wide_resnet28_10", input_shape=(8, 8, 3)).name == "wide_resnet28_10"
     for name in ("AAResNet51", 3):
-        with pytest.raises(ValueError, match=rf"`name` must be one of those .*Received: name={name!r}") as raised:
+        with pytest.raises(ValueError, match=rf"`name` must be one of .*Received: name={name!r}") as raised:
             create_model(name)
         assert name == 3 or "such as AAResNet50" in str(raised.value) or "AAResNet" in str(raised.value)
 

@@ -1,4 +1,4 @@
-"""Files of weights from strangers: what is refused, and that the reason is told."""
+"""Untrusted files of weights: what is refused, and the reasons."""
 
 import json
 import zipfile
@@ -40,7 +40,7 @@ def keras_file(trained, tmp_path):
 
 
 def replace(path, name, *arguments, **options):
-    """Puts another data set in place of one."""
+    """Replaces a data set by another one."""
     with h5py.File(path, "r+") as file:
         del file[name]
         file.create_dataset(name, *arguments, **options)
@@ -86,8 +86,8 @@ def test_links_into_other_files_do_not_either(weights_file, trained, tmp_path, n
         (np.full((3, 3, 3, 16), np.nan), "holds numbers that are infinite or NaN"),
         (np.full((3, 3, 3, 16), np.inf, "f2"), "holds numbers that are infinite or NaN"),
         (np.zeros((3, 3, 3, 16), "i1"), "it is a quantized model: .* has the type int8"),
-        (np.full((3, 3, 3, 16), b"text"), "holds no numbers, but"),
-        (np.zeros((3, 3, 3, 16), [("re", "f4"), ("im", "f4")]), "holds no numbers, but"),
+        (np.full((3, 3, 3, 16), b"text"), "must hold numbers, and holds"),
+        (np.zeros((3, 3, 3, 16), [("re", "f4"), ("im", "f4")]), "must hold numbers, and holds"),
     ],
 )
 def test_what_no_network_has_is_refused(weights_file, value, reason):
@@ -98,7 +98,7 @@ def test_what_no_network_has_is_refused(weights_file, value, reason):
 @pytest.mark.parametrize("rows", [0, 14, 2**18 + 1])
 def test_tables_have_an_odd_number_of_rows(weights_file, rows):
     replace(weights_file, TABLE, shape=(rows, 20), dtype="f4")
-    refused(weights_file, f"{TABLE} is a table of {rows} rows, where an odd number")
+    refused(weights_file, f"{TABLE} is a table of {rows} rows, and the number of rows must be odd")
 
 
 def test_a_data_set_larger_than_memory_is_not_read(weights_file):
@@ -116,11 +116,11 @@ def test_another_model_is_called_so(tmp_path):
     other.save_weights(tmp_path / "other.weights.h5")
     other.save(tmp_path / "other.keras")
     for name in ("other.weights.h5", "other.keras"):
-        refused(tmp_path / name, "the file holds another model: ")
+        refused(tmp_path / name, "the file has another model: ")
 
 
 def rewritten(path, change):
-    """Writes a whole model anew with another config.json."""
+    """Rewrites a whole model with another config.json."""
     with zipfile.ZipFile(path) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     contents["config.json"] = change(json.loads(contents["config.json"]))

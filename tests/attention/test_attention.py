@@ -125,7 +125,7 @@ def test_identity_attention_keeps_every_pixel_in_place():
 
     np.testing.assert_array_equal(to_numpy(probabilities), np.broadcast_to(np.eye(HEIGHT * WIDTH), probabilities.shape))
     np.testing.assert_array_equal(to_numpy(attention.merge_heads(outputs)), projected)
-    # What a reshape without a transposition would give is something else, so that the line above tells them apart.
+    # A reshape without a transposition gives another result, so that the line above detects it.
     assert not np.allclose(to_numpy(outputs).reshape(projected.shape), projected)
 
 
@@ -152,7 +152,7 @@ def test_relative_logits_of_one_query_everywhere_depend_on_the_offset_alone():
     by_row, by_column = to_numpy(by_row)[0, 0], to_numpy(by_column)[0, 0]
     np.testing.assert_allclose(by_row[1:, :, 1:], by_row[:-1, :, :-1], atol=1e-6)
     np.testing.assert_allclose(by_column[:, 1:, 1:], by_column[:, :-1, :-1], atol=1e-6)
-    # And on the offset along one axis only.
+    # It also depends on the offset along one axis only.
     np.testing.assert_allclose(by_row, by_row[:, :1] * np.ones((1, WIDTH, 1)), atol=1e-6)
     np.testing.assert_allclose(by_column, by_column[:1] * np.ones((HEIGHT, 1, 1)), atol=1e-6)
 

@@ -51,7 +51,7 @@ def opened(browser, page):
     browser.get(page.as_uri())
     WebDriverWait(browser, 20).until(lambda driver: attribute(driver, "html", "ready") == "true")
     yield browser
-    # An error, or something that the page's policy refuses; that pixels are read is the tests' own doing.
+    # Errors, and what the page's policy refuses; the tests themselves read pixels.
     assert [entry for entry in browser.get_log("browser") if "readback" not in entry["message"]] == []
 
 
@@ -60,7 +60,7 @@ def attribute(driver, selector, name):
 
 
 def stage(driver):
-    """What the large picture shows: layer, head, query and peak, the latter two as rows and columns."""
+    """The state of the large picture: layer, head, query and peak, the latter two as rows and columns."""
     shown = driver.execute_script("return {...document.getElementById('stage').dataset}")
     query, peak = (tuple(map(int, shown[name].split(","))) for name in ("query", "peak"))
     return shown["layer"], int(shown["head"]), query, peak

@@ -1,4 +1,4 @@
-"""Evaluating a model from its files: what goes wrong is told in one line that names the flag."""
+"""Evaluating a model from its files: errors are one line that names the flag."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ def digits_config(**fields):
 
 
 def run_folder(tmp_path, config=None):
-    """The folder of a run that has only begun."""
+    """The folder of a run that has only started."""
     workdir = tmp_path / "run"
     workdir.mkdir()
     (workdir / "config.json").write_text(json.dumps(as_dictionary(config or digits_config())))
@@ -69,20 +69,20 @@ def test_weights_of_another_network(tmp_path):
 
 
 def test_weights_that_leave_a_part_new(tmp_path):
-    """Other classes, or a plain network's for an augmented one: what is measured would be nobody's network."""
+    """Other classes, or a plain network's for an augmented one: nobody has trained such a network."""
     saved = {"mean": (70.0,), "std": (90.0,), "source": "a test"}
     other = AAWideResNet(10, 1, input_shape=(8, 8, 1), classes=7)
     plain = WideResNet(10, 1, input_shape=(8, 8, 1), classes=10)
     for name, network in (("other", other), ("plain", plain)):
         aa_keras.save_pretrained(network, tmp_path / name, **saved)
         fails(
-            r"--weights must be of the config's network, attention included.*which leave a part of AAWideResNet new",
+            r"--weights must be of the config's network, with its attention.*which leave a part of AAWideResNet new",
             config=digits_config(),
             weights=tmp_path / name,
         )
 
 
-def test_weights_of_a_folder_say_how_images_are_normalised(tmp_path):
+def test_weights_of_a_folder_say_how_images_are_normalized(tmp_path):
     network = AAWideResNet(10, 1, input_shape=(8, 8, 1), classes=10)
     images = load_dataset("digits").test
     for mean, std in ((70.0, 90.0), (10.0, 30.0)):
@@ -126,19 +126,19 @@ def test_a_model_of_classes_that_nobody_knows(tmp_path):
         with zipfile.ZipFile(workdir / "model.keras", "w") as archive:
             for name, content in {**contents, "config.json": config}.items():
                 archive.writestr(name, content)
-        fails(r"model\.keras cannot be loaded, and train\.py writes it anew", workdir=workdir)
+        fails(r"model\.keras cannot be loaded; train\.py writes it again", workdir=workdir)
 
 
 @pytest.mark.parametrize(
-    ("activation", "told"),
+    ("activation", "words"),
     [(None, "must be probabilities.*is its last activation a softmax"), ("sigmoid", "must be probabilities")],
 )
-def test_outputs_that_are_no_probabilities(tmp_path, activation, told):
+def test_outputs_that_are_no_probabilities(tmp_path, activation, words):
     workdir = run_folder(tmp_path)
     pooled = keras.layers.GlobalAveragePooling2D()
     dense = keras.layers.Dense(10, activation=activation, kernel_initializer=keras.initializers.RandomNormal(seed=0))
     keras.Sequential([keras.Input((8, 8, 1)), pooled, dense]).save(workdir / "model.keras")
-    fails(told, workdir=workdir)
+    fails(words, workdir=workdir)
     assert not (workdir / "evaluation.json").exists()
 
 
@@ -149,7 +149,7 @@ def test_outputs_of_another_shape(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "words"),
     [
         ({"epochs": "four"}, r"^config\.epochs must be .*Received: epochs='four'"),
         ({"builder_arguments": None}, "builder_arguments|not of this version"),
@@ -158,11 +158,11 @@ def test_outputs_of_another_shape(tmp_path):
         ({"unheard_of": 3}, "not of this version: .*unheard_of"),
     ],
 )
-def test_a_config_of_another_content(tmp_path, content, told):
+def test_a_config_of_another_content(tmp_path, content, words):
     workdir = run_folder(tmp_path)
     config = json.loads((workdir / "config.json").read_text())
     (workdir / "config.json").write_text(json.dumps({**config, **content}))
-    fails(told, workdir=workdir)
+    fails(words, workdir=workdir)
 
 
 @pytest.mark.parametrize("flag", ["workdir", "weights", "saved_model"])
@@ -183,7 +183,7 @@ def test_a_folder_that_is_no_saved_model(tmp_path):
     fails("--saved_model must be the folder of a SavedModel", config=digits_config(), saved_model=tmp_path)
     fails("--saved_model must be .*missing", config=digits_config(), saved_model=str(tmp_path / "missing"))
     # Without a recipe it must lie in the folder of a run.
-    fails("--saved_model must lie in its run directory", saved_model=tmp_path / "saved_model")
+    fails("--saved_model must be in its run directory", saved_model=tmp_path / "saved_model")
 
 
 @pytest.mark.parametrize("classes", [7, 11])
@@ -295,7 +295,7 @@ def test_a_report_in_one_file(tmp_path, capsys):
     assert f"{workdir / 'report.html'}: " in capsys.readouterr().out
     page = (workdir / "report.html").read_text(encoding="utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
-    assert titles[:3] == ["Test", "Beside the paper", "Which classes are taken for which"]
+    assert titles[:3] == ["Test", "Compared with the paper", "Which classes are taken for which"]
     assert titles[-2:] == ["What the network looks at in its mistakes", "Recipe"]  # there are no curves
     assert "<h1>a &lt;b&gt;run</h1>" in page
     assert f"top-1 {measured.top1:.2%}" in page
@@ -308,4 +308,4 @@ def test_a_report_in_one_file(tmp_path, capsys):
     names = tuple(map(str, range(10)))
     write_saved_model(small_classifier(), Preprocessing((0.0,), (1.0,)), names, workdir / "saved_model")
     evaluate_run(saved_model=workdir / "saved_model", report=True)
-    assert "Beside the paper" not in (workdir / "report.html").read_text(encoding="utf-8")
+    assert "Compared with the paper" not in (workdir / "report.html").read_text(encoding="utf-8")

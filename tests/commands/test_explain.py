@@ -1,4 +1,4 @@
-"""What a network looks at, from the command line: pictures and a page, and what cannot be asked."""
+"""Explaining a network from the command line: pictures, a page, and errors."""
 
 import numpy as np
 import pytest
@@ -72,8 +72,8 @@ def test_without_attention_there_is_grad_cam(photograph, tmp_path, capsys):
     options = {"model": str(tmp_path / "plain.keras"), "dataset": "none"}
     written = explain_image(str(photograph), output=str(tmp_path / "out"), **options)
     assert [path.name for path in written] == ["grad_cam.png"]
-    assert "has no attention: there is Grad-CAM alone" in capsys.readouterr().out
-    with pytest.raises(UserError, match="--html are for networks with attention"):
+    assert "has no attention: the pictures are of Grad-CAM alone" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--html need a network with attention"):
         explain_image(str(photograph), html=str(tmp_path / "page.html"), **options)
 
 
@@ -88,8 +88,8 @@ def test_without_attention_there_is_grad_cam(photograph, tmp_path, capsys):
         ({"dataset": "coco"}, "--dataset and --labels go with --model"),
         ({"query": ["1"]}, "two whole numbers from 0. Received: --query=1"),
         ({"query": ["-1,2"]}, "two whole numbers from 0"),
-        ({"query": ["3,24"]}, "of the 24x24 that the network takes, up to 23,23. Received: --query=3,24"),
-        ({"layer": "stage1_block1_conv3"}, "is no layer with attention"),
+        ({"query": ["3,24"]}, "of the 24x24 pixels that the network takes, up to 23,23. Received: --query=3,24"),
+        ({"layer": "stage1_block1_conv3"}, "must name a layer with attention"),
         ({"html": "page.pdf"}, "--html must end in .html"),
         ({"output": __file__}, "--output must be a folder"),
     ],

@@ -1,4 +1,4 @@
-"""Exporting and asking networks from the command line: five kinds of network, the same answers."""
+"""Exporting and predicting from the command line: five kinds of network, the same answers."""
 
 import csv
 import importlib.util
@@ -29,7 +29,7 @@ needs_extras = pytest.mark.skipif(not HAVE_EXTRAS, reason="the extras `onnx` and
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Of a network in half precision, which is asked in float32."""
+    """The run of a network in half precision, which predicts in float32."""
     with dtype_policy("mixed_bfloat16"):
         model = small_network((24, 24), classes=len(CLASSES))
     return finished_run(tmp_path_factory.mktemp("of") / "run", model)
@@ -37,7 +37,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """Images of all kinds in folders, and what is none."""
+    """Images of all kinds in folders, and other files."""
     picture = odd_images.picture()
     return odd_images.write_images(
         tmp_path_factory.mktemp("photographs"),
@@ -64,24 +64,26 @@ def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path,
     kinds = {"workdir": str(run), "model": str(run / "model.keras")}
     for export_format, name in OUTPUTS.items():
         report = export_network(workdir=str(run), export_format=export_format, output=str(tmp_path / name))
-        told = "Images have to be fitted into 24x24 before, as `aa-keras predict` does"
-        assert report.notes == (() if export_format == "saved_model" else (told,))
+        expected_words = "Images must be resized to 24x24 before, as `aa-keras predict` does"
+        assert report.notes == (() if export_format == "saved_model" else (expected_words,))
         kinds[export_format] = str(tmp_path / name)
     capsys.readouterr()
-    told, found = [], []
+    expected_words, found = [], []
     for kind, path in kinds.items():
         answered = predict_images([str(photographs)], **{kind: path}, top=2, batch_size=4)
         assert [str(pathlib.Path(each.image).relative_to(photographs)) for each in answered] == WHOLE
         found.append(np.stack([each.answer["probabilities"] for each in answered]))
         printed = capsys.readouterr()
-        told.append(printed.out)
+        expected_words.append(printed.out)
         assert printed.err.count("Skipping the corrupt image") == len(odd_images.CORRUPT) + 1
     for other in found[1:]:
         np.testing.assert_allclose(other, found[0], atol=1e-5)
     assert np.ptp(found[0], axis=0).max() > 0.05  # the images do make a difference
-    words = [[word for word in text.split() if not word.endswith("%")] for text in told]  # whose last digit may differ
+    words = [
+        [word for word in text.split() if not word.endswith("%")] for text in expected_words
+    ]  # whose last digit may differ
     assert all(other == words[0] for other in words)
-    header, *rows = told[0].splitlines()
+    header, *rows = expected_words[0].splitlines()
     assert header.split() == ["image", "1", "2"]
     for row, path, probabilities in zip(rows, WHOLE, found[0], strict=True):
         best = int(np.argmax(probabilities))
@@ -89,7 +91,7 @@ def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path,
 
 
 def test_the_answers_are_those_of_evaluation(run, photographs):
-    """What the task shows the network in evaluation is what it sees here."""
+    """The network sees the same pixels as in the evaluation of the task."""
     task_preprocessing = trained.servable_of_run(run).spec.preprocessing
     assert task_preprocessing.central_fraction == 0.875
     (answered,) = predict_images([str(photographs / "a.jpg")], workdir=str(run))
@@ -190,21 +192,21 @@ def detector(tmp_path_factory):
 @needs_extras
 @pytest.mark.parametrize("export_format", [pytest.param("onnx", marks=pytest.mark.slow), "litert"])
 def test_detectors_in_the_other_formats(export_format, detector, photographs, tmp_path, capsys):
-    """Beside their SavedModels, which tests/tasks/test_detection_task.py has."""
+    """Other formats than SavedModels, which tests/tasks/test_detection_task.py has."""
     labels, output = tmp_path / "labels.txt", str(tmp_path / "exported")
     labels.write_text("\n".join(CLASSES))
     report = export_network(model=str(detector), labels=str(labels), export_format=export_format, output=output)
     assert report.agreement.same > 0.99
-    assert report.notes == ("Images have to be fitted into 64x96 before, as `aa-keras predict` does",)
+    assert report.notes == ("Images must be resized to 64x96 before, as `aa-keras predict` does",)
     images = [str(photographs / "a.jpg"), str(photographs / "tall.webp")]
     found = predict_images(images, **{export_format: output}, min_score=0.6)
     printed = capsys.readouterr().out
     by_keras = predict_images(images, model=str(detector), min_score=0.6, labels=str(labels))
     # But for the last digit, which rounding decides.
-    told, by_keras_told = (
+    expected_words, by_keras_words = (
         [line.split()[:2] for line in text.splitlines()] for text in (printed, capsys.readouterr().out)
     )
-    assert told[-len(by_keras_told) :] == by_keras_told
+    assert expected_words[-len(by_keras_words) :] == by_keras_words
     for each, other in zip(found, by_keras, strict=True):
         assert len(each.answer["labels"]) > 5
         assert each.answer["confidence"].min() >= 0.6
@@ -240,7 +242,7 @@ def fails(error, paths=("a.jpg",), **arguments):
     assert "\n" not in str(raised.value)
 
 
-def test_mistakes_of_asking_are_told(run, photographs, tmp_path):
+def test_mistakes_of_asking_are_reported(run, photographs, tmp_path):
     workdir, image = str(run), str(photographs / "a.jpg")
     fails("exactly one of --workdir, --model, --saved_model, --onnx, --litert must be given")
     fails("exactly one of --workdir", workdir=workdir, onnx="x")
@@ -272,13 +274,13 @@ def test_files_of_a_run_directory_are_of_its_run(run, photographs, tmp_path, cap
     )
     small_network(classes=5).save(run / "other.keras")
     fails(
-        "other.keras is no network of the run beside it: it has 5 classes, and the run 3",
+        "other.keras is not a network of the run that it is in: it has 5 classes, and the run 3",
         [image],
         model=str(run / "other.keras"),
     )
     (run / "other.keras").rename(tmp_path / "other.keras")
     predict_images([image], model=str(tmp_path / "other.keras"))
-    assert "normalised as the builder of 'aa_wide_resnet' has it; --dataset says otherwise" in capsys.readouterr().err
+    assert "normalized as for the network 'aa_wide_resnet'; --dataset overrides this" in capsys.readouterr().err
 
 
 def test_no_image_is_written_over(detector, tmp_path):
@@ -288,7 +290,7 @@ def test_no_image_is_written_over(detector, tmp_path):
     assert (tmp_path / "mine.png").read_bytes() == before
 
 
-def test_mistakes_of_exporting_are_told(run, tmp_path):
+def test_mistakes_of_exporting_are_reported(run, tmp_path):
     output = str(tmp_path / "out")
     for error, arguments in {
         "exactly one of --workdir, --model and --builder": {"workdir": "x", "model": "y"},
@@ -329,6 +331,6 @@ def test_a_builder_with_arguments_and_images_to_compare_on(photographs, tmp_path
     )
     assert (report.image_shape, report.agreement.images, report.drawn) == ((20, 24, 3), 6, False)
     printed = capsys.readouterr().out
-    assert "AAWideResNet has random weights, and batch statistics of drawn images" in printed
+    assert "AAWideResNet has random weights, and batch statistics of random images" in printed
     assert "The network is built for images of 20x24, its tables of relative positions resized" in printed
     assert "6 real images" in printed

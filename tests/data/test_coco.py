@@ -88,7 +88,7 @@ BAD_FILES = {
 # What is wrong with one box or image.
 BAD_BOXES = {
     "out of the image": ({"bbox": [50, 20, 30, 15]}, "reaches out of the image of 60x40 pixels: .* 20, 50, 35, 80"),
-    "beside the image": ({"bbox": [60, 20, 0.5, 15]}, "reaches out of the image"),
+    "outside the image": ({"bbox": [60, 20, 0.5, 15]}, "reaches out of the image"),
     "no width": ({"bbox": [10, 20, 0, 15]}, "has no area: .* 20, 10, 35, 10"),
     "upside down": ({"bbox": [10, 20, 5, -4]}, "has no area"),
     "no number": ({"bbox": [10, 20, float("nan"), 15]}, "infinite or NaN"),
@@ -98,13 +98,13 @@ BAD_BOXES = {
     "no box": ({"bbox": None}, "must be four numbers, .* and is None"),
     "unknown class": ({"category_id": 1}, "there is no category with its category_id, 1"),
     "unknown image": ({"image_id": 77}, "there is no image with its image_id, 77"),
-    "id of another": ({"id": 3}, "another one has its id"),
+    "id of another": ({"id": 3}, "another annotation has its id"),
     "no id": ({"id": None}, "it has no id"),
 }
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_a_malformed_file_is_told_in_a_line(kind, tmp_path):
+def test_a_malformed_file_is_reported_in_a_line(kind, tmp_path):
     content, error = BAD_FILES[kind]
     for skip in (False, True):
         with pytest.raises(UserError, match=error) as raised:
@@ -114,7 +114,7 @@ def test_a_malformed_file_is_told_in_a_line(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", BAD_BOXES)
-def test_a_bad_box_is_told_or_left_out(kind, tmp_path):
+def test_a_bad_box_is_reported_or_left_out(kind, tmp_path):
     fields, error = BAD_BOXES[kind]
     content = changed("annotations", 0, **fields)
     content["annotations"] = content["annotations"][::-1]  # the one that is good has an id first
@@ -128,7 +128,7 @@ def test_a_bad_box_is_told_or_left_out(kind, tmp_path):
     assert len(skipped) == 1
 
 
-def test_a_missing_image_is_told_or_left_out(tmp_path):
+def test_a_missing_image_is_reported_or_left_out(tmp_path):
     with pytest.raises(UserError, match=r"annotations\.json: image 5: there is no file a\.png"):
         read(tmp_path, GOOD, missing=("a.png",))
     _, (image,), skipped = read(tmp_path, GOOD, skip=True, missing=("a.png",))

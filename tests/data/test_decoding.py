@@ -1,4 +1,4 @@
-"""Decoding: every kind of file that is met, and the parts of JPEGs that training needs."""
+"""Decoding: every kind of file, and the parts of JPEGs that training needs."""
 
 import numpy as np
 import odd_images
@@ -26,7 +26,7 @@ FILES = {
     "progressive JPEG": (odd_images.encode(PICTURE, progressive=True), PICTURE, 2),
     "grey JPEG": (odd_images.encode(PICTURE, mode="L"), GREY_IN_COLOUR, 1),
     "CMYK JPEG": (odd_images.encode(PICTURE, mode="CMYK"), INVERTED_INK, 1.5),
-    "JPEG with bytes behind it": (odd_images.encode(PICTURE) + b"\0" * 50, PICTURE, 2),
+    "JPEG with bytes after it": (odd_images.encode(PICTURE) + b"\0" * 50, PICTURE, 2),
     "JPEG to be turned": (odd_images.sideways_photograph(PICTURE), PICTURE, 2),
     "PNG": (odd_images.encode(PICTURE, "PNG"), PICTURE, 0),
     "grey PNG": (odd_images.encode(PICTURE, "PNG", "L"), GREY_IN_COLOUR, 0),
@@ -88,7 +88,7 @@ def test_a_jpeg_that_lacks_a_part_is_corrupt(progressive, kept, end):
         decode_image(whole[: int(kept * len(whole))] + end)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG", "JPEG with bytes behind it"])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG", "JPEG with bytes after it"])
 def test_a_sound_jpeg_has_no_damage(kind):
     assert jpeg_damage(FILES[kind][0]) is None
 
@@ -111,7 +111,7 @@ def test_the_limit_of_pixels_is_pillows(kind, monkeypatch):
 
 
 def test_what_other_programs_would_have_to_read_is_no_image():
-    with pytest.raises(CorruptImageError, match="no image of a known format"):
+    with pytest.raises(CorruptImageError, match="not an image of a known format"):
         decode_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
     assert {".jpg", ".jfif", ".jpe", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".webp"} <= image_extensions()
     assert not {".eps", ".h5", ".mpg", ".txt", ".json", ".pdf", ".mp4", ""} & image_extensions()

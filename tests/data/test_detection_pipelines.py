@@ -37,7 +37,7 @@ def image_of_boxes():
 
 
 def rectangles(image):
-    """The boxes of what is white in a normalised image: those of the two parts that a gap separates."""
+    """The boxes of what is white in a normalized image: those of the two parts that a gap separates."""
     white = (np.asarray(image) * STD + MEAN).mean(axis=-1) > 127
     found = []
     for columns in np.split(np.arange(white.shape[1]), np.flatnonzero(~white.any(axis=0))):

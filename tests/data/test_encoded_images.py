@@ -1,4 +1,4 @@
-"""Pipelines of encoded images: order, augmentation, and what becomes of corrupt files."""
+"""Pipelines of encoded images: order, augmentation, corrupt files."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Fashion-MNIST in IDX files, compressed and not, and what else may lie there."""
+"""Fashion-MNIST in IDX files, compressed and not, and other files in their place."""
 
 import gzip
 import struct
@@ -75,7 +75,7 @@ def test_what_is_damaged_is_named(name, content, error, folder):
     assert "\n" not in str(caught.value)
 
 
-def test_what_it_does_not_take_is_told(folder):
+def test_what_it_does_not_take_is_reported(folder):
     with pytest.raises(
         UserError, match=r"config\.image_size and config\.test_split must be unset for dataset='fashion_m"
     ):

@@ -177,7 +177,7 @@ def test_what_may_have_no_end_is_not_read(tmp_path, caplog):
 def test_a_split_may_lack_a_class_but_not_all(split):
     (split / "val" / "empty").mkdir()
     shutil.rmtree(split / "val" / "a")
-    assert "folder of a class that there are no training images of" in the_error(split)
+    assert "folder of a class without training images" in the_error(split)
     (split / "val" / "empty").rename(split / "val" / "a")
     assert parts_of(load(split), split)[2] == {"val/b/0.jpg", "val/b/1.jpg"}
     for path in (split / "val" / "b").iterdir():
@@ -188,7 +188,7 @@ def test_a_split_may_lack_a_class_but_not_all(split):
 @pytest.mark.parametrize("name", ["two\nlines", "two\u2028lines", "tab\x0bstop", os.fsdecode(b"caf\xe9")])
 def test_the_name_of_a_class_is_a_line_of_text(tmp_path, name):
     odd_images.class_folders(tmp_path, {"a": 1, name: 1}, size=(8, 9))
-    assert f"must be a line of text: labels.txt has a line a class. Received: {name!r}" in the_error(tmp_path)
+    assert f"must be one line of text, for labels.txt. Received: {name!r}" in the_error(tmp_path)
 
 
 def test_a_folder_may_start_with_a_tilde(unsplit, monkeypatch):
@@ -226,11 +226,11 @@ def test_arguments_that_cannot_be(unsplit, split):
 def test_folders_that_cannot_be_used(tmp_path, split):
     nothing = tmp_path / "nothing"
     nothing.mkdir()
-    assert "two classes or more. It holds 0 images and no folders" in the_error(nothing)
+    assert "at least two classes. It holds 0 images and no folders" in the_error(nothing)
     flat = odd_images.write_images(tmp_path / "flat", {"1.jpg": b"", "2.jpg": b""})
-    assert "two classes or more. It holds 2 images and no folders" in the_error(flat)
+    assert "at least two classes. It holds 2 images and no folders" in the_error(flat)
     single = odd_images.class_folders(tmp_path / "single", {"only": 2})
-    assert "two classes or more. It holds only that of 'only'" in the_error(single)
+    assert "at least two classes. It holds only that of 'only'" in the_error(single)
     empty = odd_images.class_folders(tmp_path / "empty", {"a": 2, "c": 2})
     (empty / "b").mkdir()
     message = the_error(empty)

@@ -183,7 +183,7 @@ def test_arguments_that_cannot_be(folder):
         ({"test_split": "test"}, "Received: 'test'"),  # it has no labels
         ({"validation_examples": TRAIN}, f"from 0 to {TRAIN - 1}"),
         ({"validation_examples": -1}, "Received: validation_examples=-1"),
-        ({"image_size": None}, "config.image_size be set to resize them"),
+        ({"image_size": None}, "config.image_size must be set to resize them"),
         ({"image_size": 0}, "config.image_size must be at least 1"),
     ):
         with pytest.raises(UserError) as error:

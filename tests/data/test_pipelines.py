@@ -1,4 +1,4 @@
-"""Order and augmentation: what an epoch sees depends on the seed and its number, and on nothing else."""
+"""Order and augmentation: the batches of an epoch depend on the seed and its number alone."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ EXAMPLES = 23
 
 
 def numbered_images(count=EXAMPLES):
-    """Images whose label tells which they are, with no two pixels alike."""
+    """Images that their label identifies, with no two equal pixels."""
     images = np.random.default_rng(0).permuted(np.arange(256, dtype="uint8")[None].repeat(count, 0), axis=1)
     return LabelledImages(images[:, : 6 * 5 * 2].reshape(count, 6, 5, 2), np.arange(count, dtype="int32"))
 
@@ -34,7 +34,7 @@ def images_of(batches):
     return dict(zip(labels_of(batches).tolist(), images, strict=True))
 
 
-def normalised(images):
+def normalized(images):
     return (images.astype("float64") - [100, 50]) / [10, 20]
 
 
@@ -56,10 +56,10 @@ def test_an_epoch_shows_no_example_twice_and_leaves_out_others_each_time():
     assert len(left_out) > 3
 
 
-def test_without_augmentation_images_are_normalised_and_keep_their_labels():
+def test_without_augmentation_images_are_normalized_and_keep_their_labels():
     examples = numbered_images()
     for label, image in images_of(batches(PLAIN, epochs=range(1))).items():
-        np.testing.assert_allclose(image, normalised(examples.images[label]), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(image, normalized(examples.images[label]), rtol=1e-5, atol=1e-5)
 
 
 def test_resumed_epochs_are_those_of_an_uninterrupted_run():
@@ -84,7 +84,7 @@ def test_another_seed_and_another_epoch_differ_in_order_and_augmentation(other):
     assert np.mean(labels_of(here) == labels_of(there)) < 0.5
     ours, theirs = images_of(here), images_of(there)
     common = set(ours) & set(theirs)
-    # Of 18 ways to augment an image two draws seldom agree.
+    # Two draws of 18 ways to augment an image rarely agree.
     assert sum(np.array_equal(ours[label], theirs[label]) for label in common) < len(common) / 2
 
 
@@ -96,8 +96,8 @@ def test_seed_and_epoch_are_not_mixed_up():
 
 def test_flips_and_shifts_are_drawn_apart():
     examples = numbered_images(1)
-    image = normalised(examples.images[0])
-    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)))  # zeros come in behind normalisation
+    image = normalized(examples.images[0])
+    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)))  # zeros are added after normalization
     views = {}
     for flipped, source in enumerate((padded, np.pad(image[:, ::-1], ((1, 1), (1, 1), (0, 0))))):
         for down, right in np.ndindex(3, 3):
@@ -116,7 +116,7 @@ def test_evaluation_shows_every_example_once_in_order_and_as_it_is():
     np.testing.assert_array_equal(labels_of(shown), np.arange(EXAMPLES))
     images = np.concatenate([images for images, _ in shown])
     assert images.dtype == "float32"
-    np.testing.assert_allclose(images, normalised(examples.images), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(images, normalized(examples.images), rtol=1e-5, atol=1e-5)
 
 
 def test_evaluation_is_the_same_each_time():

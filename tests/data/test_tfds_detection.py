@@ -71,7 +71,7 @@ def test_boxes_are_pixels_and_images_keep_their_numbers():
         np.testing.assert_array_equal(objects["is_crowd"], annotated.is_crowd)
 
 
-def test_bad_boxes_are_told_or_left_out_where_they_are_read():
+def test_bad_boxes_are_reported_or_left_out_where_they_are_read():
     strict = load(BOXES)
     preprocessing = DetectionPreprocessing((0, 0, 0), (1, 1, 1), (64, 64))
 

@@ -35,7 +35,7 @@ def classifier(activation="softmax"):
 
 @pytest.mark.parametrize("activation", ["softmax", None])
 def test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels(activation):
-    """The gradient of a logit behind a pooling is the class's weights over the number of pixels."""
+    """The gradient of a logit after a pooling is the class's weights over the number of pixels."""
     model = classifier(activation)
     images = images_of(2, 4, 5, 3)
     kernel, bias, weights, _ = model.get_weights()
@@ -51,8 +51,8 @@ def test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels(activation):
     np.testing.assert_allclose(grad_cam(model, keras.ops.convert_to_tensor(images)), grad_cam(model, images), atol=1e-6)
 
 
-def test_it_finds_what_a_class_is_told_by():
-    """A class that is told by the red channel is where the red pixel is."""
+def test_it_finds_what_a_class_is_reported_by():
+    """A class that the red channel identifies is where the red pixel is."""
     model = classifier()
     model.set_weights([np.eye(3)[None, None], np.zeros(3), np.eye(3), np.zeros(3)])
     images = np.zeros((1, 4, 5, 3), "float32")
@@ -92,7 +92,7 @@ def test_of_a_model_around_another():
     [
         ({"classes": 3}, "numbers from 0 to 2. Received: 3"),
         ({"classes": "bees", "class_names": NAMES}, "such as 'bee'. Received: 'bees'"),
-        ({"classes": "bee"}, "which no `class_names` tell"),
+        ({"classes": "bee"}, "which need `class_names`"),
         ({"classes": [0]}, "must be one, or 2, one for each image. Received: 1"),
         ({"layer": "feature"}, "such as 'features'. Received: layer='feature'"),
         ({"layer": "predictions"}, r"'predictions' returns \[\(None, 3\)\]"),

@@ -1,4 +1,4 @@
-"""Attention scores of whole networks: whose they are, which queries, at which size, and what they measure."""
+"""Attention scores of whole networks: their layers, queries and sizes, and their measures."""
 
 import keras
 import numpy as np
@@ -163,7 +163,7 @@ def test_a_layer_that_does_not_run():
 
 
 def test_pixels_lie_in_the_image():
-    with pytest.raises(ValueError, match="one at least"):
+    with pytest.raises(ValueError, match="at least one"):
         explain.attention_at(small_network(), images_of(1, 12, 10, 3), [])
     with pytest.raises(ValueError, match=r"to \(11, 9\). Received: \(12, 0\)"):
         explain.attention_at(small_network(), images_of(1, 12, 10, 3), [(12, 0)])
@@ -206,12 +206,12 @@ def test_rollout_of_maps_of_different_sizes():
         {"large": np.eye(24).reshape(1, 1, 4, 6, 4, 6), "small": np.eye(6).reshape(1, 1, 2, 3, 2, 3)}, (8, 12)
     )
     np.testing.assert_allclose(explain.attention_rollout(scores), np.full((1, 4, 6), 1 / 24), atol=1e-6)
-    # And where the small map looks at its first pixel alone, the quarter of the large one below it shares all.
+    # Where the small map looks at its first pixel alone, the quarter of the large one below it shares all.
     looking = np.zeros((1, 1, 2, 3, 2, 3))
     looking[..., 0, 0] = 1
     rolled = explain.attention_rollout(explain.AttentionScores({**scores, "small": looking}, (8, 12)), residual=0)
     expected = np.zeros((1, 4, 6))
     expected[:, :2, :2] = 0.25
     np.testing.assert_allclose(rolled, expected, atol=1e-6)
-    with pytest.raises(ValueError, match="must be of all queries"):
+    with pytest.raises(ValueError, match="must have all queries"):
         explain.attention_rollout(explain.AttentionScores({"small": looking[:, :, :1]}, (8, 12)))

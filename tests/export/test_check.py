@@ -1,4 +1,4 @@
-"""How close the answers of an export are to those of its network."""
+"""The agreement of the answers of an export with those of its network."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every format: exported, asked in a process of its own, loaded again, and refused where it answers otherwise."""
+"""Every format: exported, run in a separate process, loaded again, and refused if its answers differ."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def test_it_answers_as_the_network_does(network, export_format, tmp_path):
     for count in (3, 1, 4):
         raw = raw_images(count, seed=count)
         np.testing.assert_allclose(predictor.run(raw)["probabilities"], probabilities(network, raw), atol=1e-5)
-    # Of another size, an image is made to fit.
+    # An image of another size is resized.
     (answer,) = predictor.ask([raw_images(1, (16, 12))[0]])
     assert answer["probabilities"].shape == (4,)
 
@@ -78,14 +78,14 @@ def labels_in(export_format, path):
 
 @pytest.mark.parametrize("export_format", [ONNX])
 def test_half_precision_constants_and_blocks(export_format, tmp_path, monkeypatch):
-    """A network in bfloat16 that normalises pixels itself, and whose largest attention runs in blocks."""
+    """A network in bfloat16 that normalizes pixels itself, and whose largest attention runs in blocks."""
     monkeypatch.setattr(choice, "LARGEST_DENSE_BYTES", 4 * 8 * 20**2)
     with dtype_policy("mixed_bfloat16"):
         model = small_network(include_preprocessing=True, name="mine")
     path = tmp_path / OUTPUTS[export_format]
     report = export_model(model, path, export_format, class_names=NAMES)
-    told = f"Attention is computed densely in {report.title}, instead of in blocks: 0 MiB of logits an image"
-    assert report.notes == (told,)
+    words = f"Attention is computed densely in {report.title}, instead of in blocks: 0 MiB of logits an image"
+    assert report.notes == (words,)
     exact = small_network(include_preprocessing=True)
     exact.set_weights(model.get_weights())
     raw = raw_images(3)
@@ -109,7 +109,7 @@ def test_a_saved_model_of_unknown_size(tmp_path):
 def test_unknown_sizes_are_fixed(export_format, tmp_path):
     model = AAWideResNet(10, 1, input_shape=(None, None, 3), classes=4, attention_stages=(3,))
     path = tmp_path / OUTPUTS[export_format]
-    with pytest.raises(UserError, match="size must say which images the network 'aa_wide_resnet' is to take"):
+    with pytest.raises(UserError, match="size must be the size of the images that the network 'aa_wide_resnet' takes"):
         export_model(model, path, export_format)
     report = export_model(model, path, export_format, size=(12, 20))
     assert report.notes[0] == "The network is built for images of 12x20, its tables of relative positions resized"
@@ -143,7 +143,7 @@ def test_a_second_signature_of_other_labels_is_noticed(tmp_path, monkeypatch):
     [pytest.param("float16", 0.6, 5e-3, marks=pytest.mark.slow), ("int8", 0.45, 0.1)],
 )
 def test_smaller_files_of_litert(export_format, quantize, share, difference, tmp_path):
-    """They are to be as small as their weights, and to answer nearly as the network does."""
+    """They must be as small as their weights, and answer nearly as the network does."""
     model = small_network(size=(8, 8), classes=4)
     served = servable(model, PREPROCESSING, NAMES, (8, 8, 3))
     report = export_servable(served, tmp_path / "small", export_format, quantize=quantize)
@@ -178,7 +178,7 @@ def test_the_data_set_is_that_of_the_builder_or_of_the_network_itself():
     assert servable_for(AAWideResNet(10, 1, include_preprocessing=True), "cifar100").spec == itself
     assert servable_for(AAWideResNet(10, 1, classes=3)).spec.class_names == ("0", "1", "2")
     theirs = keras.applications.MobileNetV3Small(weights=None, name="resnet50", include_preprocessing=False)
-    with pytest.raises(UserError, match="dataset must say which images the network 'resnet50' is for"):
+    with pytest.raises(UserError, match="dataset must name the images that the network 'resnet50' is for"):
         servable_for(theirs)
     photographs = servable_for(theirs, "imagenet2012").spec
     assert (photographs.preprocessing.central_fraction, photographs.class_names[0]) == (0.875, "tench")

@@ -1,4 +1,4 @@
-"""Networks built anew for an export: the same answers in float32, other sizes, dense attention."""
+"""Networks rebuilt for an export: the same answers in float32, other sizes, dense attention."""
 
 import warnings
 
@@ -25,7 +25,7 @@ def test_what_needs_no_change_stays():
     assert rebuilt(model) is rebuilt(model, dense=True) is rebuilt(model, size=(8, 6)) is model
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("precision", [pytest.param("mixed_bfloat16", marks=pytest.mark.slow), "mixed_float16"])
 def test_a_network_of_half_precision_computes_in_float32(precision):
     with dtype_policy(precision):
         model = small_network(include_preprocessing=True)
@@ -91,9 +91,9 @@ def test_any_network_of_keras_with_augmented_layers():
     assert rebuilt(half) is half or is_float32(rebuilt(half))
 
 
-def test_what_cannot_be_built_anew_is_told():
+def test_what_cannot_be_rebuilt_is_reported():
     flat = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
-    with pytest.raises(UserError, match="cannot be built anew for images of 16x16"):
+    with pytest.raises(UserError, match="cannot be rebuilt for images of 16x16"):
         rebuilt(flat, size=(16, 16))
     quantized = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4)])
     with warnings.catch_warnings(action="ignore"):  # that layers without weights are left alone

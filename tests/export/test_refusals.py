@@ -1,4 +1,4 @@
-"""What exports are refused, and what is left on the disk then: what was there."""
+"""Exports that are refused, and the disk after that: as before."""
 
 import importlib.util
 
@@ -14,7 +14,7 @@ from aa_keras.export import check, export_model, export_servable
 
 @pytest.mark.parametrize("export_format", [ONNX, pytest.param("saved_model", marks=pytest.mark.slow)])
 def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path, monkeypatch):
-    """What is there stays, and nothing is left beside it."""
+    """What exists stays, and nothing else is left."""
     path = tmp_path / OUTPUTS[export_format]
     if export_format == "saved_model":
         path.mkdir()
@@ -32,8 +32,8 @@ def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path
     assert (path / "labels.txt" if export_format == "saved_model" else path).read_text() == "old"
 
 
-def test_answers_that_rounding_decides_are_told(tmp_path):
-    with pytest.raises(UserError, match=r"depend on rounding: by Keras, they differ by .* Is it trained"):
+def test_answers_that_rounding_decides_are_reported(tmp_path):
+    with pytest.raises(UserError, match=r"depend on rounding: in Keras, they differ by .* Is it trained"):
         export_servable(
             servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), tmp_path / "exported", tolerance=-1.0
         )
@@ -56,12 +56,12 @@ def test_outputs_that_are_no_probabilities(tmp_path):
         ({"quantize": "int4"}, "quantize must be one of none, float16, int8. Received: quantize=int4"),
         ({"quantize": "int8", "format": "onnx"}, "quantize is for format=litert"),
         ({"calibration": [1]}, "calibration is for quantize=int8"),
-        ({"calibration": [], "quantize": "int8", "format": "litert"}, "calibration must be images, one at least"),
+        ({"calibration": [], "quantize": "int8", "format": "litert"}, "calibration must have at least one image"),
         ({"dataset": "mnist"}, "dataset must be one of cifar100, imagenet2012, coco, bccd, none"),
         ({"class_names": ["a"]}, "class_names must be 4, one for each class. Received: 1"),
     ],
 )
-def test_mistakes_are_told(arguments, error, tmp_path):
+def test_mistakes_are_reported(arguments, error, tmp_path):
     with pytest.raises(UserError, match=error):
         export_model(AAWideResNet(10, 1, classes=4), tmp_path / "exported", **arguments)
     assert not list(tmp_path.iterdir())
@@ -72,7 +72,7 @@ def test_networks_that_are_no_classifiers(tmp_path):
         export_model(AAWideResNet(10, 1, include_top=False, input_shape=(8, 8, 3)), tmp_path / "exported")
     with pytest.raises(UserError, match=r"must take images \(batch, height, width, channels\)"):
         export_model(keras.Sequential([keras.Input((4,)), keras.layers.Softmax()]), tmp_path / "exported")
-    with pytest.raises(UserError, match="dataset must say which images the network 'mine' is for"):
+    with pytest.raises(UserError, match="dataset must name the images that the network 'mine' is for"):
         export_model(small_network(name="mine"), tmp_path / "exported")
     with pytest.raises(UserError, match="images of 1 channels"):
         export_model(blank_classifier((8, 6, 1)), tmp_path / "exported", dataset="cifar100")
@@ -82,10 +82,10 @@ def test_what_is_there_is_kept(tmp_path):
     model = blank_classifier()
     (tmp_path / "thesis.txt").write_text("mine")
     for export_format, path, error in (
-        ("saved_model", tmp_path, "output must be a new folder, or that of a SavedModel"),
-        ("saved_model", tmp_path / "thesis.txt", "output must be a new folder, or that of a SavedModel"),
+        ("saved_model", tmp_path, "output must be a new folder, or the folder of a SavedModel"),
+        ("saved_model", tmp_path / "thesis.txt", "output must be a new folder, or the folder of a SavedModel"),
         ("onnx", tmp_path, "output must be a file"),
-        ("onnx", tmp_path / "thesis.txt", "output must not exist, or overwrite be given"),
+        ("onnx", tmp_path / "thesis.txt", "output must not exist unless overwrite is given"),
     ):
         overwrite = error.startswith("output must be")
         with pytest.raises(UserError, match=error):
@@ -99,8 +99,8 @@ def test_a_missing_extra_is_named(package, tmp_path, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find_spec(name))
     export_format = "onnx" if package == "onnxruntime" else "litert"
-    told = rf'^the package {package} is missing: pip install "aa-keras\[{export_format}\]" installs what'
-    with pytest.raises(ModuleNotFoundError, match=told):
+    words = rf'^the package {package} is missing: pip install "aa-keras\[{export_format}\]" installs what'
+    with pytest.raises(ModuleNotFoundError, match=words):
         export_model(blank_classifier(), tmp_path / "exported", export_format, dataset="none")
     assert not list(tmp_path.iterdir())
 

@@ -70,7 +70,7 @@ def test_labels_lie_in_it_in_the_order_of_the_classes(small_model, tmp_path):
     write_saved_model(small_model, PREPROCESSING, NAMES, tmp_path / "saved_model")
     assert (tmp_path / "saved_model" / "labels.txt").read_text(encoding="utf-8") == "apple\nmaple tree\nÖlbaum\nworm\n"
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
-    # And each weight once, where `track` of Keras's archive would write it twice.
+    # Each weight is written once, where `track` of Keras's archive would write it twice.
     written = tf.train.list_variables(str(tmp_path / "saved_model" / "variables" / "variables"))
     assert sum(int(np.prod(shape)) for name, shape in written if "VARIABLE_VALUE" in name) == small_model.count_params()
 
@@ -93,7 +93,9 @@ def test_one_that_is_there_is_replaced_when_the_new_one_is_whole(small_model, tm
 def test_a_folder_of_something_else_is_kept(small_model, tmp_path):
     (tmp_path / "variables").mkdir()
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"output must be a new folder, or that of a SavedModel\. Received: output=/"):
+    with pytest.raises(
+        UserError, match=r"output must be a new folder, or the folder of a SavedModel\. Received: output=/"
+    ):
         write_saved_model(small_model, PREPROCESSING, NAMES, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 

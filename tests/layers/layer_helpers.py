@@ -1,4 +1,4 @@
-"""What the tests of the layers share."""
+"""Helpers for the tests of the layers."""
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ def with_random_weights(layer, input_shape, seed=2):
 
 
 def randomize_weights(layer, seed=2):
-    """Draws every weight of a layer or model anew, so that no bias is zero and no mistake hides behind one."""
+    """Redraws every weight of a layer or model, so that no bias is zero and hides a mistake."""
     generator = np.random.default_rng(seed)
     layer.set_weights([generator.normal(scale=0.5, size=weight.shape) for weight in layer.weights])
     return layer

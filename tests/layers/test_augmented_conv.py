@@ -106,7 +106,7 @@ def test_the_convolution_comes_first_and_attention_last(size, kernel_size, strid
 
 @pytest.mark.parametrize(("size", "kernel_size", "strides"), [((6, 7), 3, 2), ((8, 6), 5, 3), ((6, 8), (3, 1), (1, 2))])
 def test_symmetric_padding_is_pytorchs(size, kernel_size, strides):
-    """As many pixels on both sides, whatever the windows leave over behind."""
+    """The same padding on both sides, whatever the windows leave over at the end."""
     inputs = feature_map(2, *size, 4)
     arguments = {"kernel_size": kernel_size, "strides": strides}
     layer = built(inputs.shape, filters=10, num_heads=2, value_ratio=0.4, padding="symmetric", **arguments)
@@ -134,7 +134,7 @@ def test_symmetric_padding_is_pytorchs(size, kernel_size, strides):
 
 def test_symmetric_padding_needs_a_centre():
     with pytest.raises(
-        ValueError, match=r"`kernel_size` must be odd where padding='symmetric'. Received: kernel_size=2"
+        ValueError, match=r"`kernel_size` must be odd with padding='symmetric'. Received: kernel_size=2"
     ):
         AttentionAugmentedConv2D(8, 2, padding="symmetric")
 
@@ -204,7 +204,7 @@ def test_tables_are_made_for_the_size_that_attention_runs_at(strides, attention_
 
 @pytest.mark.parametrize("position_encoding", POSITION_ENCODINGS)
 def test_attention_sees_the_position_encoding_and_the_convolution_does_not(position_encoding):
-    """On a blank map only positions make attention differ between the pixels behind the border."""
+    """On a blank map only positions make attention differ between the pixels inside the border."""
     inputs = np.ones((1, 7, 8, 4), "float32")
     layer = built(
         inputs.shape, filters=8, kernel_size=3, value_ratio=0.5, num_heads=4, position_encoding=position_encoding

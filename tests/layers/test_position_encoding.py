@@ -124,7 +124,7 @@ def test_attention_is_equivariant_to_permutations_exactly_where_it_knows_no_posi
     assert np.allclose(of_permuted, permuted_of, atol=1e-5) == (position_encoding is None)
 
 
-def test_absolute_encodings_tell_two_equal_pixels_apart_and_leave_the_channels_readable():
+def test_absolute_encodings_separate_two_equal_pixels_and_leave_the_channels_readable():
     inputs = np.ones((1, 4, 6, 8), "float32")
     for layer in [SinusoidalPositionEncoding2D(), CoordinateChannels2D()]:
         pixels = to_numpy(layer(inputs)).reshape(24, -1)

@@ -1,4 +1,4 @@
-"""The task of classification: its data, and the network that a config stands for."""
+"""The task of classification: its data, and the network of a config."""
 
 import keras
 import numpy as np

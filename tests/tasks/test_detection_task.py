@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(folder, tmp_path_factory):
-    """The folder of a finished run, and what it returned. Nobody changes either."""
+    """The folder of a finished run, and its result. Nobody changes either."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
     return workdir, train_and_evaluate(detection_config(folder, export=EXPORTS), workdir)
 
@@ -73,7 +73,7 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, folder, tmp_path, mo
             train_and_evaluate(detection_config(folder), tmp_path / "run")
     keras.utils.set_random_seed(99)  # what another process would start with
     result = train_and_evaluate(detection_config(folder), tmp_path / "run")
-    assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
+    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
     workdir, expected = finished
     assert rows_of(tmp_path / "run") == rows_of(workdir)
     for key in ("ap", "ap50", "ar100", "best_validation_ap", "class_ap"):
@@ -170,7 +170,7 @@ def test_other_data_in_the_folder_is_seen(finished, tmp_path):
         ({"batch_size": 49}, "must be at most 48, the training images"),
     ],
 )
-def test_mistakes_in_a_config_are_told(folder, tmp_path, fields, error):
+def test_mistakes_in_a_config_are_reported(folder, tmp_path, fields, error):
     with pytest.raises(UserError, match=error):
         train_and_evaluate(detection_config(folder, **fields), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -190,7 +190,7 @@ def test_files_that_are_no_detectors_of_the_config(finished, folder, tmp_path):
 
 
 @pytest.mark.parametrize("package", ["keras_hub", "pycocotools"])
-def test_a_missing_extra_is_told_before_anything_is_done(folder, tmp_path, package, monkeypatch):
+def test_a_missing_extra_is_reported_before_anything_is_done(folder, tmp_path, package, monkeypatch):
     find_spec = detection.importlib.util.find_spec
     monkeypatch.setattr(
         detection.importlib.util, "find_spec", lambda name: None if name == package else find_spec(name)

@@ -1,4 +1,4 @@
-"""Training that begins with trained weights: what is taken from them, what is frozen, and how fast the rest learns."""
+"""Training from trained weights: what they decide, what is frozen, and the learning rates of the rest."""
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def config_of(weights, **fields):
 
 
 def prepared(config):
-    """The network that training begins with, compiled, and by what its variables' rates are multiplied."""
+    """The network that training starts with, compiled, and the factors of its variables' learning rates."""
     task = task_for(resolved(config))
     model = task.training_model()
     multipliers = task.prepare(model)
@@ -65,7 +65,7 @@ def test_training_begins_with_the_weights(plain):
 
 
 def test_networks_without_the_weights_pad_as_these_were_trained(tmp_path):
-    """Else what was trained would be evaluated in another way, without an error."""
+    """Otherwise the network would be evaluated in another way, without an error."""
     small = {"depth": 18, "width": 8, "blocks": (1, 1, 1, 1)}
     model = applications.ResNet(**small, input_shape=(8, 8, 1), classes=10, padding="symmetric")
     aa_keras.save_pretrained(model, tmp_path / "symmetric", mean=(1.0,), std=(1.0,))
@@ -83,8 +83,8 @@ def names_of_trainable_layers(model):
 def test_a_frozen_backbone_leaves_the_head_and_what_is_new(plain):
     model, _ = prepared(config_of(plain, freeze="backbone"))
     augmented = {f"stage{stage}_block1_conv1" for stage in (1, 2, 3)}
-    behind = {f"stage{stage}_block1_bn2" for stage in (1, 2, 3)}
-    assert names_of_trainable_layers(model) == augmented | behind | {"predictions"}
+    followers = {f"stage{stage}_block1_bn2" for stage in (1, 2, 3)}
+    assert names_of_trainable_layers(model) == augmented | followers | {"predictions"}
     for name in augmented:
         assert model.get_layer(name).convolution.trainable_variables == []
         assert len(model.get_layer(name).self_attention.trainable_variables) == 4
@@ -118,7 +118,7 @@ def test_stages_learn_at_rates_of_their_own(plain):
 
 
 def updates(model, optimizer):
-    """What an optimizer makes of gradients of one, over two steps."""
+    """The updates of an optimizer for gradients of one, over two steps."""
     before = [np.array(variable) for variable in model.trainable_variables]
     for _ in range(2):
         optimizer.apply([keras.ops.ones(variable.shape) for variable in model.trainable_variables])
@@ -139,7 +139,8 @@ def test_rates_are_multiples_of_what_they_would_be(plain, optimizer):
     np.testing.assert_allclose(float(model.optimizer.learning_rate), 8 * float(usual.optimizer.learning_rate))
 
 
-def test_a_run_of_several_rates_goes_on_where_it_was(plain, tmp_path):
+@pytest.mark.slow
+def test_a_run_of_several_rates_resumes(plain, tmp_path):
     fields = {"head_learning_rate_multiplier": 4.0, "layer_decay": 0.5, "ema_momentum": 0.9, "freeze": "stem"}
     whole = train_and_evaluate(config_of(plain, **fields), tmp_path / "whole")
     interrupted = config_of(plain, **fields)
@@ -174,7 +175,7 @@ def test_a_run_of_several_rates_goes_on_where_it_was(plain, tmp_path):
         ({"interpolation": "nearest"}, r"^config\.interpolation must be one of bilinear, bicubic"),
     ],
 )
-def test_a_mistake_is_told_by_its_field(fields, error, plain, tmp_path):
+def test_a_mistake_is_reported_by_its_field(fields, error, plain, tmp_path):
     config = config_of(plain)
     config.update(fields)
     with pytest.raises(UserError, match=error) as caught:

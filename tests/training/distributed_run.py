@@ -28,7 +28,7 @@ from aa_keras.training import Hosts, train_and_evaluate  # noqa: E402
 
 
 def main(_):
-    # A rate so little that rounding does not grow into a difference.
+    # A learning rate so low that rounding does not grow into a difference.
     config = tiny_config(learning_rate_per_256=0.05, ema_momentum=0.9, export=False, distribution=distribution)
     if "SQUARES" in os.environ:
         config = detection_config(os.environ["SQUARES"], distribution=distribution, optimizer="sgd")

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that training goes on from, whole or not there."""
+"""Checkpoints: everything that training resumes from, whole or missing."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def train(model, steps, seed=0):
 
 
 def everything(model):
-    """All that a step depends on: weights, batch statistics, momenta and the number of the step."""
+    """Everything that a step depends on: weights, batch statistics, momenta and the number of the step."""
     return {variable.path: np.array(variable) for variable in [*model.weights, *model.optimizer.variables]}
 
 
@@ -59,7 +59,7 @@ def checkpoints(tmp_path):
 
 
 def saved_epochs(checkpoints, epochs, best=None):
-    """Trains and saves so many epochs; returns the model and what it was behind each of them."""
+    """Trains and saves a number of epochs; returns the model and its state after each of them."""
     model, was = compiled_model(), []
     for epoch in range(1, epochs + 1):
         train(model, 2, seed=epoch)
@@ -76,7 +76,7 @@ def test_weights_momenta_and_step_are_restored(checkpoints):
     assert differences(everything(resumed), was) == []
     assert dataclasses.asdict(state) == dataclasses.asdict(state_of(1))
     assert state.epochs == 1
-    # And so what follows is the same.
+    # So the next epochs are the same.
     train(model, 2, seed=9)
     train(resumed, 2, seed=9)
     assert differences(everything(resumed), everything(model)) == []
@@ -151,7 +151,7 @@ def test_an_interruption_while_writing_leaves_the_one_before(checkpoints, monkey
         "a folder",
     ],
 )
-def test_a_damaged_one_is_told_and_the_one_before_taken(checkpoints, capsys, damage):
+def test_a_damaged_one_is_reported_and_the_one_before_taken(checkpoints, capsys, damage):
     model, was = saved_epochs(checkpoints, 2, best=0.5)
     damage(checkpoints.folder / "epoch_0002")
     resumed = compiled_model()
@@ -181,7 +181,7 @@ def test_one_of_another_run_is_damaged(checkpoints, capsys):
     assert "epoch_0001 is damaged" in capsys.readouterr().out
 
 
-def test_the_first_checkpoints_do_not_tell_their_run(checkpoints):
+def test_the_first_checkpoints_do_not_name_their_run(checkpoints):
     saved_epochs(checkpoints, 1)
     path = checkpoints.folder_of(1) / "state.json"
     state = json.loads(path.read_text())
@@ -241,17 +241,17 @@ def test_a_folder_that_may_not_be_listed_is_not_empty(checkpoints, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["model.weights.h5", "state.json"])
-def test_with_nothing_but_damaged_ones_a_run_begins_anew_and_says_so(checkpoints, capsys, name):
+def test_with_nothing_but_damaged_ones_a_run_starts_over_and_says_so(checkpoints, capsys, name):
     saved_epochs(checkpoints, 2)
     for folder in checkpoints.folder.iterdir():
         (folder / name).write_bytes(b"\xff\xfedamaged")
     assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 0
-    told = capsys.readouterr().out
-    assert "epoch_0001 is damaged" in told
-    assert "epoch_0002 is damaged" in told
+    words = capsys.readouterr().out
+    assert "epoch_0001 is damaged" in words
+    assert "epoch_0002 is damaged" in words
 
 
-def test_damaged_ones_of_later_epochs_are_no_longer_there_when_a_run_began_anew(checkpoints):
+def test_damaged_ones_of_later_epochs_are_no_longer_there_when_a_run_started_over(checkpoints):
     saved_epochs(checkpoints, 4, best=0.5)
     for folder in checkpoints.folder.iterdir():
         (folder / "model.weights.h5").unlink()

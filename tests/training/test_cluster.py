@@ -1,4 +1,4 @@
-"""What a cluster's scheduler tells a process; in test_distribution.py two of them train by it."""
+"""The variables of a cluster's scheduler; in test_distribution.py two processes train with them."""
 
 import re
 
@@ -50,7 +50,7 @@ def environment(monkeypatch):
     ],
     ids=["Slurm", "a list of nodes", "an address of one's own", "Open MPI"],
 )
-def test_what_schedulers_tell(variables, expected, environment):
+def test_what_schedulers_set(variables, expected, environment):
     environment(variables)
     assert detected_hosts() == expected
 
@@ -74,7 +74,7 @@ def test_what_schedulers_tell(variables, expected, environment):
         ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, r"Received: KUBERNETES_SERVICE_HOST=10\.0\.0\.1"),
     ],
 )
-def test_an_environment_that_is_wrong_or_half_set_is_told_in_a_line(variables, message, environment):
+def test_an_environment_that_is_wrong_or_half_set_is_reported_in_a_line(variables, message, environment):
     environment(variables)
     with pytest.raises(UserError) as raised:
         distribution_for(tiny_config(distribution="multihost"))

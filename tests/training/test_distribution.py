@@ -1,4 +1,4 @@
-"""Several devices and several processes train as one device does, and live through the same faults."""
+"""Several devices and several processes train as one device does, and survive the same faults."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ from aa_keras.training.distribution import distribution_for
 FOLDER = pathlib.Path(__file__).parent
 # Seconds after which something hangs: a busy machine takes minutes to compile a network in two processes.
 PATIENCE = 900
-LONGER = ("epochs=30",)  # long enough for something to happen amidst it
+LONGER = ("epochs=30",)  # long enough for something to happen during it
 
 
 def start(backend, workdir, distribution, *fields, hosts=None, variables=None):
@@ -53,7 +53,7 @@ def start_two(workdir, *fields, of_second=()):
 
 
 def start_two_by_slurm(workdir):
-    """Starts two processes as `srun` does: what they have to know of each other is in their environment."""
+    """Starts two processes as `srun` does: their environment has what they must know of each other."""
     first_port = 2**16 - 2**12  # JAX adds the number of the job
     job = next(job for job in range(1, 2**12) if is_free(first_port + job))
     variables = {"SLURM_JOB_ID": str(job), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
@@ -129,7 +129,7 @@ def test_two_processes_that_slurm_starts_and_only_the_first_one_writes(on_one_de
     assert "Test: top-1" in printed[0]
     assert [line for line in printed[1].splitlines() if "Gloo" not in line] == []  # JAX's own word of connections
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
-    # And the files load on this backend.
+    # The files load on this backend.
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert model.output_shape == (None, 10)
     evaluation = evaluate_run(workdir=tmp_path / "run", output=tmp_path / "evaluation")
@@ -149,7 +149,7 @@ def wait_for(path, processes, seconds=PATIENCE):
 
 @pytest.fixture(scope="module")
 def uninterrupted_by_two(tmp_path_factory):
-    """The folder of a run of two processes that nothing happens to."""
+    """The folder of an undisturbed run of two processes."""
     folder = tmp_path_factory.mktemp("two_processes") / "run"
     end(*start_two(folder, *LONGER))
     return folder
@@ -174,7 +174,7 @@ def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(
     assert processes[lost].returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 128 + signal.SIGTERM)
 
     printed = end(*start_two(tmp_path / "run", *fields))
-    assert "Resuming behind epoch" in printed[0]
+    assert "Resuming after epoch" in printed[0]
     assert_same_training(tmp_path / "run", uninterrupted_by_two)
 
 
@@ -187,13 +187,13 @@ def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
         process.send_signal(signal.SIGTERM)
     errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
     codes = [process.returncode for process in processes]
-    # The later one may be amidst a step that the other no longer takes part in; XLA may then abort it.
+    # The later one may be in a step that the other no longer takes part in; XLA may then abort it.
     assert 143 in codes, errors
     assert set(codes) <= {143, -signal.SIGABRT}, errors
-    assert any("stopped by SIGTERM; the same command goes on behind epoch" in told for told in errors)
+    assert any("stopped by SIGTERM; the same command resumes after epoch" in words for words in errors)
 
     printed = end(*start_two(tmp_path / "run", *LONGER))
-    assert "Resuming behind epoch" in printed[0]
+    assert "Resuming after epoch" in printed[0]
     assert_same_training(tmp_path / "run", uninterrupted_by_two)
 
 
@@ -242,7 +242,7 @@ def test_two_processes_fall_back_to_a_checkpoint_that_is_whole(tmp_path):
     weights.write_bytes(weights.read_bytes()[:-100])
     printed = end(*start_two(run))
     assert "epoch_0002 is damaged" in printed[0]
-    assert "Resuming behind epoch 1 of 2" in printed[0]
+    assert "Resuming after epoch 1 of 2" in printed[0]
     assert_same_training(run, expected)
 
 
@@ -259,7 +259,7 @@ def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
         assert "File too large" in errors.splitlines()[-1]
     printed = end(*start_two(tmp_path / "run", *fields))
     assert "is damaged" not in printed[0]
-    assert "Resuming behind epoch" in printed[0]
+    assert "Resuming after epoch" in printed[0]
     assert len(metrics_of(tmp_path / "run")) == 30
 
 
@@ -267,8 +267,8 @@ def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path):
     for process in start_two(tmp_path / "run", of_second=("seed=7",)):
         _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
-        told = "all processes must have the same recipe. Received: seed 7 in process 1, 5 in process 0"
-        assert told in errors.splitlines()[-1]
+        words = "all processes must have the same recipe. Received: seed 7 in process 1, 5 in process 0"
+        assert words in errors.splitlines()[-1]
     assert not (tmp_path / "run").exists()
 
 
@@ -278,7 +278,7 @@ def test_a_port_that_is_taken_and_an_address_where_nobody_is(monkeypatch):
         taken.bind(("", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=rf"a port that is free in process 0: .*in use.*localhost:{port}"):
+        with pytest.raises(UserError, match=rf"a free port of process 0: .*in use.*localhost:{port}"):
             hosts.join(Hosts(f"localhost:{port}", 2, 0))
     with pytest.raises(UserError, match=rf"no process 0 at --coordinator_address=localhost:{port}, .* process 1 can"):
         hosts.join(Hosts(f"localhost:{port}", 2, 1))
@@ -302,8 +302,8 @@ def test_there_are_four_of_them():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"distribution": "mirrored", "jit_compile": True}, "config.jit_compile must be False where"),
-        ({"distribution": "mirrored", "clip_norm": 10.0}, "config.clip_norm must be 0 where"),
+        ({"distribution": "mirrored", "jit_compile": True}, "config.jit_compile must be False with"),
+        ({"distribution": "mirrored", "clip_norm": 10.0}, "config.clip_norm must be 0 with"),
         ({"distribution": "data_parallel"}, "needs KERAS_BACKEND=jax"),
         ({"distribution": "multihost"}, "needs KERAS_BACKEND=jax"),
     ],

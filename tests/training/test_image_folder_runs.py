@@ -70,5 +70,5 @@ def test_another_folder_and_another_content_are_other_data(images, tmp_path, mon
     with pytest.raises(UserError, match=r"data_dir is '.*images' there and '.*elsewhere' here"):
         train_and_evaluate(config_for(tmp_path / "elsewhere"), workdir)
     add_images(images / "train" / "fox", ["1.png"])
-    with pytest.raises(UserError, match="training images were 12 and are 13; classes came or went: fox"):
+    with pytest.raises(UserError, match="training images were 12 and are 13; classes were added or removed: fox"):
         train_and_evaluate(config, workdir)

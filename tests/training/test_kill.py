@@ -13,7 +13,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-# `KILLED_RUNS=20 python -m pytest -m slow tests/training/test_kill.py -s` tells what each kill hit.
+# `KILLED_RUNS=20 python -m pytest -m slow tests/training/test_kill.py -s` prints what each kill hit.
 RUNS = int(os.environ.get("KILLED_RUNS", "2"))
 # The digits' recipe, shortened so that most of a run is what a kill could spoil.
 FIELDS = ("epochs=8", "steps_per_epoch=5", "export=False")
@@ -26,7 +26,7 @@ def start(workdir):
 
 
 def finished(workdir):
-    """What a run came to: its metrics by epoch without the time that they took, and its result."""
+    """The outcome of a run: its metrics by epoch without the time that they took, and its result."""
     with (workdir / "metrics.csv").open() as file:
         metrics = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
     result = json.loads((workdir / "result.json").read_text())
@@ -39,7 +39,7 @@ def wait_for(condition, process):
 
 
 def run_with_kills(workdir, chance, seconds_in_all):
-    """Runs to the end, with up to three kills before it; returns what was going on at each of them."""
+    """Runs to the end, with up to three kills before it; returns what was happening at each of them."""
     kills = []
     for _ in range(3):
         process = start(workdir)
@@ -80,7 +80,7 @@ def test_killed_runs_end_with_the_metrics_of_an_uninterrupted_one(tmp_path):
         kills_of_run = run_with_kills(workdir, chance, seconds)
         assert finished(workdir) == expected
         shutil.rmtree(workdir)
-        if kills_of_run:  # else it was done before the first one
+        if kills_of_run:  # otherwise it was done before the first kill
             kills.append(kills_of_run)
             print(f"run {len(kills)}: killed {kills_of_run}", flush=True)
     assert any("while writing a checkpoint" in run for run in kills)

@@ -1,4 +1,4 @@
-"""What the modern recipes add, all of it in one run, on the backend at hand."""
+"""The additions of the modern recipes, all in one run, on the current backend."""
 
 import dataclasses
 
@@ -50,7 +50,7 @@ def test_the_recipes_fields_get_where_they_belong(colour_digits, monkeypatch):
     assert mixings == [(10, 0.2, 1.0)]
     assert Classification(tiny_config()).preprocessing.policy is None
     monkeypatch.setattr(Classification, "dataset", load_dataset("digits"))
-    with pytest.raises(UserError, match=r"rand_augment_operations must be 0 for images without colour"):
+    with pytest.raises(UserError, match=r"rand_augment_operations must be 0 for grey images"):
         _ = Classification(tiny_config(**MODERN)).preprocessing
 
 

@@ -1,4 +1,4 @@
-"""Training in each precision, on the backend at hand: what is in half precision, what is not, and that it learns."""
+"""Training in each precision, on the current backend: what is in half precision, what is not, and that it learns."""
 
 import re
 import types
@@ -34,7 +34,7 @@ def test_layers_compute_in_it_while_weights_and_logits_are_float32(precision):
     assert model.get_layer("predictions").compute_dtype == "float32"
     logits = model(np.zeros((2, 8, 8, 1), "float32"))
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
-    # Of numbers that half precision cannot tell apart, too.
+    # Also for numbers that half precision cannot represent.
     dense = model.get_layer("predictions")
     dense.set_weights([np.zeros(dense.kernel.shape), np.linspace(1000, 1000.1, 10)])
     logits = keras.ops.convert_to_numpy(model(np.zeros((1, 8, 8, 1), "float32")))[0]
@@ -71,7 +71,7 @@ def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
     config = tiny_config(precision=precision, export=False)
     result = train_and_evaluate(config, tmp_path / "run")
     assert abs(result["loss"] - finished[1]["loss"]) < 0.05
-    # And goes on from its checkpoints, the scale of the loss among them.
+    # It resumes from its checkpoints, with the scale of the loss.
     (tmp_path / "run" / "result.json").unlink()
     assert train_and_evaluate(config, tmp_path / "run")["loss"] == result["loss"]
 
@@ -79,10 +79,10 @@ def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
 def test_a_run_that_measures_precision_first_is_the_same_run(finished, tmp_path, capsys):
     config = tiny_config(export=False, benchmark_precision=True)
     result = train_and_evaluate(config, tmp_path / "run")
-    told = (
+    words = (
         r"A step takes [\d.e-]+ s in float32 and [\d.e-]+ s in mixed_bfloat16: [\d.]+ times as fast here\. This run is"
     )
-    assert re.search(told, capsys.readouterr().out)
+    assert re.search(words, capsys.readouterr().out)
     assert result["loss"] == finished[1]["loss"]
     # Whether it was measured is not part of what the run is.
     assert train_and_evaluate(tiny_config(export=False), tmp_path / "run")["loss"] == result["loss"]
@@ -109,5 +109,5 @@ def test_where_bfloat16_may_be_faster_a_line_says_so(flags, flops, fields, expec
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="which shares none")
 def test_what_shares_a_batch_is_not_measured():
     distribution = "mirrored" if keras.backend.backend() == "tensorflow" else "data_parallel"
-    with pytest.raises(UserError, match=r"config\.benchmark_precision must be False where several devices"):
+    with pytest.raises(UserError, match=r"config\.benchmark_precision must be False if several devices"):
         check_backend(tiny_config(distribution=distribution, benchmark_precision=True))

@@ -1,4 +1,4 @@
-"""What a job's log shows where no terminal does."""
+"""The progress lines in a job's log, without a terminal."""
 
 import time
 

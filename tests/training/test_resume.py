@@ -1,4 +1,4 @@
-"""Runs that are interrupted and started again end as they would have without."""
+"""Interrupted runs that are started again end as without the interruption."""
 
 import csv
 import hashlib
@@ -23,8 +23,8 @@ class Interrupted(BaseException):
     """Like KeyboardInterrupt, but nobody else raises it."""
 
 
-def interrupt_behind_checkpoint(monkeypatch, epochs):
-    """Ends training behind the checkpoint of so many epochs, and before anything else is written."""
+def interrupt_after_checkpoint(monkeypatch, epochs):
+    """Ends training after the checkpoint of a number of epochs, before anything else is written."""
     write_metrics = callbacks.write_metrics
 
     def interrupted(path, history):
@@ -36,7 +36,7 @@ def interrupt_behind_checkpoint(monkeypatch, epochs):
 
 
 def metrics_of(workdir):
-    """What `metrics.csv` says of each epoch, without the time that it took."""
+    """The metrics of each epoch in `metrics.csv`, without the time."""
     with (workdir / "metrics.csv").open() as file:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
@@ -50,17 +50,17 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
     workdir = tmp_path / "run"
     for epochs in (1, 2):
         with monkeypatch.context() as patch:
-            interrupt_behind_checkpoint(patch, epochs)
+            interrupt_after_checkpoint(patch, epochs)
             with pytest.raises(Interrupted):
                 train_and_evaluate(tiny_config(), workdir)
         assert not (workdir / "result.json").exists()
         keras.utils.set_random_seed(99)  # what another process would start with
-    assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
+    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
     with pytest.raises(UserError, match="epochs is 2 there and 3 here"):
         train_and_evaluate(tiny_config(epochs=3), workdir)
 
     result = train_and_evaluate(tiny_config(), workdir)
-    assert "Resuming behind epoch 2 of 2" in capsys.readouterr().out
+    assert "Resuming after epoch 2 of 2" in capsys.readouterr().out
     for name in ("model", "best"):
         for resumed, whole in zip(weights_of(workdir, name), weights_of(uninterrupted, name), strict=True):
             np.testing.assert_array_equal(resumed, whole)
@@ -70,7 +70,7 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_the_moving_average_is_evaluated_too_and_goes_on(finished, tmp_path, monkeypatch, capsys):
+def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, monkeypatch, capsys):
     config = tiny_config(ema_momentum=0.5, export=False)
     expected = train_and_evaluate(config, tmp_path / "uninterrupted")
     assert capsys.readouterr().out.count("Test, averaged weights: top-1") == 1
@@ -80,7 +80,7 @@ def test_the_moving_average_is_evaluated_too_and_goes_on(finished, tmp_path, mon
     assert expected["averaged"]["loss"] != expected["loss"]
 
     with monkeypatch.context() as patch:
-        interrupt_behind_checkpoint(patch, 1)
+        interrupt_after_checkpoint(patch, 1)
         with pytest.raises(Interrupted):
             train_and_evaluate(config, tmp_path / "run")
     result = train_and_evaluate(config, tmp_path / "run")
@@ -97,12 +97,12 @@ def test_the_moving_average_is_evaluated_too_and_goes_on(finished, tmp_path, mon
     assert (plain["loss"], plain["averaged"]) == (expected["loss"], None)
 
 
-def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
+def test_overwriting_starts_over_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    with pytest.raises(UserError, match=r"became (nan|-?inf) in epoch 1.*none yet.*learning_rate_per_256"):
+    with pytest.raises(UserError, match=r"became (nan|-?inf) in epoch 1.*no checkpoint yet.*learning_rate_per_256"):
         train_and_evaluate(tiny_config(learning_rate_per_256=1e30, warmup_fraction=0.0), workdir, overwrite=True)
-    # Nothing is left of the run that was there, and no checkpoint was made of what is no number.
+    # Nothing is left of the previous run, and NaN was not saved in a checkpoint.
     assert not list(workdir.glob("checkpoints/epoch_*"))
     assert not {path.name for path in workdir.iterdir()} - {"config.json", "data.json", "checkpoints", "tensorboard"}
     assert json.loads((workdir / "config.json").read_text())["learning_rate_per_256"] == 1e30
@@ -111,7 +111,7 @@ def test_overwriting_begins_anew_and_a_loss_that_is_no_number_ends_training(fini
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"rand_augment_operations": 2}, r"config\.rand_augment_operations must be 0 for images without colour"),
+        ({"rand_augment_operations": 2}, r"config\.rand_augment_operations must be 0 for grey images"),
         ({"batch_size": 2000, "steps_per_epoch": None}, r"config\.batch_size"),
         ({"builder_arguments": {"depth": 10, "width": 1, "num_heads": 65}}, "num_heads"),
         ({"dataset": "image_folder"}, r"config\.image_size"),
@@ -126,7 +126,7 @@ def test_a_config_that_cannot_be_trained_overwrites_nothing(finished, fields, me
 
 @pytest.mark.parametrize("function", ["training_dataset", "validation_dataset"])
 def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
-    """Whatever it is that fails in the pipelines, they are tried before anything goes."""
+    """Whatever fails in the pipelines, they are tried before anything is removed."""
     import tensorflow as tf
 
     original = getattr(classification, function)
@@ -157,7 +157,7 @@ def test_a_new_folder_is_empty_until_the_first_step_is_done_and_goes_if_it_is_no
 def test_other_content_in_a_result_is_named(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     (tmp_path / "run" / "result.json").write_text('{"top1": "high"}')
-    with pytest.raises(UserError, match=r"result\.json is not one that train\.py wrote: its field 'top1' is 'high'"):
+    with pytest.raises(UserError, match=r"result\.json was not written by train\.py: its field 'top1' is 'high'"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
 
 
@@ -166,12 +166,12 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path):
     stop = callbacks.StopOnNonFinite(state, checkpoints)
     stop.on_epoch_begin(3)
     stop.on_train_batch_end(0, {"loss": 1.0})
-    with pytest.raises(UserError, match=r"loss became nan in epoch 4.*the last one is .*epoch_0003\. A lower"):
+    with pytest.raises(UserError, match=r"loss became nan in epoch 4.*the last checkpoint is .*epoch_0003\. A lower"):
         stop.on_train_batch_end(50, {"loss": float("nan")})
 
 
 def test_the_best_network_is_that_of_its_checkpoint_and_not_the_last(finished, tmp_path):
-    """A run that was interrupted behind its last epoch, made such that its first epoch was the best."""
+    """A run that was interrupted after its last epoch, and whose first epoch was the best."""
     workdir, config = tmp_path / "run", tiny_config(export=False)
     shutil.copytree(finished[0] / "checkpoints", workdir / "checkpoints")
     (workdir / "config.json").write_text(json.dumps(as_dictionary(config)))

@@ -1,4 +1,4 @@
-"""The folder of a run: which runs it takes, what overwriting removes, files that are whole."""
+"""The folder of a run: the runs that it takes, the files that overwriting removes, and whole files."""
 
 import json
 import pathlib
@@ -70,7 +70,7 @@ def test_checking_makes_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_config_goes_on(run):
+def test_the_same_config_resumes(run):
     run.check(CONFIG, overwrite=False)
     (run / "metrics.csv").write_text("kept")
     before = (run / "config.json").stat().st_mtime_ns
@@ -108,7 +108,7 @@ def test_data_may_have_moved(run):
     run.check(changed(data_dir=None), overwrite=False)
 
 
-def test_the_first_runs_did_not_tell_their_task(run):
+def test_the_first_runs_did_not_name_their_task(run):
     now = changed(task="classification")
     run.check(now, overwrite=False)
     assert fingerprint(now) == fingerprint(CONFIG)
@@ -150,7 +150,7 @@ def test_an_image_folder_is_another_data_set_elsewhere(run):
     [
         ({"training_images": 41}, "training images were 40 and are 41"),
         ({"test_images": 0, "validation_images": 10}, "validation .* 0 and are 10; test images were 10 and are 0"),
-        ({"class_names": ["cat", "fox"]}, "classes came or went: dog, fox. "),
+        ({"class_names": ["cat", "fox"]}, "classes were added or removed: dog, fox. "),
     ],
 )
 def test_other_data_is_refused_and_the_difference_named(run, other, difference):
@@ -225,7 +225,7 @@ def test_a_config_that_may_not_be_read_is_not_called_foreign(run, monkeypatch):
 @pytest.mark.parametrize("content", [[], {}, {**DATA, "class_names": 3}, {**DATA, "test_images": "ten"}])
 def test_data_that_no_run_wrote_is_named(run, content):
     (run / "data.json").write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"data\.json is not one that train\.py wrote: its field '(class_n|test_im)"):
+    with pytest.raises(UserError, match=r"data\.json was not written by train\.py: its field '(class_n|test_im)"):
         run.check_data(SomeTask(DATA), overwrite=False)
 
 
@@ -273,7 +273,7 @@ def test_a_file_is_refused(tmp_path, overwrite):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_damaged_config_is_named_and_nothing_is_overwritten(run, overwrite):
     (run / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json is not one that train\.py wrote"):
+    with pytest.raises(UserError, match=r"config\.json was not written by train\.py"):
         run.check(CONFIG, overwrite)
 
 
@@ -312,7 +312,7 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
     assert listing(run) == ["config.json", "data.json"]
 
 
-def test_overwriting_removes_last_what_tells_that_a_folder_is_a_runs():
+def test_overwriting_removes_last_what_marks_a_folder_as_a_runs():
     assert FILES[-1] == "config.json"
 
 

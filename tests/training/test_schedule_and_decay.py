@@ -75,7 +75,7 @@ def test_a_run_of_one_step_has_a_rate():
     assert learning_rates(1, [0]) == pytest.approx([0.05])
 
 
-def test_decay_epochs_divide_the_rate_by_ten_each_behind_the_warmup():
+def test_decay_epochs_divide_the_rate_by_ten_each_after_the_warmup():
     # Ten epochs of 20 steps: warm-up through the first 10, divided in steps 60 and 160.
     at = [0, 5, 10, 59, 61, 159, 161, 199]
     expected = [0, 0.025, 0.05, 0.05, 0.005, 0.005, 0.0005, 0.0005]
@@ -95,7 +95,7 @@ def test_momentum_is_the_configs():
 
 
 def an_augmented_network():
-    """Convolutions with and without attention, tables, a projection, a dense layer with a bias, batch normalisation."""
+    """Convolutions with and without attention, tables, a projection, a dense layer with a bias, batch normalization."""
     arguments = {"classes": 5, "classifier_activation": None, "attention_stages": (3,), "shortcut": "projection"}
     model = AAWideResNet(10, 1, input_shape=(8, 8, 3), **arguments)
     generator = np.random.default_rng(0)

@@ -28,7 +28,7 @@ def terminate(*_, **__):
 
 @pytest.fixture(autouse=True)
 def default_handler():
-    """Whatever a test does, the signal's handler is then the one from before."""
+    """Restores the signal's handler after each test."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     assert signal.getsignal(signal.SIGTERM) == before
@@ -45,21 +45,21 @@ def default_handler():
 )
 def test_while_starting(tmp_path, monkeypatch, owner, function):
     monkeypatch.setattr(owner, function, terminate)
-    with pytest.raises(Terminated, match=r"^stopped by SIGTERM before training; the same command begins it, or goes"):
+    with pytest.raises(Terminated, match=r"^stopped by SIGTERM before training; the same command starts or resumes it"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
 
 
-def test_behind_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys):
+def test_after_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.Progress, "on_epoch_end", terminate)  # called behind the checkpoint
+        patch.setattr(callbacks.Progress, "on_epoch_end", terminate)  # called after the checkpoint
         with pytest.raises(Terminated) as error:
             train_and_evaluate(tiny_config(), workdir, overwrite=True)
-    told = "stopped by SIGTERM; the same command without --overwrite goes on behind epoch 1 of 2"
-    assert str(error.value) == told
+    words = "stopped by SIGTERM; the same command without --overwrite resumes after epoch 1 of 2"
+    assert str(error.value) == words
     result = train_and_evaluate(tiny_config(), workdir)
-    assert "Resuming behind epoch 1 of 2" in capsys.readouterr().out
+    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
     assert result["loss"] == finished[1]["loss"]
     # One of each of the two, and none of the run that was overwritten.
     events = [path.read_bytes() for path in (workdir / "tensorboard" / "train").iterdir()]
@@ -67,14 +67,14 @@ def test_behind_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("epochs", "overwrite", "told"),
+    ("epochs", "overwrite", "words"),
     [
-        (0, False, "stopped by SIGTERM in the first epoch; the same command begins anew"),
-        (0, True, "stopped by SIGTERM in the first epoch; the same command begins anew"),
-        (3, False, "stopped by SIGTERM; the same command goes on behind epoch 3 of 9"),
+        (0, False, "stopped by SIGTERM in the first epoch; the same command starts over"),
+        (0, True, "stopped by SIGTERM in the first epoch; the same command starts over"),
+        (3, False, "stopped by SIGTERM; the same command resumes after epoch 3 of 9"),
     ],
 )
-def test_a_step_is_finished_first(epochs, overwrite, told):
+def test_a_step_is_finished_first(epochs, overwrite, words):
     done = []
 
     def train():
@@ -88,7 +88,7 @@ def test_a_step_is_finished_first(epochs, overwrite, told):
 
     with pytest.raises(Terminated) as error:
         train()
-    assert str(error.value) == told
+    assert str(error.value) == words
     assert done == ["step"]
 
 
@@ -121,13 +121,13 @@ def wait_for(process, part, folder, names):
     pytest.fail(f"no {part} or none of {names}: {process.communicate()}")
 
 
-def test_the_program_ends_with_status_143_and_goes_on(tmp_path):
+def test_the_program_ends_with_status_143_and_resumes(tmp_path):
     workdir, last = tmp_path / "run", 0
     for _ in range(2):
         command = [sys.executable, ROOT / "train.py", f"--workdir={workdir}"]
         command += ["--config.epochs=200", "--config.steps_per_epoch=5", EXPORT]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        resuming = f"Resuming behind epoch {last} of 200" if last else None
+        resuming = f"Resuming after epoch {last} of 200" if last else None
         names = [f"epoch_{last + more:04d}" for more in (1, 2, 3)]
         wait_for(process, resuming, workdir / "checkpoints", names)
         process.send_signal(signal.SIGTERM)
@@ -135,8 +135,8 @@ def test_the_program_ends_with_status_143_and_goes_on(tmp_path):
         assert process.returncode == 143
         before, last = last, max(int(path.name[-4:]) for path in (workdir / "checkpoints").glob("epoch_*"))
         assert last > before
-        told = f"train.py: stopped by SIGTERM; the same command goes on behind epoch {last} of 200\n"
-        assert errors == told
+        words = f"train.py: stopped by SIGTERM; the same command resumes after epoch {last} of 200\n"
+        assert errors == words
         checkpoint = workdir / "checkpoints" / f"epoch_{last:04d}"
         run = fingerprint(json.loads((workdir / "config.json").read_text()))
         assert _whole_state(checkpoint, run).epochs == last

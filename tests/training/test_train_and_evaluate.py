@@ -1,4 +1,4 @@
-"""A run from end to end: what lies in its folder, what its result says, and evaluating it once more."""
+"""A run from end to end: the files in its folder, its result, and evaluating it again."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ from aa_keras.errors import UserError
 from aa_keras.tasks import Classification
 from aa_keras.training import train_and_evaluate
 
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"  # where alone there is a SavedModel
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"  # only TensorFlow writes a SavedModel
 DIGITS = load_dataset("digits")
 
 
@@ -27,7 +27,7 @@ def metrics_of(workdir):
 
 
 def accuracy_and_loss(model, examples):
-    """Measured here: top-1, top-5 and cross-entropy of the images as the training set's statistics normalise them."""
+    """Measured here: top-1, top-5 and cross-entropy of the images as the training set's statistics normalize them."""
     pixels = DIGITS.train.images.astype("float64")
     probabilities = model.predict((examples.images - pixels.mean()) / pixels.std(), verbose=0).astype("float64")
     ranked = np.argsort(-probabilities, axis=1, kind="stable")
@@ -99,7 +99,7 @@ def test_a_finished_run_reports_and_trains_no_more(finished, monkeypatch, capsys
     before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
     monkeypatch.setattr(keras.Model, "fit", None)
     assert train_and_evaluate(tiny_config(), workdir) == result
-    assert f"finished: top-1 {result['top1']:.2%}" in capsys.readouterr().out
+    assert f"the finished run: top-1 {result['top1']:.2%}" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
 
 

@@ -4,7 +4,7 @@ import keras
 
 from aa_keras.recipes import default_config
 
-# What the program needs to be told where the digits' recipe cannot be exported.
+# The flag that the digits recipe needs on backends that cannot export.
 EXPORT = f"--config.export={keras.backend.backend() == 'tensorflow'}"
 
 

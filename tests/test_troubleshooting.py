@@ -1,0 +1,148 @@
+"""The errors of docs/troubleshooting.md are those that the mistakes raise, word for word."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from aa_keras import errors, explain
+from aa_keras.applications import AAResNet50, AARetinaNet50, AAWideResNet, WideResNet
+from aa_keras.data import CorruptFiles, load_dataset
+from aa_keras.export import export_model
+from aa_keras.layers import AttentionAugmentedConv2D
+from aa_keras.recipes import checks, default_config, find_recipe
+from aa_keras.training.callbacks import StopOnNonFinite
+from aa_keras.training.run_directory import RunDirectory
+
+PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+ENTRIES = dict(re.findall(r"^### (.+)\n\n```text\n(.+)\n```$", PAGE, flags=re.MULTILINE))
+
+
+def network(**arguments):
+    return AAWideResNet(10, 1, num_heads=2, input_shape=(8, 8, 3), **arguments)
+
+
+def without_tensorflow(folder):
+    """Keras in a process that finds no TensorFlow."""
+    program = """
+        import sys
+        class Missing:
+            def find_spec(name, path=None, target=None):
+                if name == "tensorflow":
+                    raise ModuleNotFoundError("No module named 'tensorflow'", name=name)
+        sys.meta_path.insert(0, Missing)
+        import aa_keras
+    """
+    command = [sys.executable, "-c", "\n".join(line[8:] for line in program.splitlines())]
+    completed = subprocess.run(
+        command, env={"KERAS_BACKEND": "tensorflow", "PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert completed.returncode
+    raise ModuleNotFoundError(completed.stderr.strip().splitlines()[-1].removeprefix("ModuleNotFoundError: "))
+
+
+def without_an_extra(folder):
+    raise ImportError(errors.missing_extra(ModuleNotFoundError(name="tf2onnx")))
+
+
+def without_the_layers(folder):
+    network(classes=4).save(folder / "model.keras")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.saving, "get_custom_objects", dict)
+        registered = keras.src.saving.object_registration.GLOBAL_CUSTOM_OBJECTS
+        for name in [name for name in registered if name.startswith("aa_keras>")]:
+            patch.delitem(registered, name)
+        keras.models.load_model(folder / "model.keras")
+
+
+def of_other_classes(folder):
+    network(classes=4).save(folder / "model.keras")
+    network(classes=5, weights=folder / "model.keras")
+
+
+def of_a_folder_without_classes(folder):
+    load_dataset("image_folder", str(folder), 0, image_size=8)
+
+
+def with_corrupt_images(folder):
+    corrupt_files = CorruptFiles(limit=1)
+    for name in ("a.jpg", "b.jpg"):
+        corrupt_files.skip(name, "it is empty", examples=9)
+
+
+def of_imagenet(folder):
+    load_dataset("imagenet2012", str(folder), 0, image_size=32)
+
+
+def with_another_config(folder):
+    run = RunDirectory(folder / "run")
+    run.path.mkdir()
+    (run.path / "config.json").write_text('{"name": "a", "dataset": "digits", "builder": "X", "epochs": 3}')
+    run.check({"name": "a", "dataset": "digits", "builder": "X", "epochs": 4}, overwrite=False)
+
+
+def with_a_loss_of_nan(folder):
+    stop = StopOnNonFinite(types.SimpleNamespace(epochs=0), None)
+    stop.on_epoch_begin(0)
+    stop.on_epoch_end(0, {"loss": float("nan")})
+
+
+def with_the_distribution_of_another_backend(folder):
+    config = default_config()
+    config.distribution = "multihost" if keras.backend.backend() != "jax" else "mirrored"
+    checks.check_backend(config)
+
+
+def of_logits(folder):
+    model = network(classes=4, classifier_activation=None)
+    export_model(model, folder / "model.onnx", format="onnx", dataset="none")
+
+
+def of_an_unknown_network(folder):
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
+    export_model(model, folder / "saved_model")
+
+
+MISTAKES = {
+    "TensorFlow is missing": without_tensorflow,
+    "A package is missing": without_an_extra,
+    "Keras does not find the layers of a file": without_the_layers,
+    "The layer needs max_size": lambda _: AttentionAugmentedConv2D(32, 3)(keras.Input((None, None, 16))),
+    "There is no fused kernel": lambda _: AttentionAugmentedConv2D(32, 3, implementation="fused")(
+        keras.Input((8, 8, 16), dtype="float16")
+    ),
+    "More heads than filters": lambda _: AttentionAugmentedConv2D(4, 3, num_heads=8),
+    "The sides of a detector's images": lambda _: AARetinaNet50(input_shape=(600, 600, 3)),
+    "Unknown weights": lambda _: AAResNet50(weights="imagenet"),
+    "Weights for other classes, or of another network": of_other_classes,
+    "The data folder does not exist": lambda folder: load_dataset("cifar100", str(folder / "none"), 0),
+    "ImageNet is not prepared": of_imagenet,
+    "The image folder has no classes": of_a_folder_without_classes,
+    "Corrupt images": with_corrupt_images,
+    "The recipe or field is unknown": lambda _: find_recipe("digit"),
+    "The run directory has another run": with_another_config,
+    "The loss became NaN": with_a_loss_of_nan,
+    "Several devices": with_the_distribution_of_another_backend,
+    "The outputs are not probabilities": of_logits,
+    "The export needs a data set": of_an_unknown_network,
+    "A network without attention": lambda _: explain.attention_scores(
+        WideResNet(10, 1, classes=4, input_shape=(8, 8, 3)), np.zeros((1, 8, 8, 3))
+    ),
+}
+
+
+def test_every_message_has_a_mistake():
+    assert list(ENTRIES) == list(MISTAKES)
+
+
+@pytest.mark.parametrize("entry", MISTAKES)
+def test_the_mistake_raises_the_message(entry, tmp_path):
+    with pytest.raises((ValueError, ImportError, TypeError, errors.UserError)) as raised:
+        MISTAKES[entry](tmp_path)
+    pattern = re.escape(ENTRIES[entry]).replace(re.escape("..."), ".*?")
+    assert re.fullmatch(pattern, str(raised.value), flags=re.DOTALL), raised.value
