@@ -101,9 +101,24 @@ def test_readme_counts():
     assert f"From 14x14 positions, training is {min(ratios):.1f} to {max(ratios):.1f} times as fast" in text
 
 
+def test_the_results_are_those_of_the_shipped_weights():
+    text = read("docs/results.md")
+    weights = ROOT / "applications" / "weights"
+    cifar100, bccd = (
+        json.loads((weights / name / "result.json").read_text(encoding="utf-8"))
+        for name in ("aa_wide_resnet16_4_cifar100", "aa_retinanet_bccd")
+    )
+    assert f"| {100 * cifar100['top1']:.2f}, " in text
+    precisions = " / ".join(f"{100 * bccd[name]:.1f}" for name in ("ap", "ap50", "ap75"))
+    last = (weights / "aa_retinanet_bccd" / "metrics.csv").read_text(encoding="utf-8").splitlines()[-1]
+    validation = " / ".join(f"{100 * float(value):.1f}" for value in last.split(",")[-3:])
+    assert f"| BCCD | {validation} | {precisions} |" in text
+
+
 def test_versions_agree():
     assert f"version: {aa_keras.__version__}\n" in read("CITATION.cff")
     assert f"\n## [{aa_keras.__version__}] - " in read("CHANGELOG.md")
+    assert f"dist/aa_keras-{aa_keras.__version__}-py3-none-any.whl" in read("docs/installation.md")
 
 
 def test_english_is_plain():

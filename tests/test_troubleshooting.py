@@ -65,6 +65,15 @@ def of_other_classes(folder):
     network(classes=5, weights=folder / "model.keras")
 
 
+def without_a_network(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        hub = types.ModuleType("huggingface_hub")
+        hub.HfApi = lambda: (_ for _ in ()).throw(OSError("Name or service not known"))
+        patch.setitem(sys.modules, "huggingface_hub", hub)
+        patch.setenv("KERAS_HOME", str(folder))
+        AAResNet50(weights="timm/resnet50.a1h_in1k")
+
+
 def of_a_folder_without_classes(folder):
     load_dataset("image_folder", str(folder), 0, image_size=8)
 
@@ -120,6 +129,7 @@ MISTAKES = {
     "The sides of a detector's images": lambda _: AARetinaNet50(input_shape=(600, 600, 3)),
     "Unknown weights": lambda _: AAResNet50(weights="imagenet"),
     "Weights for other classes, or of another network": of_other_classes,
+    "The weights cannot be downloaded": without_a_network,
     "The data folder does not exist": lambda folder: load_dataset("cifar100", str(folder / "none"), 0),
     "ImageNet is not prepared": of_imagenet,
     "The image folder has no classes": of_a_folder_without_classes,

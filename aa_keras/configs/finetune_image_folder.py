@@ -15,6 +15,7 @@ The weights are downloaded once from huggingface.co, which needs the extra `timm
     --config.weights=timm/resnet50.tv2_in1k          another training of the same network
     --config.weights=FILE.safetensors                a checkpoint on this machine
     --config.builder=BoTNet26t --config.weights=timm/botnet26t_256.c1_in1k --config.image_size=256
+    --config.builder=AAWideResNet16_4 --config.weights=cifar100 --config.image_size=32    no download, on a CPU
     --config.freeze=backbone                         train the classifier and new attention alone
 """
 

@@ -73,7 +73,7 @@ class ExportReport:
     def __str__(self):
         agreement = self.agreement
         shape = ", ".join("any" if length is None else str(length) for length in self.image_shape)
-        kind = "drawn" if self.drawn else "real"
+        kind = "random" if self.drawn else "real"
         same = f"{agreement.same:.1%} of the best classes the same"
         if self.task == "detection":
             same = (

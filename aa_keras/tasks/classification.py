@@ -275,7 +275,7 @@ class Classification(Task):
         report.write(measured, self.dataset, folder, mean, std)
         report.print_extremes(measured, self.dataset.class_names)
         if model is not None:
-            print(f"Row: {report.row(self._cells(measured, model))}")
+            print(f"Table row: {report.row(self._cells(measured, model))}")
         print(f"{folder}: {', '.join(report.FILES)}")
 
     def _cells(self, measured, model):

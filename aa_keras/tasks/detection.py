@@ -279,7 +279,7 @@ class Detection(Task):
         report.write(measured, self.dataset, images, folder)
         report.print_classes(measured, self.categories)
         if model is not None:
-            print(f"Row: {row(self._cells(measured, model))}")
+            print(f"Table row: {row(self._cells(measured, model))}")
         print(f"{folder}: {', '.join(report.FILES)}")
 
     def _cells(self, measured, model):

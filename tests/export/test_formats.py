@@ -55,7 +55,7 @@ def test_it_answers_as_the_network_does(network, export_format, tmp_path):
     lines = str(report).splitlines()
     assert lines[0].startswith(f"{path}: ")
     assert lines[0].endswith("MB, float32, uint8 images (batch, 8, 6, 3)")
-    assert "12 drawn images, 1 and 3 at a time" in lines[1]
+    assert "12 random images, 1 and 3 at a time" in lines[1]
     assert labels_in(export_format, path) == "apple\nmaple tree\nÖlbaum\nworm\n"
     predictor = load(export_format, path)
     assert predictor.spec.class_names == NAMES

@@ -89,7 +89,7 @@ def test_it_is_evaluated_to_the_same(finished, folder, tmp_path, capsys):
     assert measured.ap == result["ap"]
     config = detection_config(folder)
     assert evaluate_run(config=config, weights=workdir / "model.keras", output=tmp_path / "w").ap == result["ap"]
-    assert "Row: | `AARetinaNet()` |" in capsys.readouterr().out
+    assert "Table row: | `AARetinaNet()` |" in capsys.readouterr().out
     detections = json.loads((tmp_path / "run" / "detections.json").read_text())
     assert {detection["category_id"] for detection in detections} <= {3, 7}
     config = detection_config(folder, test_split="validation")
