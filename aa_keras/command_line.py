@@ -1,4 +1,4 @@
-"""What programs have in common: the flag of a recipe, and one line for a user's mistake."""
+"""The common parts of the programs: the flag of a recipe, and one line for a user's mistake."""
 
 import contextlib
 import copy

@@ -1,4 +1,4 @@
-"""Where the time of an augmented convolution goes, forward and backward: each of its steps alone, and the whole.
+"""The time of the steps of an augmented convolution, forward and backward, and of the whole.
 
     python benchmarks/breakdown.py                                # 32x32, batch 8, 160 filters of AA-Wide-ResNet-28-10
     python benchmarks/breakdown.py --dtype=bfloat16 --size=14 --filters=256 --value_depth=24

@@ -71,7 +71,7 @@ def test_every_room_has_its_line_and_the_root_few_modules():
 
 @pytest.mark.parametrize("name", OF_ROOMS)
 def test_no_import_runs_up(name):
-    """Those within functions included."""
+    """Imports within functions count too."""
     for imported in imports(name, ast.walk(MODULES[name])):
         if imported.split(".")[0] == "aa_keras" and imported != "aa_keras":
             same, lower = room_of(imported) == room_of(name), LINE[room_of(imported)] < LINE[room_of(name)]

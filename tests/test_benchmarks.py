@@ -1,4 +1,4 @@
-"""What the benchmarks compare with computes the same as the library."""
+"""The baselines of the benchmarks compute the same as the library."""
 
 import pathlib
 import sys

@@ -283,7 +283,7 @@ def test_ctrl_c_while_libraries_are_imported_is_one_line(program, tmp_path):
         env=environment(),
         stderr=subprocess.PIPE,
         text=True,
-        # What a script starts in the background ignores Ctrl-C, and so would the program: the tests may be such.
+        # Programs that a script starts in the background ignore Ctrl-C: the tests may be such a program.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     maps = pathlib.Path(f"/proc/{process.pid}/maps")

@@ -225,7 +225,7 @@ def test_what_is_new_in_a_frozen_model_can_be_trained(nested, tmp_path):
 
 @pytest.mark.parametrize("kind", ["functional", "sequential", "nested"])
 def test_a_batch_normalization_after_it_lets_attention_begin_with_nothing(kind):
-    """With the mean of the channels in whose place it is; and a second conversion leaves what the first one made."""
+    """Attention starts with the mean of the channels that it replaces; a second conversion keeps the first one."""
     generator = np.random.default_rng(0)
     block = [
         layers.Conv2D(8, 3, padding="same", name="first"),

@@ -71,7 +71,7 @@ def test_the_exports_agree_on_all_test_images():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    """In the repository; the strict build follows those of the site."""
+    """Checks links in the repository; the strict build follows those of the site."""
     targets = re.findall(r"\]\((?!\w+:|#)([^)\s#]+)|^\[[^]]+\]: (?!\w+:)(\S+)$", read(page), flags=re.MULTILINE)
     paths = [(ROOT / page).parent / (inline or reference) for inline, reference in targets]
     assert [path for path in paths if re.search(r"\.\w+$", path.name) and not path.exists()] == []

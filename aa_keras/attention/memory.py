@@ -8,7 +8,7 @@ from aa_keras.attention.choice import AttentionSpec, choose_implementation
 
 @dataclasses.dataclass(frozen=True)
 class AttentionMemory:
-    """What attention adds to the memory of a training step, for each image.
+    """The memory that attention adds to a training step, for each image.
 
     Attributes:
         kept: bytes that stay allocated from the forward to the backward pass.

@@ -1,4 +1,4 @@
-"""What a network looks at in the images that it gets wrong."""
+"""Pictures of what a network looks at in the images that it gets wrong."""
 
 import numpy as np
 

@@ -49,7 +49,7 @@ def test_blocks_of_the_same_shape_add_their_input_as_it_is():
 
 
 def shortcut_of_the_second_stage(shortcut, inputs):
-    """What the shortcut makes of activations of (height, width, 16), and the model."""
+    """The output of the shortcut for activations of (height, width, 16), and the model."""
     model = with_random_statistics(WideResNet(10, 1, input_shape=(*inputs.shape[1:3], 3), shortcut=shortcut))
     model.get_layer("stage2_block1_conv2").kernel.assign(np.zeros((3, 3, 32, 32)))
     return between(model, "stage2_block1_relu1", "P1").predict(inputs, verbose=0), model

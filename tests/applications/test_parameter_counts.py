@@ -69,7 +69,7 @@ COUNTS = {
 
 @functools.cache
 def complexities(builder, arguments):
-    """That of a network, and that without the products of attention."""
+    """The complexity of a network, with and without the products of attention."""
     with without_values():
         model = getattr(applications, builder)(**dict(arguments))
         whole = model_complexity(model)

@@ -51,7 +51,7 @@ def published_relative_logits_1d(queries, table, transposition):
 
 
 def published_relative_logits(queries, height_table, width_table):
-    """Of a row and of a column of keys, each as (B, heads, HW, HW)."""
+    """The logits for the row and for the column of keys, each as (B, heads, HW, HW)."""
     by_width = published_relative_logits_1d(queries, width_table, [0, 1, 2, 4, 3, 5])
     by_height = published_relative_logits_1d(queries.transpose(0, 1, 3, 2, 4), height_table, [0, 1, 4, 2, 5, 3])
     return by_height, by_width

@@ -143,7 +143,7 @@ def exactly(queries, keys, values, *tables):
 
 
 def attention_of_keras(size, queries, keys, values, *tables):
-    """That of `keras.layers.MultiHeadAttention` in bfloat16, whose queries and keys bring their positions with them.
+    """The output of `keras.layers.MultiHeadAttention` in bfloat16, with queries and keys that include their positions.
 
     Its projections are the identity, and heads of 256 channels make its scale an exact 1 / 16.
     """

@@ -287,7 +287,7 @@ def test_each_network_of_the_paper_finds_its_own_row(spec, monkeypatch):
 
 
 def test_a_report_in_one_file(tmp_path, capsys):
-    """Of a network that is not trained, and so makes mistakes."""
+    """An untrained network makes mistakes, which the report shows."""
     workdir = run_folder(tmp_path, digits_config(name="a <b>run"))
     task = classification.Classification(digits_config())
     task.inference_model().save(workdir / "model.keras")

@@ -22,7 +22,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photograph(tmp_path_factory):
-    """One that is not of the network's size."""
+    """An image of another size than the network's."""
     path = tmp_path_factory.mktemp("images") / "photo.png"
     pixels = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     Image.fromarray(pixels).resize((60, 45)).save(path)

@@ -61,7 +61,7 @@ def changed(*path, **fields):
     return content
 
 
-# What is wrong with a file as a whole, which no setting lets pass.
+# Errors of a file as a whole, which no setting allows.
 BAD_FILES = {
     "cut": (json.dumps(GOOD)[:-20], "is not a JSON file"),
     "empty": ("", "is not a JSON file"),
@@ -85,7 +85,7 @@ BAD_FILES = {
     "two images of an id": (changed("images", 1, id=5), "two images have the id 5"),
     "two images of a file": (changed("images", 1, file_name="a.png"), "two images have the file_name 'a.png'"),
 }
-# What is wrong with one box or image.
+# Errors of one box or image.
 BAD_BOXES = {
     "out of the image": ({"bbox": [50, 20, 30, 15]}, "reaches out of the image of 60x40 pixels: .* 20, 50, 35, 80"),
     "outside the image": ({"bbox": [60, 20, 0.5, 15]}, "reaches out of the image"),

@@ -96,7 +96,7 @@ def test_resize_without_antialiasing_interpolates_between_two_pixels(apply):
 
 
 def weights_of_pixels(length, scale, size):
-    """How much each of `length` pixels counts in each of `size` around the centre of the scaled row: plain loops."""
+    """The weights of `length` pixels in each of `size` around the centre of the scaled row, in plain loops."""
     weights = np.zeros((size, length))
     reach = max(1, 1 / scale)
     for result in range(size):

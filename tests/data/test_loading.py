@@ -54,7 +54,7 @@ TRAIN, TEST = a_few_images(7, seed=1), a_few_images(5, seed=2)
 with tfds.core.registered.skip_registration():  # the name is taken
 
     class Cifar100(tfds.core.GeneratorBasedBuilder):
-        """What TensorFlow Datasets' own builder of this name and version would write, for twelve images."""
+        """A builder that writes what TensorFlow Datasets' own of this name and version would, for twelve images."""
 
         VERSION = tfds.core.Version("3.0.2")
         pkg_dir_path = pathlib.Path(__file__).parent  # TFDS finds only that of packages

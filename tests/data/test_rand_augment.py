@@ -20,7 +20,7 @@ def picture():
 
 
 def augmented(magnitude=1.0, operations=1, image=None):
-    """As many draws, in a graph."""
+    """The given number of draws, in a graph."""
     policy, image = RandAugment(operations, magnitude), picture() if image is None else image
     keys = tf.data.Dataset.range(DRAWS)
     return np.stack(list(keys.map(lambda key: policy(image, tf.stack([key, 3]))).as_numpy_iterator()))
@@ -45,7 +45,7 @@ def test_the_key_alone_decides():
 
 
 def test_a_magnitude_of_zero_leaves_shapes_where_they_are():
-    """What remains are the operations without a strength: contrast stretched, and the histogram made even."""
+    """Only the operations without a strength remain: autocontrast and equalization."""
     images = augmented(magnitude=0.0)
     kinds = {tuple(image.round().astype(int).ravel()) for image in images}
     assert len(kinds) <= 3
@@ -63,7 +63,7 @@ def test_a_magnitude_of_zero_leaves_shapes_where_they_are():
     ],
 )
 def test_operations_go_both_ways_and_no_further_than_they_may(operation, measure, limit):
-    """Of a magnitude of a half, half as far."""
+    """Half the magnitude goes half as far."""
     index = {"RandomRotation": 2, "RandomContrast": 8, "RandomBrightness": 11}.get(operation) or int(operation[-1])
     choice = RandAugment(1, 0.5)._choices[index]
     image = tf.constant(picture()[np.newaxis], tf.float32)

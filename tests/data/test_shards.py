@@ -1,4 +1,4 @@
-"""What each of several processes reads: its own share of every batch, and nothing twice."""
+"""The shards of several processes: each reads its own share of every batch, and nothing twice."""
 
 import numpy as np
 import odd_images

@@ -15,7 +15,7 @@ from aa_keras.explain import explorer
 
 
 def content_of(page):
-    """What a page holds, its arrays as arrays (heads, query height, query width, key height, key width)."""
+    """The data of a page, with arrays (heads, query height, query width, key height, key width)."""
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     content = json.loads(data)
     for layer in content["layers"]:

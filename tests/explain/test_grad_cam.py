@@ -111,7 +111,7 @@ def test_a_model_without_classes():
 @pytest.mark.skipif(importlib.util.find_spec("keras_hub") is None, reason="the extra `detection` is not installed")
 @pytest.mark.skipif("AA_KERAS_DATA" not in os.environ, reason="AA_KERAS_DATA does not name a folder of data")
 def test_of_a_detector_it_is_where_the_object_is():
-    """What speaks most for a white blood cell lies in its box."""
+    """The pixels that speak most for a white blood cell are in its box."""
     folder = pathlib.Path(os.environ["AA_KERAS_DATA"]) / "bccd"
     content = json.loads((folder / "annotations" / "instances_test.json").read_text(encoding="utf-8"))
     (number,) = (category["id"] for category in content["categories"] if category["name"] == "WBC")

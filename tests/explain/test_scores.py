@@ -71,7 +71,7 @@ def test_the_scores_are_those_of_the_layers_and_of_the_oracle():
     np.testing.assert_allclose(scores["pooled"].reshape(2, 2, 30, 30), to_numpy(own), atol=1e-5)
     _, expected = oracle.self_attention(to_numpy(attended), attention_weights(pooled), 2, 3, 1, "relative")
     np.testing.assert_allclose(scores["pooled"].reshape(2, 2, 30, 30), expected, atol=1e-5)
-    # What one layer's scores are of is what the layers before it made.
+    # The input of a layer is the output of the layers before it.
     made = pooled(images)
     strided = model.get_layer("strided")
     _, own = strided.self_attention(average_pool(made, (2, 2)), return_attention_scores=True)

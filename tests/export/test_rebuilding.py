@@ -110,7 +110,7 @@ def test_a_network_with_pooling_before_attention():
 
 
 def test_a_network_that_was_trained():
-    """Which has metrics, and an optimizer."""
+    """A compiled model with metrics and an optimizer."""
     model = small_network()
     model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
     model.fit(images(), np.eye(4)[:3], verbose=0)

@@ -14,7 +14,7 @@ from aa_keras.export import check, export_model, export_servable
 
 @pytest.mark.parametrize("export_format", [ONNX, pytest.param("saved_model", marks=pytest.mark.slow)])
 def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path, monkeypatch):
-    """What exists stays, and nothing else is left."""
+    """Existing files stay, and no other file is left."""
     path = tmp_path / OUTPUTS[export_format]
     if export_format == "saved_model":
         path.mkdir()

@@ -14,7 +14,7 @@ from aa_keras.attention import AttentionSpec, blockwise, choice, dense, fused
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 
 BACKEND = keras.backend.backend()
-# Those that there are on the CPU, where the tests run.
+# The implementations on the CPU, where the tests run.
 IMPLEMENTATIONS = ["dense", "blockwise", *(["fused"] if BACKEND == "torch" else [])]
 HEADS, KEY_DIM, VALUE_DIM = 2, 4, 3
 
@@ -269,7 +269,7 @@ def test_without_cudnn_there_is_no_kernel_on_a_gpu(monkeypatch):
     device = types.SimpleNamespace(platform="gpu", device_kind="Some Device", compute_capability="9.0")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     monkeypatch.setattr(fused, "_jax_device", lambda: device)
-    # What it finds out here, where there is no GPU, also in the midst of tracing.
+    # The result on a machine without a GPU, also while a function is being traced.
     jax = pytest.importorskip("jax")
 
     jax.jit(lambda inputs: inputs if "does not run here" in fused.fused_obstacle("bfloat16", 64, 64) else None)(1)

@@ -104,7 +104,7 @@ def an_augmented_network():
 
 
 def update_by(gradients, **fields):
-    """What the first step of an optimizer changes kernel and bias by, at a learning rate of 0.05."""
+    """The change of kernel and bias in the first step of an optimizer, at a learning rate of 0.05."""
     model = dense_model()
     compile_model(model, task_with(warmup_fraction=0.0, **fields), 10**6)
     before = model.get_weights()
