@@ -107,6 +107,7 @@ def on_one_device(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_mirrored_on_two_devices(on_one_device, tmp_path):
     end(start("tensorflow", tmp_path / "run", "mirrored"))
     assert_same_training(tmp_path / "run", on_one_device("tensorflow"))

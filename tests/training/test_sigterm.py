@@ -121,6 +121,7 @@ def wait_for(process, part, folder, names):
     pytest.fail(f"no {part} or none of {names}: {process.communicate()}")
 
 
+@pytest.mark.slow
 def test_the_program_ends_with_status_143_and_resumes(tmp_path):
     workdir, last = tmp_path / "run", 0
     for _ in range(2):
