@@ -27,7 +27,8 @@ decode_predictions = IMAGENET.decode_predictions
 STEMS = ("7x7", "3x3", "3x3 strided")
 ACTIVATIONS = ("relu", "silu")
 CHANNEL_ATTENTION = (None, "squeeze_excite", "efficient")
-# Channels within the blocks of the first stage, which double from stage to stage.
+# Channels of the 3x3 convolutions of the stem, and within the blocks of the first stage, which double from stage to
+# stage.
 STEM_CHANNELS = (24, 32, 64)
 WIDTH = 64
 # The channels of a block's output over those within it.
