@@ -40,7 +40,7 @@ def main(_):
     for page in TABLES:
         text = with_tables(page, counted)
         if CHECK.value and text != (ROOT / page).read_text(encoding="utf-8"):
-            raise SystemExit(f"doc_tables.py: the tables in {page} are not these; without --check they are written")
+            raise SystemExit(f"doc_tables.py: the tables in {page} differ; run it without --check")
         if not CHECK.value:
             (ROOT / page).write_text(text, encoding="utf-8")
 

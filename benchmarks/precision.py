@@ -49,7 +49,7 @@ def main(_):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "precision.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     header = "| | precision | inference, ms | | | training, ms | | | peak, MiB | | |"
-    columns = "| | | was | is | ratio | was | is | ratio | was | is | ratio |"
+    columns = "| | | before | now | ratio | before | now | ratio | before | now | ratio |"
     lines = [rows[0].get("device", ""), "", header, "| --- " * 11 + "|", columns, *map(formatted, rows)]
     (folder / "precision.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
