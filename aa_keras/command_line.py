@@ -57,9 +57,7 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
         if len(arguments) > 1 and not takes_operands:
             _fail(f"every option must begin with --. Received: {' '.join(arguments[1:])}")
         logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets logs its cache, for instance
-        logging.get_absl_handler().setFormatter(
-            standard_logging.Formatter("%(message)s")
-        )  # the logger of lines for users
+        logging.get_absl_handler().setFormatter(standard_logging.Formatter("%(message)s"))  # lines for users
         standard_logging.getLogger("aa_keras").setLevel("INFO")
         try:
             main(arguments[1:] if takes_operands else config)

@@ -30,9 +30,8 @@ def reference_attention(queries: Any, keys: Any, values: Any, height_table: Any,
     q = q * key_dim**-0.5
     positions = ops.arange(height * width)
     y, x = positions // width, positions % width
-    r_height = ops.take(
-        height_table, y[None, :] - y[:, None] + height - 1, axis=0
-    )  # [i, j]: the embedding of y_j - y_i
+    # [i, j]: the embeddings of y_j - y_i and of x_j - x_i.
+    r_height = ops.take(height_table, y[None, :] - y[:, None] + height - 1, axis=0)
     r_width = ops.take(width_table, x[None, :] - x[:, None] + width - 1, axis=0)
 
     logits = ops.einsum("bnid,bnjd->bnij", q, k)

@@ -128,9 +128,8 @@ class StopOnSigterm(keras.callbacks.Callback):
         if self._in_main_thread:
             signal.signal(signal.SIGTERM, self._previous)
         # Libraries may have turned the error that `_ask` raised in them into one of their own.
-        meant = isinstance(error, UserError) and not isinstance(
-            error, LostProcess
-        )  # the other processes are asked to stop as well
+        # A lost process was asked to stop as well.
+        meant = isinstance(error, UserError) and not isinstance(error, LostProcess)
         if self._asked and isinstance(error, Exception) and not meant:
             raise Terminated(self._message()) from None
 
