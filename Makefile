@@ -60,9 +60,10 @@ lint: $(VENV)/installed  # style and types
 tables: $(VENV)/installed  # the tables in README.md and docs/, every network built and counted
 	$(BIN)/python benchmarks/doc_tables.py --count
 
+# Without --quiet, which would hide warnings from --strict.
 docs: $(VENV)/installed  # the documentation as a site in build/site, and the notebooks, docs/*.ipynb
 	$(BIN)/jupytext --quiet --to ipynb docs/tutorial.py docs/finetuning.py
-	NO_MKDOCS_2_WARNING=1 TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/mkdocs build --strict
 	@echo "Built build/site; $(BIN)/python -m http.server --directory build/site shows it on http://localhost:8000"
 
 $(VENV)/installed: requirements.txt pyproject.toml
