@@ -10,6 +10,8 @@ from wheel_helpers import ROOT, build, environment_in, install, run
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TRAINING = "aa-keras train --workdir=runs/digits"
+# The exports of this run that pages load.
+EXPORTS = {"digits.onnx": "onnx", "digits.tflite": "litert", "runs/digits/saved_model": "saved_model"}
 # It installs the clone instead of the wheel.
 INSTALLATION = 'pip install ".[train]"'
 
@@ -48,7 +50,7 @@ def shell(python):
 def prepared(shell, tmp_path_factory):
     """A folder with a short run of the digits, and photographs."""
     folder = tmp_path_factory.mktemp("prepared")
-    shell(f"{TRAINING} --config.epochs=1", folder)
+    shell(f"{TRAINING} --config.epochs=1 --config.export=False", folder)
     (folder / "photographs").mkdir()
     for name in ("seven", "eight"):
         (folder / "photographs" / f"{name}.png").write_bytes(encode(picture(20, 30), "PNG"))
@@ -83,9 +85,9 @@ def test_training(lines, shell, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", [each for page in PAGES for each in examples(page, "python")])
 def test_python_of_the_pages(lines, python, shell, folder):
-    for name, export_format in (("digits.onnx", "onnx"), ("digits.tflite", "litert")):
-        if name in lines:
-            shell(f"aa-keras export --workdir=runs/digits --format={export_format} --output={name}", folder)
+    for path, export_format in EXPORTS.items():
+        if path in lines:
+            shell(f"aa-keras export --workdir=runs/digits --format={export_format} --output={path}", folder)
     run([python, "-c", lines], folder, TF_CPP_MIN_LOG_LEVEL="3", KERAS_HOME=str(folder / "keras"))
 
 
