@@ -210,12 +210,12 @@ def _check_structure(model, path, label):
     own = {
         layer.name: layer.get_config()
         for layer in model.layers
-        if isinstance(layer, (AttentionAugmentedConv2D, SelfAttention2D, keras.layers.Conv2D))
+        if layer.name in configs and isinstance(layer, (AttentionAugmentedConv2D, SelfAttention2D, keras.layers.Conv2D))
     }
-    if hasattr(model, "backbone"):
+    if "backbone" in configs and hasattr(model, "backbone"):
         own["backbone"] = model.backbone.image_encoder.arguments
     for name, ours in own.items():
-        theirs = configs.get(name, {})
+        theirs = configs[name]
         for argument in ("padding", "num_heads", "position_encoding", "attention_pooling"):
             if argument in theirs and argument in ours and theirs[argument] != ours[argument]:
                 raise _difference(

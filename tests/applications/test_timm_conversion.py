@@ -266,7 +266,11 @@ def test_pytorchs_own_files(checkpoint, tmp_path):
     torch.save({"a": Code()}, tmp_path / "c.pth")
     torch.save([1, 2], tmp_path / "d.pth")
     (tmp_path / "e.pth").write_bytes((tmp_path / "a.bin").read_bytes()[:5000])
-    for name, reason in (("c.pth", "holds objects other than tensors"), ("d.pth", "does not hold tensors"), ("e.pth", "is damaged")):
+    for name, reason in (
+        ("c.pth", "holds objects other than tensors"),
+        ("d.pth", "does not hold tensors"),
+        ("e.pth", "is damaged"),
+    ):
         with pytest.raises(ValueError, match=reason) as error:
             ResNet(weights=tmp_path / name, **SMALL)
         assert "\n" not in str(error.value)
