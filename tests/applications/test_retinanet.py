@@ -214,6 +214,7 @@ np.savez(sys.argv[3], **model.predict(np.load(sys.argv[4]), verbose=0))
 """
 
 
+@pytest.mark.slow
 def test_a_file_loads_in_a_fresh_process_that_imports_the_library(model, tmp_path):
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", images(2, 64, 96, 3))

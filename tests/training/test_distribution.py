@@ -124,6 +124,7 @@ def test_data_parallel_on_two_devices(on_one_device, tmp_path):
     assert_same_training(tmp_path / "run", on_one_device("jax"))
 
 
+@pytest.mark.slow
 def test_two_processes_that_slurm_starts_and_only_the_first_one_writes(on_one_device, tmp_path):
     printed = end(*start_two_by_slurm(tmp_path / "run"))
     assert_same_training(tmp_path / "run", on_one_device("jax"))
