@@ -306,6 +306,7 @@ def run(program, *arguments, folder):
     )
 
 
+@pytest.mark.slow
 def test_both_programs_work_from_anywhere_and_print_nothing_but_their_own(tmp_path):
     """A recipe of the folder that the program is called from, and a run in the folder runs/ there."""
     folder = tmp_path

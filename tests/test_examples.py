@@ -10,6 +10,8 @@ from wheel_helpers import ROOT, build, environment_in, install, run
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TRAINING = "aa-keras train --workdir=runs/digits"
+# The examples that take more than about ten seconds.
+LONG = (TRAINING, "aa-keras evaluate --workdir=runs/digits")
 # The exports of this run that pages load.
 EXPORTS = {"digits.onnx": "onnx", "digits.tflite": "litert", "runs/digits/saved_model": "saved_model"}
 # It installs the clone instead of the wheel.
@@ -68,7 +70,7 @@ def test_python(lines, python, tmp_path):
     run([python, "-c", lines], tmp_path, TF_CPP_MIN_LOG_LEVEL="3", KERAS_HOME=str(tmp_path))
 
 
-@pytest.mark.parametrize("lines", [each for each in examples(README, "sh") if not each.values[0].startswith(TRAINING)])
+@pytest.mark.parametrize("lines", [each for each in examples(README, "sh") if not each.values[0].startswith(LONG)])
 def test_shell(lines, shell, folder):
     before = set(folder.rglob("*"))
     printed = shell(lines, folder)
@@ -77,9 +79,12 @@ def test_shell(lines, shell, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lines", [each for each in examples(README, "sh") if each.values[0].startswith(TRAINING)])
-def test_training(lines, shell, tmp_path):
-    assert re.search(r"Test: top-1 9[89]", shell(lines, tmp_path))
+def test_training_and_evaluation(shell, tmp_path):
+    blocks = [each.values[0] for each in examples(README, "sh") if each.values[0].startswith(LONG)]
+    assert len(blocks) == len(LONG)
+    for lines in blocks:
+        assert re.search(r"Test: top-1 9[89]", shell(lines, tmp_path))
+    assert (tmp_path / "runs" / "digits" / "report.html").is_file()
 
 
 @pytest.mark.slow
