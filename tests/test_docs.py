@@ -3,10 +3,10 @@
 import json
 import pathlib
 import re
-import subprocess
 import sys
 
 import pytest
+from wheel_helpers import ROOT, run
 
 import aa_keras
 from aa_keras import applications
@@ -16,7 +16,6 @@ from aa_keras.cli import COMMANDS
 from aa_keras.recipes import list_recipes
 from aa_keras.recipes.fields import FIELDS
 
-ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 
@@ -133,9 +132,7 @@ def test_english_is_plain():
 
 
 def test_the_site_builds_without_a_broken_link(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
+    run([sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path], ROOT)
     reference = (tmp_path / "api" / "applications.html").read_text(encoding="utf-8")
     assert 'id="aa_keras.applications.AAResNet50"' in reference
     pages = [*tmp_path.rglob("*.html")]

@@ -38,14 +38,16 @@ def python(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shell(python):
-    """A function that runs lines of shell in a folder, with the programs of the wheel."""
+def run_in(python):
+    """A function that runs a command in a folder, with the wheel, and with Keras's files outside of the folder."""
+    settings = {"KERAS_HOME": str(python.parents[1] / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3", "AA_KERAS_DATA": ""}
+    return lambda folder, *command: run(command, folder, PATH=f"{python.parent}:/usr/bin:/bin", **settings)
 
-    def run_lines(lines, folder):
-        settings = {"PATH": f"{python.parent}:/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "AA_KERAS_DATA": ""}
-        return run(["bash", "-euc", lines], folder, KERAS_HOME=str(folder / "keras"), **settings)
 
-    return run_lines
+@pytest.fixture(scope="module")
+def shell(run_in):
+    """A function that runs lines of shell in a folder."""
+    return lambda lines, folder: run_in(folder, "bash", "-euc", lines)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +68,8 @@ def folder(prepared, tmp_path):
 
 
 @pytest.mark.parametrize("lines", examples(README, "python"))
-def test_python(lines, python, tmp_path):
-    run([python, "-c", lines], tmp_path, TF_CPP_MIN_LOG_LEVEL="3", KERAS_HOME=str(tmp_path))
+def test_python(lines, run_in, tmp_path):
+    run_in(tmp_path, "python", "-c", lines)
 
 
 @pytest.mark.parametrize("lines", [each for each in examples(README, "sh") if not each.values[0].startswith(LONG)])
@@ -89,11 +91,11 @@ def test_training_and_evaluation(shell, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", [each for page in PAGES for each in examples(page, "python")])
-def test_python_of_the_pages(lines, python, shell, folder):
+def test_python_of_the_pages(lines, run_in, shell, folder):
     for path, export_format in EXPORTS.items():
         if path in lines:
             shell(f"aa-keras export --workdir=runs/digits --format={export_format} --output={path}", folder)
-    run([python, "-c", lines], folder, TF_CPP_MIN_LOG_LEVEL="3", KERAS_HOME=str(folder / "keras"))
+    run_in(folder, "python", "-c", lines)
 
 
 def test_there_are_examples():

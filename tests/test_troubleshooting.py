@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 import types
 
 import keras
@@ -38,7 +39,7 @@ def without_tensorflow(folder):
         sys.meta_path.insert(0, Missing)
         import aa_keras
     """
-    command = [sys.executable, "-c", "\n".join(line[8:] for line in program.splitlines())]
+    command = [sys.executable, "-c", textwrap.dedent(program)]
     completed = subprocess.run(
         command, env={"KERAS_BACKEND": "tensorflow", "PATH": ""}, capture_output=True, text=True, check=False
     )
@@ -53,8 +54,7 @@ def without_an_extra(folder):
 def without_the_layers(folder):
     network(classes=4).save(folder / "model.keras")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.saving, "get_custom_objects", dict)
-        registered = keras.src.saving.object_registration.GLOBAL_CUSTOM_OBJECTS
+        registered = keras.saving.get_custom_objects()
         for name in [name for name in registered if name.startswith("aa_keras>")]:
             patch.delitem(registered, name)
         keras.models.load_model(folder / "model.keras")
