@@ -138,7 +138,14 @@ COMMANDS = {
             (_string, ("weights", None, "Weights for the model of --config: a file, timm/NAME, hf://USER/REPOSITORY.")),
             (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
             (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
-            (_string, ("data_dir", None, "Folder of TensorFlow Datasets, instead of that of the config.")),
+            (
+                _string,
+                (
+                    "data_dir",
+                    None,
+                    "Folder of the data, instead of the config's; other images are all evaluated.",
+                ),
+            ),
             (_switch, ("report", False, "Also write report.html: recipe, curves, results and pictures in one file.")),
         ],
         _evaluate,

@@ -1,6 +1,8 @@
 """Files that are written whole or not at all and checked when they are read; local paths."""
 
+import codecs
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -8,6 +10,19 @@ import re
 import shutil
 
 from aa_keras.errors import UserError
+
+
+def _any_text(error):
+    """Handles what an encoding lacks: a file name that is no text keeps its bytes, anything else is escaped."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
+
+
+# The name of this handler, for `errors=`.
+ANY_TEXT = "aa_keras.any_text"
+codecs.register_error(ANY_TEXT, _any_text)
 
 
 def partial_path(path):
@@ -25,12 +40,29 @@ def local_path(flag, path):
     return os.path.expanduser(path)
 
 
+def read_text(path):
+    """Returns the text of a file that a user may have written: in UTF-8, or in UTF-16, with its byte-order mark or not.
+
+    Raises:
+        ValueError: if it is in another encoding.
+    """
+    content = pathlib.Path(path).read_bytes()
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
+def checksum(path):
+    """Returns the SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path):
     """Reads a JSON file, or raises UserError naming it."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise UserError(f"{path} must be a file, and is a folder, a pipe or a device")  # reading these may never end
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except ValueError as error:  # errors of JSON or of the encoding
         raise UserError(f"{path} is not a JSON file ({error})") from None
 
@@ -75,7 +107,14 @@ def write_json(path, content):
 
 
 def write_whole(path, text):
-    """Writes a text file so that a reader finds the old text or the new one, also after a crash."""
+    """Writes a text file so that a reader finds the old text or the new one, also after a crash.
+
+    File names in the text that are not UTF-8 keep their bytes.
+    """
     partial = partial_path(path)
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, encoding="utf-8", errors=ANY_TEXT)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -10,7 +10,7 @@ import h5py
 import keras
 import numpy as np
 
-from .weights_info import checksum
+from aa_keras.files import checksum
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
 

@@ -1,10 +1,9 @@
 """Metadata of trained weights, and the folders that hold both."""
 
 import dataclasses
-import hashlib
 import pathlib
 
-from aa_keras.files import read_json, write_json
+from aa_keras.files import checksum, read_json, write_json
 from aa_keras.layers import _arguments
 
 from .datasets import IMAGENET, normalize
@@ -84,12 +83,6 @@ class WeightsFolder:
     def path(self):
         """Returns the path of the model."""
         return self.folder / MODEL
-
-
-def checksum(path):
-    """Returns the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_folder(folder):

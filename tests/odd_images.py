@@ -84,7 +84,7 @@ CORRUPT = {
     "it is not an image of a known format": b"This is not an image, whatever its name says.",
     "its data end before the image does": WHOLE[: len(WHOLE) // 2] + b"\xff\xd9",
     "Truncated File Read": b"\xff\xd8\xff\xe0 begins and ends as a JPEG does \xff\xd9",
-    "not of 8 bits": encode(picture()[..., 0], "TIFF", "F"),
+    "not of 8 or 16 bits": encode(picture()[..., 0], "TIFF", "F"),
 }
 
 

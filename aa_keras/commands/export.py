@@ -6,7 +6,7 @@ import numpy as np
 
 from aa_keras.commands import trained
 from aa_keras.commands.images import read_images
-from aa_keras.data.image_folder import find_images
+from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
 from aa_keras.export import ExportReport, export_servable
 from aa_keras.export.check import IMAGES

@@ -7,7 +7,7 @@ import time
 
 from aa_keras.commands import answers, trained
 from aa_keras.commands.images import read_images
-from aa_keras.data.image_folder import find_images
+from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
 from aa_keras.evaluation.detection_report import draw_boxes
 from aa_keras.export import Predictor

@@ -2,6 +2,7 @@
 
 import sys
 
+from aa_keras.files import read_text
 from aa_keras.recipes import find_recipe, list_recipes
 
 
@@ -15,7 +16,7 @@ def print_recipes(show: str | None = None):
         UserError: if no recipe has this name.
     """
     if show is not None:
-        sys.stdout.write(find_recipe(show, "--show").read_text(encoding="utf-8"))
+        sys.stdout.write(read_text(find_recipe(show, "--show")))
         return
     recipes = list_recipes()
     width = max(map(len, recipes))

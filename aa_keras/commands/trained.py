@@ -14,7 +14,7 @@ from aa_keras.applications import pretrained
 from aa_keras.errors import UserError, described
 from aa_keras.export import Servable, servable_for
 from aa_keras.export.servable import DATASETS, count_classes, drawn_images
-from aa_keras.files import local_path, read_fields, read_json
+from aa_keras.files import local_path, read_fields, read_json, read_text
 from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
@@ -162,8 +162,8 @@ def read_labels(path):
         return None
     path = local_path("--labels", path)
     try:
-        names = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
+        names = read_text(path).splitlines()
+    except UnicodeError:
         names = []
     if not names or not all(name.strip() for name in names):
         raise UserError(f"--labels must be a file with the name of a class on each line. Received: --labels={path}")

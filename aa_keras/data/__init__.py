@@ -15,9 +15,11 @@ if keras.backend.backend() != "tensorflow":
         tf.config.set_visible_devices([], "GPU")
 
 from aa_keras.data import image_ops
+from aa_keras.data.class_names import listed, matching_labels
 from aa_keras.data.coco import AnnotatedImage, BadBoxes, Categories
 from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.detection import DetectionDataset
+from aa_keras.data.detection_checks import check_boxes
 from aa_keras.data.detection_pipelines import (
     DetectionPreprocessing,
     detection_evaluation_dataset,
@@ -26,8 +28,9 @@ from aa_keras.data.detection_pipelines import (
     detection_validation_dataset,
 )
 from aa_keras.data.encoded import EncodedImages
-from aa_keras.data.loading import load_dataset, load_detection_dataset
+from aa_keras.data.loading import FOLDERS, load_dataset, load_detection_dataset
 from aa_keras.data.mixing import Mixing
+from aa_keras.data.overlap import count_same
 from aa_keras.data.pipelines import (
     Preprocessing,
     evaluation_dataset,
@@ -39,6 +42,7 @@ from aa_keras.data.rand_augment import RandAugment
 from aa_keras.data.types import ImageDataset, LabelledImages
 
 __all__ = [
+    "FOLDERS",
     "AnnotatedImage",
     "BadBoxes",
     "Categories",
@@ -51,14 +55,18 @@ __all__ = [
     "Mixing",
     "Preprocessing",
     "RandAugment",
+    "check_boxes",
+    "count_same",
     "detection_evaluation_dataset",
     "detection_raw_dataset",
     "detection_training_dataset",
     "detection_validation_dataset",
     "evaluation_dataset",
     "image_ops",
+    "listed",
     "load_dataset",
     "load_detection_dataset",
+    "matching_labels",
     "raw_dataset",
     "training_dataset",
     "validation_dataset",

@@ -1,10 +1,10 @@
 """Annotations of objects in COCO's JSON format, all of them checked."""
 
+import collections
 import contextlib
 import dataclasses
 import math
 import numbers
-import os
 import sys
 
 import numpy as np
@@ -39,6 +39,10 @@ class AnnotatedImage:
     labels: np.ndarray
     areas: np.ndarray
     is_crowd: np.ndarray
+
+    def relabelled(self, labels):
+        """Returns the same with the class `labels[c]` in place of each class c."""
+        return dataclasses.replace(self, labels=np.asarray(labels, np.int32)[self.labels])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,13 +99,15 @@ class BadBoxes:
             raise self.error from None
 
 
-def read_coco(path, path_of, bad_boxes):
+def read_coco(path, path_of, bad_boxes, known=None):
     """Reads a file of annotations.
 
     Args:
         path: the JSON file.
-        path_of: function of an image's `file_name` that returns its path, or None where there is no such file.
+        path_of: function of an image's `file_name` that returns its path, or None where there is no such file. Its
+            second argument says whether the file may be in another folder: whether the name without folders is unique.
         bad_boxes: `BadBoxes`.
+        known: the `Categories` of another split, or None.
 
     Returns:
         The `Categories`, and the list of `AnnotatedImage`s, including those without objects, in the file's order.
@@ -113,7 +119,8 @@ def read_coco(path, path_of, bad_boxes):
     if not isinstance(content, dict):
         raise UserError(f"{path} must be an object with images, annotations and categories, as COCO's files are")
     lists = {name: _list_of_objects(path, content, name) for name in ("images", "annotations", "categories")}
-    categories = _categories(path, lists["categories"])
+    used = {_hashable(annotation.get("category_id")) for annotation in lists["annotations"]}
+    categories = _categories(path, lists["categories"], used, known)
     images = _images(path, lists["images"])
     objects = {number: [] for number in images}
     seen = set()
@@ -128,8 +135,9 @@ def read_coco(path, path_of, bad_boxes):
         except _AnnotationError as error:
             bad_boxes.found(f"{where} of {image['file_name']}", str(error))
     annotated = []
+    last_parts = collections.Counter(last_part(image["file_name"]) for image in images.values())
     for number, image in images.items():
-        name = path_of(image["file_name"])
+        name = path_of(image["file_name"], last_parts[last_part(image["file_name"])] == 1)
         if name is None:
             bad_boxes.found(f"{path}: image {number}", f"there is no file {image['file_name']}")
         else:
@@ -137,6 +145,11 @@ def read_coco(path, path_of, bad_boxes):
     if not annotated:
         raise UserError(f"{path} has no images")
     return categories, annotated
+
+
+def last_part(file_name):
+    """Returns a `file_name` without its folders, whichever slashes are between them."""
+    return file_name.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def annotated_image(number, name, height, width, objects):
@@ -181,14 +194,30 @@ def _list_of_objects(path, content, name):
     return values
 
 
-def _categories(path, values):
-    numbers_and_names = [(value.get("id"), value.get("name")) for value in values]
-    for number, name in numbers_and_names:
-        if not _is_whole(number) or not isinstance(name, str) or len(name.splitlines()) != 1:
+def _categories(path, values, used, known):
+    """Returns the `Categories`, without a root category that groups the others and has no boxes, as Roboflow writes it.
+
+    Args:
+        path: the file, for errors.
+        values: its categories.
+        used: set of the numbers of those with boxes.
+        known: the `Categories` of another split, which have the root if that has boxes there; or None.
+    """
+    for value in values:
+        if not _is_whole(value.get("id")) or not _is_line(value.get("name")):
             raise UserError(
                 f"{path}: a category must have a whole number as its id and a line as its name. Received: "
-                f"id={number!r}, name={name!r}"
+                f"id={value.get('id')!r}, name={value.get('name')!r}"
             )
+    groups = {_hashable(value.get("supercategory")) for value in values}
+    numbers_and_names = [
+        (value["id"], value["name"])
+        for value in values
+        if value.get("supercategory") not in (None, "", "none")
+        or value["name"] not in groups
+        or value["id"] in used
+        or (known is not None and value["id"] in known.ids)
+    ]
     for column, what in ((0, "id"), (1, "name")):
         twice = _first_twice(pair[column] for pair in numbers_and_names)
         if twice is not None:
@@ -207,8 +236,6 @@ def _images(path, values):
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             raise UserError(f"{where} must have a file_name. Received: file_name={name!r}")
-        if os.path.isabs(name) or ".." in name.replace("\\", "/").split("/"):
-            raise UserError(f"{where} must have a file_name below its folder. Received: file_name={name!r}")
         for side in ("height", "width"):
             if not _is_whole(image.get(side)) or image[side] < 1:
                 raise UserError(f"{where} must have a {side} in pixels. Received: {side}={image.get(side)!r}")
@@ -244,6 +271,15 @@ def _object(annotation, image, categories, seen):
     area = annotation.get("area")
     area = float(area) if _is_number(area) and 0 < area < math.inf else width * height
     return box, categories.ids.index(annotation["category_id"]), area, annotation.get("iscrowd") in (1, True)
+
+
+def _is_line(value):
+    if not isinstance(value, str) or len(value.splitlines()) != 1:
+        return False
+    try:
+        return bool(value.encode("utf-8"))
+    except UnicodeEncodeError:  # half of a pair of code units
+        return False
 
 
 def _is_whole(value):

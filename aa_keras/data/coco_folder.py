@@ -1,5 +1,6 @@
 """Folders of images with annotations in COCO's format."""
 
+import collections
 import functools
 import logging
 import os
@@ -8,15 +9,14 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.data.coco import BadBoxes, read_coco
-from aa_keras.data.decoding import CorruptImageError
+from aa_keras.data.coco import BadBoxes, annotated_image, last_part, read_coco
+from aa_keras.data.decoding import CorruptImageError, displayed_and_stored
 from aa_keras.data.detection import DetectionDataset, DetectionImages
-from aa_keras.data.splits import check_validation_examples, choose_splits
+from aa_keras.data.splits import check_validation_examples, choose_splits, split_of
 from aa_keras.errors import UserError
 
 _LOGGER = logging.getLogger("aa_keras")
-# The names of splits in folders and annotation files, and here.
-_SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+_NOTHING = annotated_image(0, "", 1, 1, [])
 
 
 class FileDetections(DetectionImages):
@@ -28,13 +28,13 @@ class FileDetections(DetectionImages):
 
     def __init__(self, annotated):
         self._annotated = tuple(annotated)
-        self._paths = tf.constant([os.fsencode(image.name) for image in annotated], tf.string)
+        self._paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
         # The boxes of all images, one after the other, and where those of each image begin.
         self._objects = {
-            name: tf.constant(np.concatenate([getattr(image, name) for image in annotated]))
+            name: tf.constant(np.concatenate([getattr(image, name) for image in (_NOTHING, *self._annotated)]))
             for name in ("boxes", "labels", "is_crowd")
         }
-        self._starts = tf.constant(np.cumsum([0, *(len(image.labels) for image in annotated)]), tf.int64)
+        self._starts = tf.constant(np.cumsum([0, *(len(image.labels) for image in self._annotated)]), tf.int64)
 
     def __len__(self):
         return len(self._annotated)
@@ -42,6 +42,17 @@ class FileDetections(DetectionImages):
     @property
     def annotated(self):
         return self._annotated
+
+    @property
+    def paths(self):
+        return [image.name for image in self._annotated]
+
+    @property
+    def classes(self):
+        return {int(label) for image in self._annotated for label in image.labels}
+
+    def relabelled(self, labels):
+        return FileDetections([image.relabelled(labels) for image in self._annotated])
 
     @functools.cached_property
     def most_boxes(self):
@@ -65,21 +76,28 @@ class FileDetections(DetectionImages):
     def read(self, content):
         return tf.io.read_file(content)
 
-    def check(self, index, image):
+    def decode_encoded(self, index, encoded, is_sound, when_dark):
+        """Returns the image as it is displayed, or as it is stored if its annotations fit only that."""
         annotated = self._annotated[index]
-        height, width = image.shape[:2]
-        if (height, width) != (annotated.height, annotated.width):
-            raise CorruptImageError(
-                f"it has {width}x{height} pixels, and its annotations are for {annotated.width}x{annotated.height}"
-            )
+        displayed, stored, orientation = displayed_and_stored(encoded, is_sound, when_dark)
+        for image in (displayed, stored):
+            if image.shape[:2] == (annotated.height, annotated.width):
+                return image
+        height, width = displayed.shape[:2]
+        turned = "" if orientation == 1 else f", turned as its EXIF orientation {orientation} says"
+        raise CorruptImageError(
+            f"it has {width}x{height} pixels{turned}, and its annotations are for {annotated.width}x{annotated.height}"
+        )
 
 
 def load_coco_folder(folder, name="coco_folder", validation_examples=0, test_split=None, bad_boxes=None):
     """Finds images with boxes in a folder.
 
     Either FOLDER/annotations/instances_train.json, and likewise for `val` and `test`, with or without years after these
-    names, as in COCO; or FOLDER/train/_annotations.coco.json and so on, as Roboflow exports it. The images are in a
-    folder with the name of the split, in `images`, in `images` and the split, or next to the annotations.
+    names, as in COCO; or FOLDER/train/_annotations.coco.json and so on, as Roboflow exports it.
+    `aa_keras.data.splits.NAMES` has further names of splits. The images are in a folder with the name of the split, in
+    `images`, in `images` and the split, or next to the annotations. A `file_name` with other folders is found by its
+    last part, if there is one such file.
 
     Args:
         folder: path.
@@ -97,6 +115,11 @@ def load_coco_folder(folder, name="coco_folder", validation_examples=0, test_spl
     """
     bad_boxes = bad_boxes or BadBoxes()
     files = _annotation_files(folder)
+    if "train" not in files:
+        raise UserError(
+            f"{folder} must have annotations in COCO's format: annotations/instances_train.json, or "
+            "train/_annotations.coco.json. There is none"
+        )
     test_split, validation_split = choose_splits(files, test_split, str(folder))
     if test_split is None:
         raise UserError(
@@ -107,51 +130,115 @@ def load_coco_folder(folder, name="coco_folder", validation_examples=0, test_spl
     for split in dict.fromkeys(("train", validation_split, test_split)):
         if split is None:
             continue
-        here, parts[split] = read_coco(files[split], _finder(folder, files[split]), bad_boxes)
+        here, parts[split] = read_coco(files[split], _finder(folder, files[split]), bad_boxes, categories)
         categories = categories or here
         if here != categories:
             raise UserError(
                 f"{files[split]} must have the categories of {files['train']}: {_first_difference(here, categories)}"
             )
-    if bad_boxes.skipped:
-        where, reason = next(iter(bad_boxes.skipped.items()))
-        _LOGGER.warning("Left out %d boxes or images, the first %s: %s", len(bad_boxes.skipped), where, reason)
+    _report_left_out(bad_boxes)
     train = parts["train"]
     check_validation_examples(validation_examples, len(train), validation_split)
     held_out = parts.get(validation_split, [])
     if validation_examples:
         train, held_out = train[:-validation_examples], train[-validation_examples:]
+    to_train_on = FileDetections(train)
     return DetectionDataset(
         name,
         categories,
-        FileDetections(train),
+        to_train_on,
         FileDetections(held_out) if held_out else None,
-        FileDetections(train if test_split == "train" else parts[test_split]),
+        to_train_on if test_split == "train" else FileDetections(parts[test_split]),
         bad_boxes,
+        test_source=str(files[test_split]),
     )
 
 
-def _annotation_files(folder):
-    """Returns the annotation file of each split by its name, or raises UserError."""
-    found = {}
-    for path in sorted([*folder.glob("annotations/instances_*.json"), *folder.glob("*/_annotations.coco.json")]):
-        split_name = path.parent.name if path.name.startswith("_") else path.stem.removeprefix("instances_")
-        split = _SPLITS.get(re.sub(r"[_-]?\d+$", "", split_name.lower()))
-        if split is None:
-            continue
-        if split in found:
-            raise UserError(f"{folder} has two files of annotations for {split}: {found[split]} and {path}")
-        found[split] = path
-    if "train" not in found:
+def load_test_coco_folder(folder, name="coco_folder", test_split=None, bad_boxes=None):
+    """Finds images with boxes in a folder that no detector was trained on, to evaluate one on all of them.
+
+    The folder is as for `load_coco_folder`, but may have any one split, or its annotations directly in it.
+
+    Args:
+        folder: path.
+        name: of the data set.
+        test_split: the split to take if there is one; None takes "test", otherwise "validation" or "train".
+        bad_boxes: `BadBoxes`, or None if a bad box is an error.
+
+    Returns:
+        A `DetectionDataset` without training images.
+
+    Raises:
+        UserError: as for `load_coco_folder`.
+    """
+    bad_boxes = bad_boxes or BadBoxes()
+    files = _annotation_files(folder, only_known=False)
+    wanted = split_of(test_split or "test")
+    split = next((split for split in (wanted, "test", "validation", "train", *files) if split in files), None)
+    if split is None:
         raise UserError(
-            f"{folder} must have annotations in COCO's format: annotations/instances_train.json, or "
-            "train/_annotations.coco.json. There is none"
+            f"{folder} must have annotations in COCO's format: annotations/instances_test.json, or "
+            "test/_annotations.coco.json. There is none"
         )
+    categories, annotated = read_coco(files[split], _finder(folder, files[split]), bad_boxes)
+    _report_left_out(bad_boxes)
+    return DetectionDataset(
+        name,
+        categories,
+        FileDetections([]),
+        None,
+        FileDetections(annotated),
+        bad_boxes,
+        test_source=str(files[split]),
+    )
+
+
+def _report_left_out(bad_boxes):
+    if bad_boxes.skipped:
+        where, reason = next(iter(bad_boxes.skipped.items()))
+        _LOGGER.warning("Left out %d boxes or images, the first %s: %s", len(bad_boxes.skipped), where, reason)
+
+
+def _annotation_files(folder, only_known=True):
+    """Returns the annotation file of each split by its name.
+
+    Args:
+        folder: the folder.
+        only_known: whether a file whose name is that of no split is an error. Otherwise, an only file is taken whatever
+            its name.
+    """
+    paths = [*folder.glob("annotations/instances_*.json"), *folder.glob("*/_annotations.coco.json")]
+    if not only_known and not paths:
+        paths = [*folder.glob("_annotations.coco.json"), *folder.glob("instances_*.json")]
+    found, unknown = {}, []
+    for path in sorted(paths):
+        split = split_of(re.sub(r"[_-]?\d+$", "", _split_name(path)))
+        if split is None:
+            unknown.append(path)
+        elif split in found:
+            raise UserError(f"{folder} has two files of annotations for {split}: {found[split]} and {path}")
+        else:
+            found[split] = path
+    if unknown and only_known and "train" in found:
+        raise UserError(
+            f"{unknown[0]} has annotations beside those of the splits, and its name is that of no split: call it "
+            "validation or test, or move it elsewhere"
+        )
+    if not only_known and not found and len(unknown) == 1:
+        found["test"] = unknown[0]
     return found
 
 
+def _split_name(path):
+    """Returns the name of the split of a file of annotations."""
+    return path.parent.name if path.name.startswith("_") else path.stem.removeprefix("instances_")
+
+
 def _finder(folder, annotations):
-    """Returns a function from an image's name in a file of annotations to its path, or to None if there is no file."""
+    """Returns a function from an image's name in a file of annotations to its path, or to None if there is no file.
+
+    Its second argument says whether the image may be found by the last part of its name, in any folder.
+    """
     split_name = annotations.stem.removeprefix("instances_")
     parent = annotations.parent
     folders = [
@@ -163,8 +250,27 @@ def _finder(folder, annotations):
         parent / "images",
     ]
 
-    def path_of(name):
-        return next((str(place / name) for place in folders if (place / name).is_file()), None)
+    @functools.cache
+    def by_last_part():
+        """Returns the paths of all files in the folder, and below it, by their names."""
+        found = collections.defaultdict(list)
+        for place, _, names in os.walk(folder):
+            for name in names:
+                found[name].append(os.path.join(place, name))
+        return found
+
+    def path_of(name, may_be_elsewhere):
+        for written in (name, name.replace("\\", "/")):
+            if not os.path.isabs(written) and ".." not in written.split("/"):
+                path = next((place / written for place in folders if (place / written).is_file()), None)
+                if path is not None:
+                    return str(path)
+        if not may_be_elsewhere:
+            return None
+        last = last_part(name)
+        near = {os.path.realpath(place / last): str(place / last) for place in folders if (place / last).is_file()}
+        found = list(near.values()) or by_last_part().get(last, [])
+        return found[0] if len(found) == 1 else None
 
     return path_of
 

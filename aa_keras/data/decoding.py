@@ -9,7 +9,11 @@ import numpy as np
 import simplejpeg
 import tensorflow as tf
 
+from aa_keras.data.orientation import orientation_of, turned, turned_back
+from aa_keras.data.sixteen_bits import as_8_bits, decode_png_of_16_bits, is_png_of_16_bits
+
 _JPEG = b"\xff\xd8\xff"
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
 _TOO_LARGE = "it has {:,} pixels, which only a decompression bomb has"
 
 
@@ -52,7 +56,26 @@ def decode_part_of_jpeg(encoded, box_of, size):
     return tf.switch_case(tf.reduce_sum(tf.cast(larger, tf.int32)), branches)
 
 
-def decode_image(encoded, is_sound=False):
+def displayed_and_stored(encoded, is_sound=False, when_dark=None):
+    """Decodes an image for boxes, whose pixels are those that are displayed: as its EXIF data ask to turn it.
+
+    The arguments are those of `decode_image`.
+
+    Returns:
+        The image as it is displayed and as it is stored, uint8 arrays of shape (height, width, 3), and the orientation,
+        from 1 to 8.
+
+    Raises:
+        CorruptImageError: as `decode_image` does.
+    """
+    image = decode_image(encoded, is_sound, when_dark)
+    orientation, is_turned = orientation_of(encoded)
+    if is_turned:
+        return image, turned_back(image, orientation), orientation
+    return turned(image, orientation), image, orientation
+
+
+def decode_image(encoded, is_sound=False, when_dark=None):
     """Decodes an image of any known format.
 
     The bytes decide the format, not the name of a file: JPEG (grey, RGB or CMYK), PNG (1 to 16 bits, palette), WebP,
@@ -62,6 +85,8 @@ def decode_image(encoded, is_sound=False):
     Args:
         encoded: bytes.
         is_sound: whether they are known to be a JPEG without `jpeg_damage`.
+        when_dark: function to call with the largest value of an image of 16 bits that looks like one of fewer bits, or
+            None: see `sixteen_bits.as_8_bits`.
 
     Returns:
         A uint8 array of shape (height, width, 3).
@@ -79,10 +104,12 @@ def decode_image(encoded, is_sound=False):
     if not encoded.startswith((b"BM", b"GIF8")):
         _check_pixels(encoded)
         try:
+            if is_png_of_16_bits(encoded):
+                return decode_png_of_16_bits(encoded, when_dark)
             return np.asarray(tf.io.decode_image(encoded, channels=3, expand_animations=False))
         except tf.errors.OpError:
             pass
-    return _decode_with_pillow(encoded)
+    return _decode_with_pillow(encoded, when_dark)
 
 
 def to_grey(image):
@@ -146,12 +173,18 @@ def _pillow():
     return Image
 
 
-def _decode_with_pillow(encoded):
+def _decode_with_pillow(encoded, when_dark):
     try:
         with _pillow().open(io.BytesIO(encoded), formats=image_formats()) as image:
+            if image.mode.startswith("I;16"):
+                grey = as_8_bits(np.asarray(image).astype(np.uint16), when_dark=when_dark)
+                return np.repeat(grey[..., None], 3, axis=-1)
             if image.mode.startswith(("I", "F")):  # Pillow would clip these to 255 instead of scaling them
-                raise CorruptImageError(f"its pixels, of Pillow's mode {image.mode}, are not of 8 bits")
-            return np.asarray(image.convert("RGB"))
+                raise CorruptImageError(f"its pixels, of Pillow's mode {image.mode}, are not of 8 or 16 bits")
+            pixels = np.asarray(image.convert("RGB"))
+            if 16 in getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ()):  # Pillow keeps the higher 8 bits
+                as_8_bits(pixels.astype(np.uint16) * 256 + 255 * (pixels > 0), when_dark=when_dark)
+            return pixels
     except CorruptImageError:
         raise
     except Exception as error:  # Pillow's plugins raise errors of many kinds for damaged files

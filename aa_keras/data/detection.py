@@ -4,6 +4,7 @@ import abc
 import dataclasses
 
 from aa_keras.data.coco import BadBoxes, Categories
+from aa_keras.data.decoding import displayed_and_stored
 from aa_keras.data.encoded import EncodedImages
 
 
@@ -12,7 +13,12 @@ class DetectionImages(EncodedImages):
 
     In place of a class, `records` has a dictionary: "boxes", a float32 tensor (objects, 4) of the pixels top,
     left, bottom and right; "labels", int32 (objects,); and "is_crowd", boolean (objects,).
+
+    Boxes are in the pixels that are displayed, as annotators see them: images are turned as their EXIF data ask.
     """
+
+    def decode_encoded(self, index, encoded, is_sound, when_dark):
+        return displayed_and_stored(encoded, is_sound, when_dark)[0]
 
     @property
     @abc.abstractmethod
@@ -36,6 +42,7 @@ class DetectionDataset:
         validation: those held out; may be None.
         test: those to report on.
         bad_boxes: `BadBoxes`, with the boxes that were left out.
+        test_source: the annotations of the images to report on, in words; "" if the data set is in no folder.
     """
 
     name: str
@@ -44,3 +51,9 @@ class DetectionDataset:
     validation: DetectionImages | None
     test: DetectionImages
     bad_boxes: BadBoxes
+    test_source: str = ""
+
+    @property
+    def class_names(self):
+        """The names of the classes, in the order of their labels."""
+        return self.categories.names

@@ -2,12 +2,16 @@
 
 import abc
 import functools
+import logging
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from aa_keras.data.decoding import CorruptImageError, decode_image, jpeg_damage
+from aa_keras.data.sixteen_bits import darkness
 
+_LOGGER = logging.getLogger("aa_keras")
 _STAND_IN = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
@@ -16,9 +20,14 @@ class EncodedImages(abc.ABC):
 
     Attributes:
         image_shape: (height, width, channels) that a network sees them in.
+        paths: sequence of the paths of their files, or () if they are in none of their own.
+        classes: set of the classes of the images, or None if they would have to be read for it.
     """
 
     image_shape: tuple[int, int, int]
+    paths: Sequence[str] = ()
+    classes: set[int] | None = None
+    _is_dark_reported = False
 
     @abc.abstractmethod
     def __len__(self):
@@ -37,6 +46,10 @@ class EncodedImages(abc.ABC):
             A `tf.data.Dataset` of (index, name, content, label): an int64 that identifies the image in any order, its
             name in messages, the argument of `read`, and its int32 class.
         """
+
+    @abc.abstractmethod
+    def relabelled(self, labels):
+        """Returns the same images with the class `labels[c]` in place of each class c."""
 
     @abc.abstractmethod
     def read(self, content):
@@ -85,9 +98,9 @@ class EncodedImages(abc.ABC):
 
         def decode_or_report(index, name, content, *arguments):
             try:
-                image, is_whole = decode_image(self._read_or_report(content), self._sound[index]), True
-                self.check(index, image)
-                self._sound[index] = True
+                encoded, is_sound = self._read_or_report(content), self._sound[index]
+                image = self.decode_encoded(index, encoded, is_sound, lambda largest: self._report_dark(name, largest))
+                is_whole = self._sound[index] = True
             except CorruptImageError as error:
                 when_corrupt(name.decode("utf-8", errors="replace"), str(error))
                 image, is_whole = _STAND_IN, False
@@ -96,8 +109,25 @@ class EncodedImages(abc.ABC):
         image, is_whole = tf.numpy_function(decode_or_report, (index, name, content, *arguments), (tf.uint8, tf.bool))
         return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
 
-    def check(self, index, image):  # noqa: B027  most have nothing to compare with
-        """Raises CorruptImageError for a decoded image, a uint8 array, that is not what it should be."""
+    def decode_encoded(self, index, encoded, is_sound, when_dark):
+        """Returns an image from its bytes: see `decoding.decode_image`.
+
+        Args:
+            index: which image it is.
+            encoded: bytes.
+            is_sound: see `decode_image`.
+            when_dark: likewise.
+
+        Raises:
+            CorruptImageError: if it cannot be decoded, or is not what it should be.
+        """
+        return decode_image(encoded, is_sound, when_dark)
+
+    def _report_dark(self, name, largest):
+        """Reports the first image that is nearly black because of the range of its values."""
+        if not self._is_dark_reported:
+            self._is_dark_reported = True
+            _LOGGER.warning(darkness(name.decode("utf-8", errors="replace"), largest))
 
     def _read_or_report(self, content):
         try:

@@ -8,17 +8,13 @@ import pathlib
 
 import tensorflow as tf
 
-from aa_keras.data.decoding import image_extensions
 from aa_keras.data.encoded import EncodedImages
-from aa_keras.data.splits import check_validation_examples, choose_splits
+from aa_keras.data.image_files import contents_of, counted, has_images, images_below, is_image, not_read
+from aa_keras.data.splits import check_validation_examples, choose_splits, split_of
 from aa_keras.data.types import ImageDataset
 from aa_keras.errors import UserError
 
 _LOGGER = logging.getLogger("aa_keras")
-# Folders that tools create.
-_LEFT_BEHIND = {"__MACOSX", "@eaDir"}
-# Other names for the folders of splits.
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
 
 
 class FileImages(EncodedImages):
@@ -33,11 +29,22 @@ class FileImages(EncodedImages):
         self.files = tuple(files)
         self.image_shape = (image_size, image_size, 3)
         # Tensors that are made here, outside the pipelines' graphs, are not copied into them.
-        self._paths = tf.constant([os.fsencode(path) for path, _ in self.files], tf.string)
+        self._paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
         self._labels = tf.constant([label for _, label in self.files], tf.int32)
 
     def __len__(self):
         return len(self.files)
+
+    @property
+    def paths(self):
+        return [path for path, _ in self.files]
+
+    @property
+    def classes(self):
+        return {label for _, label in self.files}
+
+    def relabelled(self, labels):
+        return FileImages([(path, int(labels[label])) for path, label in self.files], self.image_shape[0])
 
     def records(self, order_key=None, shard=(0, 1)):
         order = tf.range(len(self), dtype=tf.int64)
@@ -53,9 +60,11 @@ class FileImages(EncodedImages):
 def load_image_folder(folder, image_size, validation_examples=0, test_split=None, test_fraction=0.2):
     """Finds the images in a folder.
 
-    Either FOLDER/train/CLASS/*.jpg, with FOLDER/test or FOLDER/validation (or `val`) likewise; or FOLDER/CLASS/*.jpg.
-    The images of a class may be in folders below its own, at any depth. Without a split to report on, some images of
-    each class are held out for that. Which ones are held out depends on the files' paths inside the folder alone.
+    Either FOLDER/train/CLASS/*.jpg, with FOLDER/test or FOLDER/validation likewise; or FOLDER/CLASS/*.jpg.
+    `aa_keras.data.splits.NAMES` has further names of splits. The images of a class may be in folders below its own, at
+    any depth. Without a split to report on, some images of each class are held out for that. Which ones are held out
+    depends on the files' paths inside the folder alone. A `test` folder of images without class folders has no labels,
+    and a log line says that it is not used.
 
     Files with the extension of a format that Pillow reads are images, and links are followed. Hidden files are ignored.
     A log line gives the number of other files and their extensions.
@@ -65,7 +74,7 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
         image_size: height and width that a network sees the images in.
         validation_examples: how many of the training images to hold out, unless there is a folder for them.
         test_split: name of the folder of the images to report on; "train" reports on the images trained on. None takes
-            `test`, or otherwise `validation` or `val`; if there are both, the latter is for validation.
+            `test`, or otherwise `validation`; if there are both, the latter is for validation.
         test_fraction: share of each class to report on where there is no folder for that.
 
     Returns:
@@ -74,15 +83,13 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
     Raises:
         UserError: if the folder does not hold images in this way.
     """
-    if folder is None or not pathlib.Path(folder).expanduser().is_dir():
-        raise UserError(
-            "config.data_dir must be a folder of class folders, or one with such folders called train and validation, "
-            f"for dataset='image_folder'. Received: data_dir={None if folder is None else str(folder)!r}"
-        )
+    folder = _checked_folder(folder, "a folder of class folders, or one with such folders called train and validation")
     if not 0 < test_fraction < 1:
         raise UserError(f"config.test_fraction must be above 0 and below 1. Received: test_fraction={test_fraction}")
-    folder = pathlib.Path(folder).expanduser()
-    split_folders = _split_folders(folder)
+    split_folders = _split_folders(folder, needed=("train",))
+    if split_folders:
+        _check_other_folders(folder)
+    split_folders = _with_labels(split_folders, test_split)
     test_split, validation_split = choose_splits(split_folders, test_split, str(folder))
 
     train_folder = split_folders.get("train", folder)
@@ -94,58 +101,114 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
         if split not in (None, "train"):
             parts[part] = _files(split_folders[split], class_names, others, may_lack_classes=True)
     if others:
-        _LOGGER.warning("%s: %s", folder, _not_read(others))
+        _LOGGER.warning("%s: %s", folder, not_read(others))
+    source = str(train_folder if test_split == "train" else split_folders.get(test_split, folder))
     if test_split is None:
         train, parts["test"] = _hold_out_of_each_class(train, test_fraction, folder)
+        source += ", which are held out of training"
     check_validation_examples(validation_examples, len(train), validation_split)
     if validation_examples:
         parts["validation"] = sorted(train, key=lambda file: _number(file, folder, "validation"))[:validation_examples]
         held_out = set(parts["validation"])
         train = [file for file in train if file not in held_out]
-    if test_split == "train":
-        parts["test"] = train
+    train, validation, test = (FileImages(files, image_size) for files in (train, *parts.values()))
     return ImageDataset(
-        "image_folder", class_names, *(FileImages(files, image_size) for files in (train, *parts.values()))
+        "image_folder", class_names, train, validation, train if test_split == "train" else test, test_source=source
     )
 
 
-def find_images(paths):
-    """Returns the image files among paths and in the folders among them, at any depth, in order.
+def load_test_folder(folder, image_size, test_split=None):
+    """Finds the images in a folder that no network was trained on, to evaluate one on all of them.
 
-    The extension of a file in a folder says whether it is an image; a log line gives the number of other files. A file
-    that is named itself is always read as an image.
+    Either FOLDER/CLASS/*.jpg, or FOLDER/test/CLASS/*.jpg; of other splits, one is taken.
 
     Args:
-        paths: list of files and folders.
+        folder: path.
+        image_size: height and width that a network sees the images in.
+        test_split: name of the split to take if there is one; None takes `test`, otherwise `validation` or `train`.
+
+    Returns:
+        An `ImageDataset` without training images, its classes those of the images.
 
     Raises:
-        UserError: if a file or folder does not exist, or there is no image.
+        UserError: if the folder does not hold images in this way.
     """
-    found, others = [], collections.Counter()
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            found += (path / image for image in sorted(_images_below(path, others)))
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UserError(f"There is no image and no folder {str(path)!r}")
+    folder = _checked_folder(folder, "a folder of class folders, or one with such folders called test")
+    split_folders = _with_labels(_split_folders(folder, needed=("test", "validation", "train")), None)
+    if split_folders:
+        wanted = split_of(test_split or "test")
+        folder = split_folders[next(split for split in (wanted, *split_folders) if split in split_folders)]
+    others = collections.Counter()
+    class_names = tuple(contents_of(folder)[0])
+    files = _files(folder, class_names, others, may_lack_classes=True)
     if others:
-        _LOGGER.warning("%s", _not_read(others))
-    if not found:
-        raise UserError(f"There are no images in {', '.join(map(str, paths))}")
-    return list(dict.fromkeys(found))
+        _LOGGER.warning("%s: %s", folder, not_read(others))
+    none, test = FileImages([], image_size), FileImages(files, image_size)
+    return ImageDataset("image_folder", class_names, none, none, test, test_source=str(folder))
 
 
-def _split_folders(folder):
-    """Returns the folders of splits by name; none if `train` is itself a class folder of images."""
-    folders = {name: folder / name for name in _list(folder)[0] if name in ("train", "validation", "val", "test")}
-    return folders if "train" in folders and _list(folders["train"])[0] else {}
+def _checked_folder(folder, wanted):
+    if folder is None or not pathlib.Path(folder).expanduser().is_dir():
+        raise UserError(
+            f"config.data_dir must be {wanted}, for dataset='image_folder'. "
+            f"Received: data_dir={None if folder is None else str(folder)!r}"
+        )
+    return pathlib.Path(folder).expanduser()
+
+
+def _split_folders(folder, needed):
+    """Returns the folders of splits by split: of test, validation and train, in this order.
+
+    There are none unless one of the splits in `needed` has class folders: otherwise `train` is a class.
+    """
+    named = [(split_of(name), folder / name) for name in contents_of(folder)[0] if split_of(name)]
+    if not any(split in needed and contents_of(path)[0] for split, path in named):
+        return {}
+    found = {}
+    for split in ("test", "validation", "train"):
+        paths = [path for of, path in named if of == split]
+        if len(paths) > 1:
+            raise UserError(
+                f"{folder} has two folders for {split}: {paths[0].name} and {paths[1].name}. Keep one there"
+            )
+        if paths:
+            found[split] = paths[0]
+    return found
+
+
+def _check_other_folders(folder):
+    """Raises UserError if, besides those of splits, there is a folder of class folders, which would not be used."""
+    for name in contents_of(folder)[0]:
+        path = folder / name
+        if split_of(name) is None and any(has_images(path / inner) for inner in contents_of(path)[0]):
+            raise UserError(
+                f"{path} holds folders of images beside those of the splits, and its name is that of no split: call it "
+                "validation or test, or move it elsewhere"
+            )
+
+
+def _with_labels(split_folders, test_split):
+    """Returns the folders of splits without a `test` of images that are in no class folder, unless it is asked for."""
+    test = split_folders.get("test")
+    if test is None or split_of(test_split or "") == "test":
+        return split_folders
+    folders, files = contents_of(test)
+    images = sum(map(is_image, files))
+    if folders or not images:
+        return split_folders
+    _LOGGER.warning("%s has no labels: its %d images are in no class folders, and are not used", test, images)
+    return {split: path for split, path in split_folders.items() if split != "test"}
 
 
 def _class_names(folder):
-    class_names, files = _list(folder)
+    class_names, files = contents_of(folder)
+    like_splits = class_names and all(map(split_of, class_names))
+    if like_splits and not any(is_image(file) for name in class_names for file in contents_of(folder / name)[1]):
+        raise UserError(
+            f"{folder} must have a folder train. It holds {', '.join(class_names)}, as if these were splits"
+        )
     if len(class_names) < 2:
-        images = sum(map(_is_image, files))
+        images = sum(map(is_image, files))
         found = f"only that of {class_names[0]!r}" if class_names else f"{images} images and no folders"
         raise UserError(f"{folder} must hold a folder of images for each of at least two classes. It holds {found}")
     for name in class_names:
@@ -153,12 +216,6 @@ def _class_names(folder):
             raise UserError(
                 f"The name of a class folder must be one line of text, for labels.txt. Received: {name!r} in {folder}"
             )
-    like_splits = {name.lower() for name in class_names} <= _SPLIT_NAMES
-    if like_splits and not any(map(_is_image, (file for name in class_names for file in _list(folder / name)[1]))):
-        raise UserError(
-            f"The class folder {folder / class_names[0]} holds no images. It holds folders: those of splits must be "
-            "called train and validation, val or test"
-        )
     return tuple(class_names)
 
 
@@ -182,68 +239,22 @@ def _files(folder, class_names, others, may_lack_classes):
     """
     labels = {name: label for label, name in enumerate(class_names)}
     files = []
-    class_folders = _list(folder)[0]
+    class_folders = contents_of(folder)[0]
     if not class_folders:
         raise UserError(f"{folder} must hold a folder of images for each class. It holds no folders")
     for name in class_folders:
         if name not in labels:
             raise UserError(f"{folder / name} is the folder of a class without training images")
         not_images = collections.Counter()
-        images = sorted(_images_below(folder / name, not_images))
+        images = sorted(images_below(folder / name, not_images))
         if not images and not may_lack_classes:
-            found = f", but {_counted(not_images)}" if not_images else ""
+            found = f", but {counted(not_images)}" if not_images else ""
             raise UserError(f"The class folder {folder / name} holds no images{found}")
         others.update(not_images)
         files += ((str(folder / name / image), labels[name]) for image in images)
     if not files:
         raise UserError(f"{folder} holds no images in its class folders")
     return files
-
-
-def _images_below(folder, others, seen=()):
-    """Yields the paths, below a folder, of the images in it at any depth; counts other files by extension."""
-    whole_path = os.path.realpath(folder)
-    if whole_path in seen:  # a link to a folder above
-        return
-    folders, names = _list(folder)
-    for name in names:
-        # No pipes or devices, which may be endless.
-        if _is_image(name) and os.path.isfile(folder / name):
-            yield name
-        else:
-            others[_extension(name) or "without an extension"] += 1
-    for name in folders:
-        yield from (os.path.join(name, path) for path in _images_below(folder / name, others, (*seen, whole_path)))
-
-
-def _is_image(name):
-    """Whether a file has the name of an image."""
-    return _extension(name) in image_extensions()
-
-
-def _extension(name):
-    return os.path.splitext(name)[1].lower()
-
-
-def _not_read(others):
-    files = "1 file was" if others.total() == 1 else f"{others.total()} files were"
-    return f"{files} not read as images: {_counted(others)}"
-
-
-def _counted(extensions):
-    """Returns {".txt": 2} as "2 .txt"."""
-    return ", ".join(f"{count} {extension}" for extension, count in extensions.most_common())
-
-
-def _list(folder):
-    """Returns the sorted names of the folders, and of everything else, in a folder."""
-    try:
-        with os.scandir(folder) as scan:
-            entries = [(entry.name, entry.is_dir()) for entry in scan if not entry.name.startswith(".")]
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be read: {error.strerror}") from None
-    folders = sorted(name for name, is_folder in entries if is_folder and name not in _LEFT_BEHIND)
-    return folders, sorted(name for name, is_folder in entries if not is_folder)
 
 
 def _hold_out_of_each_class(files, fraction, root):

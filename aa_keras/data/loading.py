@@ -4,10 +4,13 @@ import pathlib
 
 from aa_keras.data import digits
 from aa_keras.data.coco import BadBoxes
-from aa_keras.data.coco_folder import load_coco_folder
+from aa_keras.data.coco_folder import load_coco_folder, load_test_coco_folder
 from aa_keras.data.fashion_mnist import find_fashion_mnist, load_fashion_mnist
-from aa_keras.data.image_folder import load_image_folder
+from aa_keras.data.image_folder import load_image_folder, load_test_folder
 from aa_keras.errors import UserError
+
+# Data sets that are whatever a folder holds.
+FOLDERS = ("image_folder", "coco_folder", "bccd")
 
 
 def load_dataset(
@@ -18,6 +21,7 @@ def load_dataset(
     test_split=None,
     test_fraction=0.2,
     shuffle_buffer=8192,
+    for_test_alone=False,
 ):
     """Loads a data set of images of one size into memory, or finds one of images of any size.
 
@@ -38,6 +42,8 @@ def load_dataset(
         test_fraction: share of each class to report on, for an image folder without a split for that.
         shuffle_buffer: number of encoded training examples of TensorFlow Datasets in memory, from which the next one
             is drawn; 8192 photographs of ImageNet take 0.9 GB.
+        for_test_alone: whether nothing in the folder was trained on, so that all images can be reported on. It is for
+            an image folder.
 
     Returns:
         An `ImageDataset`.
@@ -61,13 +67,17 @@ def load_dataset(
     if name == "image_folder":
         if image_size is None:
             raise UserError("config.image_size must be set for dataset='image_folder', for instance to 224")
+        if for_test_alone:
+            return load_test_folder(data_dir, image_size, test_split)
         return load_image_folder(data_dir, image_size, validation_examples, test_split, test_fraction)
     from aa_keras.data.tfds_images import load_from_tensorflow_datasets  # imports all of TFDS
 
     return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)
 
 
-def load_detection_dataset(name, data_dir=None, validation_examples=0, test_split=None, bad_boxes=None):
+def load_detection_dataset(
+    name, data_dir=None, validation_examples=0, test_split=None, bad_boxes=None, for_test_alone=False
+):
     """Finds a data set of images with boxes.
 
     Args:
@@ -77,6 +87,7 @@ def load_detection_dataset(name, data_dir=None, validation_examples=0, test_spli
         validation_examples: how many training images to hold out, unless there is a split for that.
         test_split: the split to report on; None takes "test", or otherwise "validation".
         bad_boxes: `BadBoxes`, or None if a bad box is an error.
+        for_test_alone: whether nothing in the folder was trained on, so that all images can be reported on.
 
     Returns:
         A `DetectionDataset`.
@@ -94,6 +105,8 @@ def load_detection_dataset(name, data_dir=None, validation_examples=0, test_spli
         folder = pathlib.Path(data_dir).expanduser()
         if name == "bccd" and (folder / name).is_dir():
             folder = folder / name
+        if for_test_alone:
+            return load_test_coco_folder(folder, name, test_split, bad_boxes)
         return load_coco_folder(folder, name, validation_examples, test_split, bad_boxes)
     from aa_keras.data.tfds_detection import load_detections_from_tensorflow_datasets  # imports all of TFDS
 

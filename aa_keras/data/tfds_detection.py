@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from aa_keras.data.coco import Categories, annotated_image, box_problem
 from aa_keras.data.detection import DetectionDataset, DetectionImages
+from aa_keras.data.orientation import displayed_size
 from aa_keras.data.splits import check_validation_examples, choose_splits
 from aa_keras.data.tfds_images import TfdsImages, find_builder, prepare, unreadable
 from aa_keras.errors import UserError
@@ -33,9 +34,14 @@ class TfdsDetections(TfdsImages, DetectionImages):
         self._bad_boxes = bad_boxes
         super().__init__(builder, split, 1, shuffle_buffer, groups)
 
+    def relabelled(self, labels):
+        other = super().relabelled(labels)
+        other.__dict__.pop("annotated", None)  # with the old labels
+        return other
+
     def _record(self, index, example):
         name, encoded, objects = example["image/filename"], example["image"], example["objects"]
-        size = tf.io.extract_jpeg_shape(encoded)[:2]
+        size = tf.ensure_shape(tf.numpy_function(_displayed_size, (encoded,), tf.int32), (2,))
         limits = tf.cast(tf.tile(size, (2,)), tf.float32)
         boxes = objects["bbox"] * limits  # TFDS stores boxes in parts of the image's sides
         is_good = tf.numpy_function(self._are_good, (name, size, objects["id"], boxes), tf.bool)
@@ -46,7 +52,7 @@ class TfdsDetections(TfdsImages, DetectionImages):
             encoded,
             {
                 "boxes": tf.clip_by_value(boxes, 0.0, limits)[is_good],
-                "labels": tf.cast(objects["label"], tf.int32)[is_good],
+                "labels": self._labels(objects["label"])[is_good],
                 "is_crowd": objects["is_crowd"][is_good],
             },
         )
@@ -65,13 +71,18 @@ class TfdsDetections(TfdsImages, DetectionImages):
 
     def _annotated_image(self, example):
         name, objects = example["image/filename"].numpy(), example["objects"]
-        size = tf.io.extract_jpeg_shape(example["image"]).numpy()[:2]
+        size = _displayed_size(example["image"].numpy())
         limits = np.tile(size, 2).astype(np.float32)
         boxes = objects["bbox"].numpy() * limits
         is_good = self._are_good(name, size, objects["id"].numpy(), boxes)
-        columns = (np.clip(boxes, 0, limits), *(objects[key].numpy() for key in ("label", "area", "is_crowd")))
+        labels = self._labels(objects["label"]).numpy()
+        columns = (np.clip(boxes, 0, limits), labels, *(objects[key].numpy() for key in ("area", "is_crowd")))
         rows = list(zip(*(column[is_good] for column in columns), strict=True))
         return annotated_image(int(example["image/id"]), name.decode(errors="replace"), *map(int, size), rows)
+
+
+def _displayed_size(encoded):
+    return np.array(displayed_size(encoded), np.int32)
 
 
 def load_detections_from_tensorflow_datasets(

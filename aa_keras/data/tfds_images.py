@@ -1,5 +1,6 @@
 """Labelled images from TensorFlow Datasets, in memory or encoded."""
 
+import copy
 import pathlib
 
 import numpy as np
@@ -43,6 +44,17 @@ class TfdsImages(EncodedImages):
         starts = np.cumsum([0, *self._group_sizes[:-1]])
         # An example's index is the same whatever the order in which the groups are read.
         self._groups = [group.enumerate(start) for group, start in zip(unnumbered, starts, strict=True)]
+        self._new_labels = None
+
+    def relabelled(self, labels):
+        other = copy.copy(self)
+        other._new_labels = tf.constant(labels, tf.int32)
+        return other
+
+    def _labels(self, labels):
+        """Returns labels of TFDS as int32, those of `relabelled` in place of them."""
+        labels = tf.cast(labels, tf.int32)
+        return labels if self._new_labels is None else tf.gather(self._new_labels, labels)
 
     def _read_split(self, builder, split):
         wanted = {feature: True for feature in self.FEATURES if feature in builder.info.features}
@@ -77,7 +89,7 @@ class TfdsImages(EncodedImages):
             name = example["file_name"]
         else:
             name = tf.strings.join([self._name, ", example ", tf.strings.as_string(index)])
-        return index, name, example["image"], tf.cast(example["label"], tf.int32)
+        return index, name, example["image"], self._labels(example["label"])
 
     def read(self, content):
         return content

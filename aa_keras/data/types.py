@@ -27,6 +27,15 @@ class LabelledImages:
         """(height, width, channels) of an image."""
         return self.images.shape[1:]
 
+    @property
+    def classes(self):
+        """The set of the classes of the images."""
+        return set(self.labels.tolist())
+
+    def relabelled(self, labels):
+        """Returns the same images with the class `labels[c]` in place of each class c."""
+        return dataclasses.replace(self, labels=np.asarray(labels, np.int32)[self.labels])
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageDataset:
@@ -38,6 +47,7 @@ class ImageDataset:
         train: the images to train on.
         validation: images that are held out from training; may be empty.
         test: the images to report on.
+        test_source: the folder of these images, in words; "" if the data set is no folder of images.
     """
 
     name: str
@@ -45,6 +55,7 @@ class ImageDataset:
     train: LabelledImages | EncodedImages
     validation: LabelledImages | EncodedImages
     test: LabelledImages | EncodedImages
+    test_source: str = ""
 
     @property
     def image_shape(self):

@@ -1,5 +1,6 @@
 """SavedModels of TensorFlow: writing and running them."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -12,7 +13,7 @@ from aa_keras.errors import UserError, described
 from aa_keras.export import runtimes
 from aa_keras.export.predictor import Predictor
 from aa_keras.export.spec import OUTPUTS, ServingSpec
-from aa_keras.files import partial_path
+from aa_keras.files import partial_path, read_text
 
 LABELS, SPEC = "labels.txt", "aa_keras.json"
 # The contents of the folder of a SavedModel.
@@ -78,13 +79,23 @@ def load(path):
         UserError: if it is not such a SavedModel.
     """
     try:
-        spec = ServingSpec.from_json((pathlib.Path(path) / SPEC).read_text(encoding="utf-8"))
+        spec = ServingSpec.from_json(read_text(pathlib.Path(path) / SPEC))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, KeyError, TypeError):
         raise UserError(
             f"--saved_model must be one that `aa-keras export` or `train.py` wrote, with a file {SPEC} in it. "
             f"Received: --saved_model={path}"
         ) from None
     return Predictor(spec, load_signature(path, spec.image_shape, spec.outputs, "of this version"))
+
+
+def class_names_of(path):
+    """Returns the names of the classes in the folder of a SavedModel, or None if it has none."""
+    path = pathlib.Path(path)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return ServingSpec.from_json(read_text(path / SPEC)).class_names
+    with contextlib.suppress(OSError, ValueError):
+        return tuple(read_text(path / LABELS).splitlines())
+    return None
 
 
 def load_signature(path, raw_shape, outputs, meant):

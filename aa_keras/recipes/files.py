@@ -9,6 +9,7 @@ import traceback
 import ml_collections
 
 from aa_keras.errors import UserError
+from aa_keras.files import read_text
 from aa_keras.recipes.fields import default_config
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs"
@@ -19,7 +20,7 @@ def list_recipes():
     described = {}
     for path in sorted(FOLDER.glob("*.py")):
         if path.stem != "__init__":
-            documentation = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            documentation = ast.get_docstring(ast.parse(read_text(path))) or ""
             described[path.stem] = documentation.split("\n")[0]
     return described
 

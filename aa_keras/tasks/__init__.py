@@ -2,10 +2,11 @@
 
 from aa_keras.tasks.classification import Classification
 from aa_keras.tasks.detection import Detection
+from aa_keras.tasks.evaluation_data import choose
 from aa_keras.tasks.fine_tuning import resolved
 from aa_keras.tasks.task import Task
 
-__all__ = ["TASKS", "Task", "resolved", "task_for"]
+__all__ = ["TASKS", "Task", "choose", "resolved", "task_for"]
 
 TASKS: dict[str, type[Task]] = {"classification": Classification, "detection": Detection}
 

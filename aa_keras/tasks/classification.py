@@ -14,6 +14,7 @@ from aa_keras.data import (
     Mixing,
     evaluation_dataset,
     load_dataset,
+    matching_labels,
     raw_dataset,
     training_dataset,
     validation_dataset,
@@ -23,7 +24,7 @@ from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation import pictures, report
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
-from aa_keras.tasks.task import Task
+from aa_keras.tasks.task import Task, names_of_files
 
 MISTAKES = 25
 CURVES = {
@@ -48,9 +49,8 @@ class Classification(Task):
 
     # The data.
 
-    @functools.cached_property
-    def dataset(self):
-        """The `ImageDataset` that the config names, with words as class names; loaded at first use."""
+    def load(self, for_test_alone=False):
+        """Returns the `ImageDataset` that the config names, with words as class names."""
         config = self.config
         dataset = load_dataset(
             config.dataset,
@@ -60,10 +60,29 @@ class Classification(Task):
             test_split=config.test_split,
             test_fraction=config.test_fraction,
             shuffle_buffer=config.shuffle_buffer,
+            for_test_alone=for_test_alone,
         )
         if dataset.name == datasets.IMAGENET.name:  # its class names are numbers of WordNet
             dataset = dataclasses.replace(dataset, class_names=datasets.IMAGENET.class_names)
         return dataset
+
+    def matched(self, dataset, class_names):
+        """Returns an `ImageDataset` with the classes of a network, and the list of those without test images."""
+        known, found = tuple(class_names), dataset.class_names
+        identifiers = tuple(identifier for identifier, _ in datasets.IMAGENET.identified_classes)
+        if known == datasets.IMAGENET.class_names and set(found) <= set(identifiers):
+            known = identifiers  # the names of ImageNet's folders
+        used = dataset.test.classes
+        used = set(range(len(found))) if used is None else used
+        labels, lacking = matching_labels(found, used, known, dataset.test_source or f"The data set {dataset.name!r}")
+        lacking = [class_names[known.index(name)] for name in lacking] if known is identifiers else lacking
+        test = dataset.test.relabelled(labels)
+        return dataclasses.replace(dataset, class_names=tuple(class_names), test=test), lacking
+
+    @staticmethod
+    def class_names_of(data):
+        """Returns the names of the classes of data, from their `fingerprint`."""
+        return tuple(data["class_names"])
 
     @functools.cached_property
     def preprocessing(self):
@@ -85,7 +104,8 @@ class Classification(Task):
         """A dictionary of JSON that identifies the data, and the images in its folder."""
         dataset = self.dataset
         numbers = (len(part) for part in (dataset.train, dataset.validation, dataset.test))
-        return dict(zip(self.DATA_FIELDS, (list(dataset.class_names), *numbers), strict=True))
+        content = dict(zip(self.DATA_FIELDS, (list(dataset.class_names), *numbers), strict=True))
+        return {**content, **names_of_files(dataset.train, self.config.data_dir)}
 
     def data_differences(self, there):
         """Returns in words how another fingerprint differs from that of the data."""
@@ -93,7 +113,7 @@ class Classification(Task):
         differences = [
             f"{field.replace('_', ' ')} were {there.get(field)} and are {number}"
             for field, number in here.items()
-            if field != "class_names" and there.get(field) != number
+            if field in self.DATA_FIELDS and field != "class_names" and there.get(field) != number
         ]
         if there.get("class_names", []) != here["class_names"]:
             changed = sorted(set(there.get("class_names", [])) ^ set(here["class_names"]))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib.util
+import itertools
 from typing import ClassVar
 
 import keras
@@ -16,11 +17,13 @@ from aa_keras.data import (
     Categories,
     CorruptFiles,
     DetectionPreprocessing,
+    check_boxes,
     detection_evaluation_dataset,
     detection_raw_dataset,
     detection_training_dataset,
     detection_validation_dataset,
     load_detection_dataset,
+    matching_labels,
 )
 from aa_keras.errors import UserError, described, missing_extra
 from aa_keras.evaluation import detection as evaluation
@@ -28,7 +31,7 @@ from aa_keras.evaluation import detection_report as report
 from aa_keras.evaluation import pictures
 from aa_keras.evaluation.report import row
 from aa_keras.export import Servable, ServingSpec, saved_model
-from aa_keras.tasks.task import Task
+from aa_keras.tasks.task import Task, names_of_files
 
 CURVES = {
     "Loss": {"training": "loss", "validation": "val_loss"},
@@ -60,21 +63,50 @@ class Detection(Task):
 
     # The data.
 
-    @functools.cached_property
-    def dataset(self):
-        """The `DetectionDataset` that the config names; loaded at first use.
+    def load(self, for_test_alone=False):
+        """Returns the `DetectionDataset` that the config names.
 
         COCO's classes have COCO's own numbers, which TensorFlow Datasets drops.
         """
         config = self.config
         bad_boxes = BadBoxes(skip=config.bad_boxes == "skip")
         dataset = load_detection_dataset(
-            config.dataset, config.data_dir, config.validation_examples, config.test_split, bad_boxes
+            config.dataset, config.data_dir, config.validation_examples, config.test_split, bad_boxes, for_test_alone
         )
         if dataset.name == datasets.COCO.name:
             numbers, names = zip(*datasets.COCO.identified_classes, strict=True)
             dataset = dataclasses.replace(dataset, categories=Categories(names, tuple(map(int, numbers))))
         return dataset
+
+    def matched(self, dataset, class_names):
+        """Returns a `DetectionDataset` with the classes of a detector, and the list of those without test boxes.
+
+        The classes keep the numbers of the annotations, so that these can be compared with the detections.
+        """
+        ids, found = dataset.categories.ids, dataset.categories.names
+        used = dataset.test.classes
+        used = set(range(len(found))) if used is None else used
+        labels, lacking = matching_labels(found, used, class_names, dataset.test_source or dataset.name)
+        of_label = {label: number for label, number in zip(labels.tolist(), ids, strict=True) if label >= 0}
+        unused = (number for number in itertools.count(1) if number not in ids)
+        numbers = tuple(of_label[label] if label in of_label else next(unused) for label in range(len(class_names)))
+        categories = Categories(tuple(class_names), numbers)
+        return dataclasses.replace(dataset, categories=categories, test=dataset.test.relabelled(labels)), lacking
+
+    @staticmethod
+    def class_names_of(data):
+        """Returns the names of the classes of data, from their `fingerprint`."""
+        return tuple(category.split(" ", 1)[1] for category in data["categories"])
+
+    def check_trainable(self):
+        """Raises UserError if there are no boxes to learn from, or to measure the average precision with."""
+        dataset = self.dataset
+        for part, purpose in ((dataset.train, "train"), (dataset.validation, "validate"), (dataset.test, "report")):
+            if part is not None:
+                self._check_boxes(part, purpose)
+
+    def _check_boxes(self, examples, purpose):
+        check_boxes(examples, purpose, self.dataset.bad_boxes, self.preprocessing)
 
     @property
     def categories(self):
@@ -109,6 +141,7 @@ class Detection(Task):
             "training_images": len(dataset.train),
             "validation_images": len(validation),
             "test_images": len(dataset.test),
+            **names_of_files(dataset.train, self.config.data_dir),
         }
 
     def data_differences(self, there):
@@ -116,7 +149,7 @@ class Detection(Task):
         return [
             f"{field.replace('_', ' ')} were {there.get(field)!r:.200} and are {value!r:.200}"
             for field, value in self.fingerprint.items()
-            if there.get(field) != value
+            if field in self.DATA_FIELDS and there.get(field) != value
         ]
 
     def training_batches(self, epochs, steps_per_epoch, shard):
@@ -228,6 +261,7 @@ class Detection(Task):
 
     def evaluate(self, model):
         """Returns the `DetectionEvaluation` of a detector on the test images."""
+        self._check_boxes(self.dataset.test, "report")
         return self._measured_on(self.dataset.test, model)
 
     def _measured_on(self, examples, model):
@@ -239,6 +273,7 @@ class Detection(Task):
         """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
         predict = saved_model.load_detector(path)
         examples = self.dataset.test
+        self._check_boxes(examples, "report")
         images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # one by one, since sizes differ
         return self._measured(predict, ((image, np.ones((1, 4))) for image in images), 1, examples)
 
@@ -293,7 +328,8 @@ class Detection(Task):
     def servable(self, model, data=None):
         """Returns the `Servable` of a detector, for images of any size."""
         categories = (self.fingerprint if data is None else data)["categories"]
-        identifiers, class_names = zip(*(category.split(" ", 1) for category in categories), strict=True)
+        identifiers = [category.split(" ", 1)[0] for category in categories]
+        class_names = self.class_names_of({"categories": categories})
         preprocessing = dataclasses.replace(self.preprocessing, image_size=tuple(model.input_shape[1:3]))
         shape = (None, None, model.input_shape[-1])
         return Servable(

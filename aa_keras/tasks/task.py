@@ -1,6 +1,10 @@
 """The interface of tasks: everything that differs between them."""
 
 import abc
+import functools
+import hashlib
+import os
+import pathlib
 from typing import ClassVar
 
 from aa_keras.applications._building import dtype_policy
@@ -23,6 +27,7 @@ class Task(abc.ABC):
         RESULT_FIELDS: the names of the fields of `result`, with their types.
         FILES: the names of the files that `report` writes into a run directory.
         skipped: the training examples that could not be read so far, a dictionary from names to reasons.
+        dataset: the data set, loaded at first use; `aa_keras.tasks.evaluation_data.choose` may set it.
     """
 
     best_metric: str
@@ -36,6 +41,39 @@ class Task(abc.ABC):
         self.config = config
 
     # The data, which are loaded at first use.
+
+    @functools.cached_property
+    def dataset(self):
+        """The data set that the config names."""
+        return self.load()
+
+    @abc.abstractmethod
+    def load(self, for_test_alone=False):
+        """Returns the data set that the config names.
+
+        Args:
+            for_test_alone: whether nothing in its folder was trained on, so that all of it can be reported on.
+        """
+
+    @abc.abstractmethod
+    def matched(self, dataset, class_names):
+        """Returns a data set with the classes of a network, by name, and the list of those without test images.
+
+        Args:
+            dataset: the data set.
+            class_names: names of the network's classes.
+
+        Raises:
+            UserError: if there are test images of a class that the network does not know.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def class_names_of(data):
+        """Returns the names of the classes of data, from their `fingerprint`."""
+
+    def check_trainable(self):  # noqa: B027  most data can be trained on
+        """Raises UserError if there is nothing to learn from the data, or nothing to measure on."""
 
     @property
     @abc.abstractmethod
@@ -176,3 +214,17 @@ class Task(abc.ABC):
     def export(self, model, path):
         """Writes a network as a SavedModel that takes raw examples, in float32."""
         saved_model.write(self.servable(rebuilt(model)), path)
+
+
+def names_of_files(examples, folder):
+    """Returns a field of a fingerprint that tells folders apart: a checksum of the paths of examples in their folder.
+
+    Args:
+        examples: the training examples.
+        folder: the folder.
+    """
+    if not getattr(examples, "paths", ()):
+        return {}
+    root = f"{pathlib.Path(folder).expanduser()}{os.sep}"
+    names = sorted(path.removeprefix(root) for path in examples.paths)
+    return {"files": hashlib.sha256(b"\0".join(map(os.fsencode, names))).hexdigest()}

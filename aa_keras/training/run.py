@@ -76,7 +76,8 @@ class Run:
         return result
 
     def check_data(self):
-        """Raises UserError if the processes have different data, or the directory's run had other data."""
+        """Raises UserError for data that cannot be trained on, or that another process or run does not have."""
+        self.task.check_trainable()
         self.distribution.check_same("data", self.task.fingerprint)
         self.distribution.on_first(self.directory.check_data, self.task, self.overwrite)
 

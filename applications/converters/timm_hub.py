@@ -8,6 +8,7 @@ import pathlib
 import re
 
 from aa_keras.errors import described, importing_extra
+from aa_keras.files import read_text
 
 from ..weights_info import WeightsInfo
 
@@ -61,7 +62,7 @@ def info_of_name(weights, files):
         weights: its name, such as "timm/resnet50.a1h_in1k".
         files: dictionary from the names of its files to paths: of its configuration and its model card.
     """
-    licence = re.search(r"^license:\s*(\S+)", files["README.md"].read_text(encoding="utf-8"), re.MULTILINE)
+    licence = re.search(r"^license:\s*(\S+)", read_text(files["README.md"]), re.MULTILINE)
     result = results().get(weights.removeprefix("timm/"))
     return functools.partial(
         WeightsInfo,
@@ -85,7 +86,7 @@ def info_of_file(path):
 def _statistics(config):
     """Returns the fields of `WeightsInfo` that timm's configuration of a checkpoint has."""
     try:
-        content = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+        content = json.loads(read_text(config)) if config.is_file() else {}
         settings = {**_DEFAULTS, **content.get("pretrained_cfg", content)}
         return {
             "mean": tuple(255 * float(value) for value in settings["mean"]),

@@ -186,18 +186,27 @@ def test_a_folder_that_is_no_saved_model(tmp_path):
     fails("--saved_model must be in its run directory", saved_model=tmp_path / "saved_model")
 
 
-@pytest.mark.parametrize("classes", [7, 11])
-def test_a_model_of_other_classes(tmp_path, classes):
-    names = [str(number) for number in range(classes)]
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        ("0123456", "The model has 7 classes, and the data set 'digits' has 10"),
+        ("abcdefghij", r"The data set 'digits' has images of '0', .*It knows a, b, c, d, e, \.\.\."),
+    ],
+)
+def test_a_model_of_other_classes(tmp_path, names, error):
     path = tmp_path / "saved_model"
-    write_saved_model(small_classifier(classes=classes), Preprocessing((0.0,), (1.0,)), names, path)
-    fails(
-        f"The model has {classes} classes, and the data set 'digits' has 10",
-        config=digits_config(),
-        saved_model=path,
-        output=tmp_path / "output",
-    )
+    write_saved_model(small_classifier(classes=len(names)), Preprocessing((0.0,), (1.0,)), list(names), path)
+    fails(error, config=digits_config(), saved_model=path, output=tmp_path / "output")
     assert not (tmp_path / "output").exists()
+
+
+def test_a_model_of_more_classes(tmp_path, capsys):
+    path = tmp_path / "saved_model"
+    write_saved_model(small_classifier(classes=11), Preprocessing((0.0,), (1.0,)), ["ten", *"0123456789"], path)
+    measured = evaluate_run(config=digits_config(), saved_model=path, output=tmp_path / "output")
+    assert measured.confusion.shape == (11, 11)
+    assert measured.confusion[0].sum() == 0
+    assert "1 of the network's 11 classes have no test images: ten" in capsys.readouterr().out
 
 
 def test_a_model_of_other_images(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -65,15 +66,136 @@ def test_boxes_come_with_their_images_in_any_order(tmp_path):
     assert sorted([*parts[0], *parts[1]]) == list(range(12))
 
 
-def test_an_image_of_another_size_than_its_annotations_is_corrupt(tmp_path):
+@pytest.mark.parametrize("name", [r"images\\{}", r"..\\..\\media\\upload\\{}", "/home/me/data/{}", "elsewhere/{}"])
+def test_other_folders_in_a_file_name_do_not_matter(tmp_path, name):
+    path = write_split(tmp_path, "train", 3)
+    expected = [image.name for image in load_coco_folder(tmp_path, test_split="train").train.annotated]
+    rewrite(
+        path, lambda content: [image.update(file_name=name.format(image["file_name"])) for image in content["images"]]
+    )
+    assert [image.name for image in load_coco_folder(tmp_path, test_split="train").train.annotated] == expected
+    deeper = tmp_path / "deeper" / "still"
+    deeper.mkdir(parents=True)
+    for image in (tmp_path / "train2017").iterdir():
+        image.rename(deeper / image.name)
+    found = [image.name for image in load_coco_folder(tmp_path, test_split="train").train.annotated]
+    assert found == [str(deeper / pathlib.Path(image).name) for image in expected]
+    (tmp_path / "copies").mkdir()
+    shutil.copy(found[1], tmp_path / "copies")
+    with pytest.raises(UserError, match=rf"there is no file .*{pathlib.Path(found[1]).name}"):  # which of the two?
+        load_coco_folder(tmp_path, test_split="train")
+
+
+def test_a_last_part_that_is_not_unique_is_no_name(tmp_path):
+    path = write_split(tmp_path, "train", 2)
+    names = [f"camera{number}/000001.png" for number in (1, 2)]
+    rewrite(
+        path,
+        lambda content: [image.update(file_name=name) for image, name in zip(content["images"], names, strict=True)],
+    )
+    with pytest.raises(UserError, match=r"there is no file camera1/000001.png"):
+        load_coco_folder(tmp_path, test_split="train")
+
+
+def test_annotations_of_no_known_split_are_not_dropped(tmp_path):
+    squares(tmp_path, test=0)
+    (tmp_path / "annotations" / "instances_val2017.json").rename(tmp_path / "annotations" / "instances_holdout.json")
+    with pytest.raises(UserError, match=r"instances_holdout.json has annotations beside those of the splits"):
+        load_coco_folder(tmp_path)
+    (tmp_path / "annotations" / "instances_holdout.json").rename(tmp_path / "annotations" / "instances_DEV.json")
+    (tmp_path / "val2017").rename(tmp_path / "DEV")
+    assert counts(load_coco_folder(tmp_path)) == (12, 0, 5)
+
+
+def test_a_folder_that_nothing_was_trained_on_is_reported_on_whole(tmp_path):
+    def test_of(folder):
+        dataset = load_detection_dataset("coco_folder", folder, for_test_alone=True)
+        assert (len(dataset.train), dataset.validation) == (0, None)
+        return len(dataset.test), dataset.test_source
+
+    path = write_split(tmp_path / "one", "test", 3)
+    assert test_of(tmp_path / "one") == (3, str(path))
+    path = path.rename(path.with_name("instances_default.json"))  # as CVAT exports it
+    assert test_of(tmp_path / "one") == (3, str(path))
+    path = write_split(tmp_path / "two", "valid", 2, layout="roboflow")
+    assert test_of(tmp_path / "two") == test_of(tmp_path / "two" / "valid") == (2, str(path))
+    squares(tmp_path / "three")
+    assert test_of(tmp_path / "three")[1].endswith("instances_test2017.json")
+    with pytest.raises(UserError, match=r"instances_test\.json, or test/_annotations\.coco\.json\. There is none"):
+        test_of(tmp_path)
+
+
+# What becomes the displayed image again when it is turned as each orientation says.
+STORED = {
+    1: lambda image: image,
+    2: lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    3: lambda image: image.transpose(Image.Transpose.ROTATE_180),
+    4: lambda image: image.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+    5: lambda image: image.transpose(Image.Transpose.TRANSPOSE),
+    6: lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    7: lambda image: image.transpose(Image.Transpose.TRANSVERSE),
+    8: lambda image: image.transpose(Image.Transpose.ROTATE_270),
+}
+
+
+def turn_files(dataset, orientation, file_format="PNG"):
+    """Stores the images of a data set in another way, with the EXIF data to display them as before."""
+    for name in dataset.paths:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        with Image.open(name) as image:
+            STORED[orientation](image).save(name, file_format, exif=exif)
+
+
+def raw(dataset):
+    return [image.numpy() for image in detection_raw_dataset(dataset)]
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_annotations_are_for_images_as_they_are_displayed(tmp_path, orientation):
+    dataset = load_coco_folder(squares(tmp_path)).test
+    expected = raw(dataset)
+    for file_format in ("PNG", "TIFF"):  # Pillow turns the second itself
+        turn_files(dataset, orientation, file_format)
+        for image, wanted in zip(raw(dataset), expected, strict=True):
+            np.testing.assert_array_equal(image, wanted)
+        turn_files_back(dataset, expected)
+
+
+def turn_files_back(dataset, images):
+    for name, image in zip(dataset.paths, images, strict=True):
+        Image.fromarray(image).save(name, "PNG")
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_annotations_that_fit_only_the_stored_pixels_are_for_these(tmp_path, orientation):
+    path = write_split(tmp_path, "test", 3)
+    dataset = load_coco_folder_for_test(tmp_path)
+    expected = [STORED[orientation](Image.fromarray(image)) for image in raw(dataset)]
+    turn_files(dataset, orientation)
+    swap = lambda image: image.update(width=image["height"], height=image["width"])  # noqa: E731
+    rewrite(path, lambda content: (content["annotations"].clear(), [swap(image) for image in content["images"]]))
+    for image, wanted in zip(raw(load_coco_folder_for_test(tmp_path)), expected, strict=True):
+        np.testing.assert_array_equal(image, wanted)
+
+
+def load_coco_folder_for_test(folder):
+    return load_detection_dataset("coco_folder", folder, for_test_alone=True).test
+
+
+@pytest.mark.parametrize(("orientation", "turned"), [(1, ""), (6, ", turned as its EXIF orientation 6 says")])
+def test_an_image_of_another_size_than_its_annotations_is_corrupt(tmp_path, orientation, turned):
     dataset = load_coco_folder(squares(tmp_path)).test
     path = dataset.annotated[2].name
+    exif = Image.Exif()
+    exif[0x0112] = orientation
     with Image.open(path) as image:
         width, height = image.size
-        image.transpose(Image.Transpose.ROTATE_90).save(path)
+        image.resize((10, 20)).save(path, exif=exif)
+    size = "10x20" if orientation == 1 else "20x10"
     corrupt_files = CorruptFiles()
     with (
-        pytest.raises(UserError, match=f"it has {height}x{width} pixels, and its annotations are for {width}x{height}"),
+        pytest.raises(UserError, match=f"it has {size} pixels{turned}, and its annotations are for {width}x{height}"),
         corrupt_files.as_user_errors(),
     ):
         list(detection_raw_dataset(dataset, corrupt_files))

@@ -33,8 +33,8 @@ def unsplit(tmp_path_factory):
 @pytest.fixture
 def split(tmp_path):
     for name, counts in (("train", {"b": 3, "a": 2}), ("val", {"a": 1, "b": 2})):
-        odd_images.class_folders(tmp_path / name, counts, size=(8, 9))
-    return tmp_path
+        odd_images.class_folders(tmp_path / "split" / name, counts, size=(8, 9))
+    return tmp_path / "split"
 
 
 def test_a_fraction_of_each_class_is_held_out(unsplit):
@@ -107,8 +107,57 @@ def test_with_a_test_folder_the_other_is_for_validation(split):
     _, validation, test = parts_of(load(split, test_split="val"), split)
     assert not validation
     assert {name.split("/")[0] for name in test} == {"val"}
-    with pytest.raises(UserError, match=r"config\.validation_examples must be 0 .*'val'.*validation_examples=1"):
+    with pytest.raises(UserError, match=r"config\.validation_examples must be 0 .*'validation'.*validation_examples=1"):
         load(split, validation_examples=1)
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "VALIDATION", "dev", "Test", "testing"])
+def test_the_names_of_splits(tmp_path, name):
+    odd_images.class_folders(tmp_path / "Train", {"a": 2, "b": 2}, size=(8, 9))
+    odd_images.class_folders(tmp_path / name, {"a": 1, "b": 1}, size=(8, 9))
+    train, validation, test = parts_of(load(tmp_path), tmp_path)
+    assert (len(train), validation, test) == (4, set(), {f"{name}/a/0.jpg", f"{name}/b/0.jpg"})
+    assert parts_of(load(tmp_path, test_split=name), tmp_path)[2] == test
+    odd_images.class_folders(tmp_path / name.swapcase(), {"a": 1}, size=(8, 9))
+    assert "has two folders for " in the_error(tmp_path)
+
+
+def test_a_folder_beside_the_splits_is_not_dropped(split, caplog):
+    odd_images.write_images(split, {"notes/readme.txt": b"", "notes/more/readme.txt": b"", "pictures/1.jpg": b""})
+    load(split)
+    odd_images.write_images(split, {"holdout/a/1.jpg": b""})
+    assert the_error(split).startswith(f"{split / 'holdout'} holds folders of images beside those of the splits, and")
+
+
+def test_a_test_folder_without_labels_is_not_used(split, caplog):
+    shutil.rmtree(split / "val")
+    odd_images.write_images(split, {"test/1.jpg": b"", "test/2.jpg": b"", "test/readme.txt": b""})
+    train, validation, test = parts_of(load(split, test_fraction=0.4), split)
+    assert (len(train), len(validation), len(test)) == (3, 0, 2)
+    assert all(name.startswith("train/") for name in test)
+    assert caplog.messages == [
+        f"{split / 'test'} has no labels: its 2 images are in no class folders, and are not used"
+    ]
+    assert "test must hold a folder of images for each class" in the_error(split, test_split="test")
+
+
+def whole(folder, **arguments):
+    return load(folder, for_test_alone=True, **arguments)
+
+
+def test_a_folder_that_nothing_was_trained_on_is_reported_on_whole(unsplit, split):
+    dataset = whole(unsplit)
+    assert len(dataset.test) == 16
+    assert (len(dataset.train), len(dataset.validation), dataset.test_source) == (0, 0, str(unsplit))
+    assert dataset.class_names == ("Cat", "a fish", "dog")
+    odd_images.class_folders(split / "test", {"c": 2}, size=(8, 9))  # of one class, which training does not have
+    dataset = whole(split)
+    assert (dataset.class_names, len(dataset.test), dataset.test_source) == (("c",), 2, str(split / "test"))
+    assert whole(split, test_split="val").test_source == str(split / "val")
+    shutil.rmtree(split / "train")
+    assert whole(split).test_source == str(split / "test")
+    shutil.rmtree(split / "test")
+    assert whole(split).test_source == str(split / "val")
 
 
 def test_without_a_test_folder_some_of_the_training_images_are_held_out(split):
@@ -220,7 +269,7 @@ def test_arguments_that_cannot_be(unsplit, split):
     message = the_error(unsplit, test_split="test")
     assert "config.test_split must be unset or one of train in " in message
     assert "Received: 'test'" in message
-    assert "one of train, val in " in the_error(split, test_split="validation")
+    assert "one of train, validation in " in the_error(split, test_split="holdout")
 
 
 def test_folders_that_cannot_be_used(tmp_path, split):
@@ -237,10 +286,12 @@ def test_folders_that_cannot_be_used(tmp_path, split):
     assert message == f"The class folder {empty / 'b'} holds no images"
     odd_images.write_images(empty, {"b/1.HEIC": b"", "b/2.heic": b"", "b/notes": b""})
     assert the_error(empty).endswith("holds no images, but 2 .heic, 1 without an extension")
-    wrong_names = tmp_path / "wrong_names"
-    for name in ("training", "testing"):
-        odd_images.class_folders(wrong_names / name, {"a": 2, "b": 2})
-    assert the_error(wrong_names).endswith("those of splits must be called train and validation, val or test")
+    without_train = tmp_path / "without_train"
+    for name in ("validation", "testing"):
+        odd_images.class_folders(without_train / name, {"a": 2, "b": 2})
+    assert the_error(without_train).endswith(
+        "must have a folder train. It holds testing, validation, as if these were splits"
+    )
     few = odd_images.class_folders(tmp_path / "few", {"a": 1, "b": 2})
     assert "config.test_split='train'" in the_error(few)
 

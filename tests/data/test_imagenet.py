@@ -179,7 +179,7 @@ def test_archives_of_imagenet_that_are_missing(tmp_path, there):
 
 def test_arguments_that_cannot_be(folder):
     for arguments, expected in (
-        ({"test_split": "val"}, "config.test_split must be unset or one of train, validation in the data set"),
+        ({"test_split": "holdout"}, "config.test_split must be unset or one of train, validation in the data set"),
         ({"test_split": "test"}, "Received: 'test'"),  # it has no labels
         ({"validation_examples": TRAIN}, f"from 0 to {TRAIN - 1}"),
         ({"validation_examples": -1}, "Received: validation_examples=-1"),

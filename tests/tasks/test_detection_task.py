@@ -12,6 +12,9 @@ from detection_helpers import detection_config, squares
 from PIL import Image
 
 from aa_keras.commands.evaluate import evaluate_run
+from aa_keras.data import BadBoxes, Categories, DetectionDataset
+from aa_keras.data.coco import annotated_image
+from aa_keras.data.coco_folder import FileDetections
 from aa_keras.errors import UserError
 from aa_keras.tasks import detection, task_for
 from aa_keras.training import callbacks, train_and_evaluate
@@ -51,7 +54,9 @@ def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
     rows = rows_of(workdir)
     assert {"loss", "val_loss", "val_ap", "val_ap50", "val_ap75", "learning_rate"} <= set(rows[0])
     assert result["best_validation_ap"] == max(float(row["val_ap"]) for row in rows)
-    assert json.loads((workdir / "data.json").read_text()) == {
+    data = json.loads((workdir / "data.json").read_text())
+    assert len(data.pop("files")) == 64
+    assert data == {
         "categories": ["3 blue", "7 red"],
         "training_images": 48,
         "validation_images": 5,
@@ -198,3 +203,38 @@ def test_a_missing_extra_is_reported_before_anything_is_done(folder, tmp_path, p
     with pytest.raises(UserError, match=rf'^the package {package} is missing: pip install "aa-keras\[detection\]"'):
         train_and_evaluate(detection_config(folder), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_boxes_is_not_trained_on(tmp_path):
+    """Nothing is written for it, and nothing is reported on it."""
+    folder = squares(tmp_path / "squares")
+    for split in ("train", "test"):
+        path = folder / "annotations" / f"instances_{split}2017.json"
+        content = path.read_text()
+        path.write_text(json.dumps({**json.loads(content), "annotations": []}))
+        with pytest.raises(UserError, match=r"There are no boxes .*: (12|5) images have 0 boxes$"):
+            train_and_evaluate(detection_config(folder), tmp_path / "run")
+        if split == "test":
+            with pytest.raises(UserError, match="There are no boxes in the test images"):
+                task_for(detection_config(folder)).evaluate(None)
+        path.write_text(content)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_detector_is_evaluated_with_the_classes_that_it_knows():
+    """By name, whatever the numbers of a folder's categories; each class keeps its number there."""
+
+    def matched(names, ids, labels, known):
+        image = annotated_image(1, "a.png", 9, 9, [((0, 0, 5, 5), label, 25, False) for label in labels])
+        dataset = DetectionDataset(
+            "squares", Categories(names, ids), FileDetections([]), None, FileDetections([image]), BadBoxes()
+        )
+        dataset, lacking = task_for(detection_config("nowhere")).matched(dataset, known)
+        return dataset.categories, dataset.test.annotated[0].labels.tolist(), lacking
+
+    categories, labels, lacking = matched(("red", "sky", "blue"), (1, 2, 5), (0, 2, 2), ("blue", "green", "red"))
+    assert (categories.names, categories.ids[0], categories.ids[2]) == (("blue", "green", "red"), 5, 1)
+    assert categories.ids[1] not in (1, 2, 5)
+    assert (labels, lacking) == ([2, 0, 0], ["green"])
+    with pytest.raises(UserError, match="has images of 'sky', a class that the network does not know"):
+        matched(("red", "sky"), (1, 2), (0, 1), ("blue", "red"))

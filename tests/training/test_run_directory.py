@@ -217,7 +217,7 @@ def test_a_config_that_may_not_be_read_is_not_called_foreign(run, monkeypatch):
     def refused(*_, **__):
         raise PermissionError(13, "Permission denied", str(run / "config.json"))
 
-    monkeypatch.setattr(pathlib.Path, "read_text", refused)
+    monkeypatch.setattr(pathlib.Path, "read_bytes", refused)
     with pytest.raises(PermissionError, match=r"config\.json"):
         run.check(CONFIG, overwrite=True)
 

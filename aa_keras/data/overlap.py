@@ -1,0 +1,27 @@
+"""Files that are in two lists of files, also as copies."""
+
+import collections
+import functools
+import os
+
+from aa_keras.files import checksum
+
+
+def count_same(paths, others):
+    """Returns how many of some files are also among others, as the same file or with the same bytes.
+
+    Only files of a size that is in both lists are read.
+
+    Args:
+        paths: list of paths.
+        others: list of paths.
+    """
+    of_size = collections.defaultdict(list)
+    for other in filter(os.path.isfile, others):
+        of_size[os.path.getsize(other)].append(other)
+
+    @functools.cache
+    def checksums(size):
+        return {checksum(other) for other in of_size.get(size, ())}
+
+    return sum(checksum(path) in checksums(size) for path in paths if (size := os.path.getsize(path)) in of_size)
