@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib
+import math
 import sys
 from collections.abc import Callable
 
@@ -98,8 +99,15 @@ def _recipes(_):
     print_recipes(FLAGS.show)
 
 
+def _float(name, *arguments):
+    """Defines a flag of a number that must be finite: absl takes NaN whatever the bounds."""
+    flags.DEFINE_float(name, *arguments)
+    is_finite = lambda value: value is None or math.isfinite(value)  # noqa: E731
+    flags.register_validator(name, is_finite, f"--{name} must be a finite number")
+
+
 _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-_float, _choice, _strings = flags.DEFINE_float, flags.DEFINE_enum, flags.DEFINE_multi_string
+_choice, _strings = flags.DEFINE_enum, flags.DEFINE_multi_string
 _WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
 _MODEL = (_string, ("model", None, "File of a Keras model, .keras; one in a run directory belongs to the run."))
 _DATASET = (

@@ -14,6 +14,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from aa_keras.errors import Terminated, UserError, missing_extra
+from aa_keras.files import ANY_TEXT
 from aa_keras.recipes import find_recipe, load_recipe
 
 
@@ -59,6 +60,8 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
         logging.set_verbosity(logging.ERROR)  # TensorFlow Datasets logs its cache, for instance
         logging.get_absl_handler().setFormatter(standard_logging.Formatter("%(message)s"))  # lines for users
         standard_logging.getLogger("aa_keras").setLevel("INFO")
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors=ANY_TEXT)  # names of files may be no text
         try:
             main(arguments[1:] if takes_operands else config)
             sys.stdout.flush()  # here, where an error is caught

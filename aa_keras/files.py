@@ -25,6 +25,22 @@ ANY_TEXT = "aa_keras.any_text"
 codecs.register_error(ANY_TEXT, _any_text)
 
 
+def is_line(value):
+    """Whether a value is a line of text, which UTF-8 can hold: the name of a file may be another."""
+    if not isinstance(value, str) or len(value.splitlines()) != 1:
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def as_text(name):
+    """Returns the name of a file as text for pages and pictures, with escapes for bytes that are no text."""
+    return os.fspath(name).encode("utf-8", errors="backslashreplace").decode("utf-8")
+
+
 def partial_path(path):
     """Returns the path to which a file or folder is written before it gets its name: "model.partial.keras"."""
     path = pathlib.Path(path)
@@ -99,6 +115,16 @@ def require_space(folder, size):
         raise OSError(error.errno, os.strerror(error.errno), str(folder)) from None
     finally:
         reserved.unlink(missing_ok=True)
+
+
+def require_writable(path):
+    """Raises OSError, as `write_whole` does, unless a file can be written."""
+    partial = partial_path(path)
+    if pathlib.Path(path).is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with partial.open("w"):
+        pass
+    partial.unlink()
 
 
 def write_json(path, content):

@@ -13,7 +13,7 @@ from aa_keras.errors import UserError
 from aa_keras.explain import figures
 from aa_keras.explain.explorer import explorer_page
 from aa_keras.export.rebuilding import rebuilt
-from aa_keras.files import local_path, write_whole
+from aa_keras.files import as_text, local_path, write_whole
 
 FIGURES = ("heads.png", "layers.png", "distances.png", "grad_cam.png")
 TOP = 5
@@ -69,7 +69,7 @@ def explain_image(
         servable = trained.servable_of_run(workdir)
     else:
         servable = trained.servable_of_file(model, dataset, trained.read_labels(labels))
-    read = [array for _, array in read_images([source])]
+    read = [array for _, array in read_images([source], servable.spec.turns_images)]
     if not read:
         raise UserError(f"--image must be an image that can be read. Received: --image={image}")
     seen = _Seen(servable, read[0], source.name)
@@ -100,7 +100,7 @@ class _Seen:
         servable = servable.with_model(rebuilt(servable.model)).at_fixed_size()
         spec = servable.spec
         self.model, self.class_names = servable.model, spec.class_names
-        self.name, self.title = name, f"{self.model.name}, {name}"
+        self.name, self.title = as_text(name), f"{self.model.name}, {as_text(name)}"
         self.image, _ = spec.fit(image)
         self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
         answer = servable.predictor().ask([image])[0]

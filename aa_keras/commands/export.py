@@ -56,14 +56,15 @@ def export_network(
         raise UserError("--dataset and --labels go with --model or --builder: a run has its own")
     class_names = trained.read_labels(labels)
     height_and_width = _parsed_size(size)
-    looked_at = None if images is None else _sample("--images", images, IMAGES)
-    calibrating = None if calibration is None else _sample("--calibration", calibration, MOST_CALIBRATION)
     if workdir is not None:
         servable = trained.servable_of_run(workdir)
     elif model is not None:
         servable = trained.servable_of_file(model, dataset, class_names)
     else:
         servable = trained.servable_of_builder(builder, weights, dataset, class_names)
+    turn = servable.spec.turns_images
+    looked_at = None if images is None else _sample("--images", images, IMAGES, turn)
+    calibrating = None if calibration is None else _sample("--calibration", calibration, MOST_CALIBRATION, turn)
     report = export_servable(
         servable, output, export_format, height_and_width, quantize, calibrating, looked_at, tolerance, overwrite
     )
@@ -81,11 +82,11 @@ def _parsed_size(size):
     return int(matched[1]), int(matched[2] or matched[1])
 
 
-def _sample(flag, folder, most):
-    """Returns at most `count` images of a folder, spread over it."""
+def _sample(flag, folder, most, turn):
+    """Returns at most `most` images of a folder, spread over it, turned as their EXIF data ask if `turn`."""
     paths = find_images([local_path(flag, folder)])
     chosen = [paths[index] for index in np.unique(np.linspace(0, len(paths) - 1, most).astype(int))]
-    images = [image for _, image in read_images(chosen)]
+    images = [image for _, image in read_images(chosen, turn)]
     if not images:
         raise UserError(f"{flag} must have an image that can be read. Received: {flag}={folder}")
     return images

@@ -11,7 +11,7 @@ from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
 from aa_keras.evaluation.detection_report import draw_boxes
 from aa_keras.export import Predictor
-from aa_keras.files import local_path, write_whole
+from aa_keras.files import local_path, require_writable, write_whole
 
 
 def predict_images(
@@ -48,6 +48,8 @@ def predict_images(
         raise UserError("an image, or a folder of images, must be given")
     if model is None and (dataset is not None or labels is not None):
         raise UserError("--dataset and --labels go with --model: the other kinds have their own")
+    if not 0 <= min_score <= 1:
+        raise UserError(f"--min_score must be a number from 0 to 1. Received: --min_score={min_score}")
     results = None if output is None else pathlib.Path(local_path("--output", output))
     if results is not None and results.suffix not in answers.FORMATS:
         raise UserError(f"--output must end in .csv or .json. Received: --output={output}")
@@ -64,22 +66,32 @@ def predict_images(
             raise UserError(f"{target} is one of the images: choose another --draw or --output")
     if results is not None:
         results.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(results)
     answered = list(_ask(predictor, images, min_score, batch_size, targets))
     if not answered:
         raise UserError("none of the images can be read")
     if results is None:
         print(answers.table(predictor.spec, answered, top))
     else:
-        write_whole(results, answers.FORMATS[results.suffix](predictor.spec, answered, top))
+        _write(results, answers.FORMATS[results.suffix](predictor.spec, answered, top))
         print(f"{results}: {len(answered):,} images")
     if targets:
         print(f"{drawings}: {len(answered):,} pictures")
     return answered
 
 
+def _write(path, text):
+    """Writes the answers; where that fails, as on a full disk, they are printed."""
+    try:
+        write_whole(path, text)
+    except OSError:
+        print(text, end="")
+        raise
+
+
 def _ask(predictor, images, min_score, batch_size, targets):
     """Yields an `Answered` of each image that can be read, and draws its boxes into its file in `targets`, if any."""
-    for batch in _batches(read_images(images), batch_size, len(images)):
+    for batch in _batches(read_images(images, predictor.spec.turns_images), batch_size, len(images)):
         for (file, image), answer in zip(batch, predictor.ask([image for _, image in batch]), strict=True):
             if predictor.spec.task == "detection":
                 is_told = answer["confidence"] >= min_score

@@ -38,6 +38,7 @@ from aa_keras.data.pipelines import (
     training_dataset,
     validation_dataset,
 )
+from aa_keras.data.probabilities import as_probabilities
 from aa_keras.data.rand_augment import RandAugment
 from aa_keras.data.types import ImageDataset, LabelledImages
 
@@ -55,6 +56,7 @@ __all__ = [
     "Mixing",
     "Preprocessing",
     "RandAugment",
+    "as_probabilities",
     "check_boxes",
     "count_same",
     "detection_evaluation_dataset",

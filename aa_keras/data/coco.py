@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from aa_keras.errors import UserError
-from aa_keras.files import read_json
+from aa_keras.files import is_line, read_json
 
 # The number of pixels by which a box may reach beyond its image: annotation tools round.
 TOLERANCE = 1.0
@@ -204,7 +204,7 @@ def _categories(path, values, used, known):
         known: the `Categories` of another split, which have the root if that has boxes there; or None.
     """
     for value in values:
-        if not _is_whole(value.get("id")) or not _is_line(value.get("name")):
+        if not _is_whole(value.get("id")) or not is_line(value.get("name")):
             raise UserError(
                 f"{path}: a category must have a whole number as its id and a line as its name. Received: "
                 f"id={value.get('id')!r}, name={value.get('name')!r}"
@@ -271,15 +271,6 @@ def _object(annotation, image, categories, seen):
     area = annotation.get("area")
     area = float(area) if _is_number(area) and 0 < area < math.inf else width * height
     return box, categories.ids.index(annotation["category_id"]), area, annotation.get("iscrowd") in (1, True)
-
-
-def _is_line(value):
-    if not isinstance(value, str) or len(value.splitlines()) != 1:
-        return False
-    try:
-        return bool(value.encode("utf-8"))
-    except UnicodeEncodeError:  # half of a pair of code units
-        return False
 
 
 def _is_whole(value):

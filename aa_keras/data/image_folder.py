@@ -13,6 +13,7 @@ from aa_keras.data.image_files import contents_of, counted, has_images, images_b
 from aa_keras.data.splits import check_validation_examples, choose_splits, split_of
 from aa_keras.data.types import ImageDataset
 from aa_keras.errors import UserError
+from aa_keras.files import is_line
 
 _LOGGER = logging.getLogger("aa_keras")
 
@@ -212,20 +213,11 @@ def _class_names(folder):
         found = f"only that of {class_names[0]!r}" if class_names else f"{images} images and no folders"
         raise UserError(f"{folder} must hold a folder of images for each of at least two classes. It holds {found}")
     for name in class_names:
-        if len(name.splitlines()) != 1 or not _is_text(name):
+        if not is_line(name):
             raise UserError(
                 f"The name of a class folder must be one line of text, for labels.txt. Received: {name!r} in {folder}"
             )
     return tuple(class_names)
-
-
-def _is_text(name):
-    """Whether the name of a file is text: a name in another encoding than that of the system is not."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _files(folder, class_names, others, may_lack_classes):

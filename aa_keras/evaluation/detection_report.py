@@ -10,7 +10,7 @@ from aa_keras.applications import paper
 from aa_keras.complexity import model_complexity
 from aa_keras.evaluation.detection import STATISTICS
 from aa_keras.evaluation.html_report import Section
-from aa_keras.files import write_json, write_whole
+from aa_keras.files import as_text, write_json, write_whole
 
 FILES = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")
 
@@ -166,7 +166,7 @@ def plot_detections(evaluation, annotated, categories, images, path, columns=3):
             label = categories.ids.index(result["category_id"])
             text = f"{categories.names[label]} {result['score']:.2f}"
             _draw(pair[1], (top, left, top + height, left + width), label, text)
-        pair[0].set_title(image.name.rsplit("/", 1)[-1], fontsize=7, parse_math=False)
+        pair[0].set_title(as_text(image.name.rsplit("/", 1)[-1]), fontsize=7, parse_math=False)
         pair[1].set_title(f"{len(of_image[image.id])} detections, {len(image.labels)} objects", fontsize=7)
     figure.savefig(path, dpi=110)
 

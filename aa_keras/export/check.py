@@ -42,27 +42,6 @@ class Agreement:
     keras_latency: float
 
 
-def ask(predictor, images):
-    """Returns the answers of the network that is exported, checked.
-
-    Raises:
-        UserError: if they are not probabilities.
-    """
-    answers = predictor.ask(images)
-    for answer in answers:
-        numbers = next(iter(answer.values()))
-        if not np.isfinite(numbers).all():
-            raise UserError(
-                "The network's outputs are not all numbers: its weights, or its batch statistics, overflowed"
-            )
-        if predictor.spec.task == "classification" and (np.any(numbers < 0) or abs(numbers.sum() - 1) > 1e-2):
-            raise UserError(
-                "The network's outputs must be probabilities, from 0 to 1 with the sum 1 for each image: is its last "
-                f"activation a softmax? It returned {numbers.min():.3g} to {numbers.max():.3g}"
-            )
-    return answers
-
-
 def images_for(servable, raw_images=None):
     """Returns images to run an export on, a list of uint8 arrays of one shape.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import math
 import os
 import pathlib
 import tempfile
@@ -165,6 +166,8 @@ def export_servable(
     kind = FORMATS[format]
     saved_model.check_backend()
     _check_quantization(format, quantize, calibration)
+    if tolerance is not None and not 0 <= tolerance < math.inf:
+        raise UserError(f"tolerance must be a number, at least 0. Received: tolerance={tolerance}")
     path = pathlib.Path(path)
     _check_free(path, format, overwrite)
     for package in kind.packages:
@@ -176,7 +179,7 @@ def export_servable(
     by_keras = (given if size is None else servable).predictor()
     images = calibration if images is None else images
     asked = check.images_for(servable, images)
-    answers = check.ask(by_keras, asked)
+    answers = by_keras.ask(asked)
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=parent, prefix=".aa-keras-") as folder:
         staged = pathlib.Path(folder) / path.name
@@ -271,21 +274,24 @@ def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
 
     if is_close(agreement.difference, agreement.same):
         return
-    own, own_same, _ = check.compare_with_itself(by_keras, asked)
-    if not is_close(own, own_same):
-        raise UserError(
-            f"The network's answers depend on rounding: in Keras, they differ by {own:.2g} between batches of 1 and of "
-            f"{len(asked)} images. Is it trained? Nothing was written"
-        )
-    if agreement.difference > tolerance:
-        raise UserError(
-            f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, and at most "
-            f"{tolerance:.2g} is allowed: nothing was written"
-        )
-    raise UserError(
-        f"The {kind.title} finds only {agreement.same:.1%} of the network's boxes, and at least {least:.0%} are "
-        "required: nothing was written"
+    differs = (
+        f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, and at most "
+        f"{tolerance:.2g} is allowed"
     )
+    if agreement.difference <= tolerance:
+        differs = (
+            f"The {kind.title} finds only {agreement.same:.1%} of the network's boxes, and at least {least:.0%} are "
+            "required"
+        )
+    own, own_same, _ = check.compare_with_itself(by_keras, asked)
+    by_itself = ""
+    if not is_close(own, own_same):
+        by_itself = (
+            f". In Keras, the network's own answers differ by {own:.2g} between batches of 1 and of {len(asked)} images"
+        )
+        if own > TOLERANCES["none"]:
+            by_itself += ": they depend on rounding. Is it trained?"
+    raise UserError(f"{differs}: nothing was written{by_itself}")
 
 
 def _size(path):

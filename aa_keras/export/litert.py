@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from aa_keras._startup import quiet_import
+from aa_keras.data.probabilities import SUM_TOLERANCE
 from aa_keras.errors import UserError, described
 from aa_keras.export import runtimes, saved_model
 from aa_keras.export.predictor import Predictor
@@ -72,4 +73,6 @@ def load(path):
         raise UserError(
             f"--litert must be a file that `aa-keras export` wrote. Received: --litert={path}: {described(error)}"
         ) from None
-    return Predictor(spec, lambda images: run(np.ascontiguousarray(images)))
+    # Activations in 8 bits are rounded to 1/256.
+    sum_tolerance = max(SUM_TOLERANCE, len(spec.class_names) / 256)
+    return Predictor(spec, lambda images: run(np.ascontiguousarray(images)), sum_tolerance)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from aa_keras.data.probabilities import SUM_TOLERANCE
 from aa_keras.export.spec import ServingSpec
 
 
@@ -15,10 +16,12 @@ class Predictor:
     Attributes:
         spec: its `ServingSpec`.
         run: function of a uint8 array (batch, *image_shape) that returns the outputs, a dictionary of arrays.
+        sum_tolerance: by how much the sum of the probabilities of an image may differ from 1.
     """
 
     spec: ServingSpec
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    sum_tolerance: float = SUM_TOLERANCE
 
     def ask(self, images):
         """Returns the answer for each of some raw images, a list of dictionaries of arrays.
@@ -28,11 +31,15 @@ class Predictor:
 
         Args:
             images: list of uint8 arrays (height, width, 3), each of its own size, or with the network's own channels.
+
+        Raises:
+            UserError: if the network's outputs are not probabilities, or boxes, that are numbers.
         """
         fitted, scales = zip(*map(self.spec.fit, images), strict=True)
         answers = []
         for batch in _batches(fitted):
             outputs = {name: np.asarray(values) for name, values in self.run(np.stack(batch)).items()}
+            outputs = self.spec.checked(outputs, self.sum_tolerance)
             for index in range(len(batch)):
                 image, scale = images[len(answers)], scales[len(answers)]
                 answers.append(self.spec.answer({name: outputs[name][index] for name in outputs}, image, scale))

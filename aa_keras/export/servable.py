@@ -15,6 +15,7 @@ from aa_keras.errors import UserError
 from aa_keras.export.predictor import Predictor
 from aa_keras.export.rebuilding import rebuilt
 from aa_keras.export.spec import NO_SCALE, ServingSpec
+from aa_keras.files import is_line
 
 DATASETS = {dataset.name: dataset for dataset in (datasets.CIFAR100, datasets.IMAGENET, datasets.COCO, datasets.BCCD)}
 
@@ -40,7 +41,9 @@ class Servable:
         preprocessing, any_size = self.spec.preprocessing, self.spec.takes_any_size
         if self.spec.task == "classification":
             fitted = preprocessing.fit(images) if any_size else images
-            return {"probabilities": self.model(preprocessing.normalize(fitted), training=False)}
+            outputs = self.model(preprocessing.normalize(fitted), training=False)
+            is_single = self.model.output_shape[-1] == 1  # that of a sigmoid, for the second of two classes
+            return {"probabilities": tf.concat([1 - outputs, outputs], axis=-1) if is_single else outputs}
         fitted, scale = preprocessing.fit(images) if any_size else (images, NO_SCALE)
         pixels = preprocessing.normalize(fitted)
         detections = self.model.decode_predictions(self.model(pixels, training=False), pixels)
@@ -82,7 +85,7 @@ class Servable:
     def with_class_names(self, class_names):
         """Returns the same with other names of its classes, or raises UserError if there are more or fewer."""
         class_names = tuple(class_names)
-        if any(len(name.splitlines()) != 1 for name in class_names):
+        if not all(map(is_line, class_names)):
             raise UserError(f"class_names must be lines of text. Received: class_names={class_names!r:.100}")
         classes = count_classes(self.model)
         if len(class_names) != classes:
@@ -152,7 +155,10 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
 
 
 def count_classes(model: keras.Model) -> int:
-    """Returns the number of classes of a network, or raises UserError if it is not a classifier."""
+    """Returns the number of classes of a network, or raises UserError if it is not a classifier.
+
+    A single output, that of a sigmoid, is for two classes.
+    """
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
         raise UserError(f"The network must take images (batch, height, width, channels). {model.name!r} takes {shape}")
@@ -163,7 +169,7 @@ def count_classes(model: keras.Model) -> int:
             f"The network must return probabilities (batch, classes). {model.name!r} returns {model.output_shape}: "
             "was it built without a top?"
         )
-    return model.output_shape[1]
+    return max(model.output_shape[1], 2)
 
 
 def _dataset(model, name):

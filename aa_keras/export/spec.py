@@ -6,8 +6,9 @@ import json
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.data import DetectionPreprocessing, Preprocessing
+from aa_keras.data import DetectionPreprocessing, Preprocessing, as_probabilities
 from aa_keras.data.decoding import to_grey
+from aa_keras.errors import UserError
 
 OUTPUTS = {"classification": ("probabilities",), "detection": ("boxes", "confidence", "labels", "num_detections")}
 # The fields of the two kinds of preprocessing that evaluation uses.
@@ -44,6 +45,11 @@ class ServingSpec:
         return OUTPUTS[self.task]
 
     @property
+    def turns_images(self):
+        """Whether images are turned as their EXIF data ask: those of detectors, whose boxes are in displayed pixels."""
+        return self.task == "detection"
+
+    @property
     def takes_any_size(self):
         """Whether the network takes images of any size."""
         return None in self.image_shape
@@ -64,6 +70,21 @@ class ServingSpec:
         fitted = self.preprocessing.fit(tf.constant(image))
         fitted, scale = fitted if self.task == "detection" else (fitted, NO_SCALE)
         return np.asarray(fitted).astype(np.uint8), np.asarray(scale)
+
+    def checked(self, outputs, sum_tolerance):
+        """Returns the outputs of the network for a batch, a dictionary of arrays, checked.
+
+        Raises:
+            UserError: if they are not probabilities, with a sum that differs by at most `sum_tolerance` from 1; or for
+                a detector, if they are not all numbers.
+        """
+        if self.task == "classification":
+            return {"probabilities": as_probabilities(outputs["probabilities"], sum_tolerance)}
+        if not all(np.isfinite(outputs[name]).all() for name in ("boxes", "confidence")):
+            raise UserError(
+                "The network's outputs are not all numbers: its weights, or its batch statistics, overflowed"
+            )
+        return outputs
 
     def answer(self, outputs, image, scale):
         """Returns the answer for a raw image from the outputs of the network: see `Predictor.ask`.

@@ -1,11 +1,16 @@
 """Decoding: every kind of file, and the parts of JPEGs that training needs."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import odd_images
 import pytest
 import tensorflow as tf
 from PIL import Image
 
+from aa_keras.data import raw_dataset
 from aa_keras.data.decoding import (
     CorruptImageError,
     decode_image,
@@ -14,6 +19,7 @@ from aa_keras.data.decoding import (
     is_whole_jpeg,
     jpeg_damage,
 )
+from aa_keras.data.image_folder import FileImages
 
 PICTURE = odd_images.picture()
 GREY = np.asarray(Image.fromarray(PICTURE).convert("L"))
@@ -179,3 +185,63 @@ def test_a_box_depends_on_the_shape_of_the_jpeg():
 
     decode_part_of_jpeg(tf.constant(FILES["grey JPEG"][0]), box_of, 10)
     assert shapes == [(90, 120, 1)]
+
+
+def png_with_sbit(values, bits):
+    """The bytes of a grey PNG of 16 bits that says how many of them are significant."""
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    encoded = buffer.getvalue()
+    chunk = b"sBIT" + bytes([bits])
+    end_of_header = 8 + 25
+    chunk = struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return encoded[:end_of_header] + chunk + encoded[end_of_header:]
+
+
+RAMP = np.arange(0, 4096, 13, dtype=np.uint16).reshape(4, -1)  # of 12 bits
+
+
+def decoded(encoded):
+    """The first channel of an image, and the values that were reported as dark."""
+    dark = []
+    image = decode_image(encoded, when_dark=dark.append)
+    assert image.dtype == np.uint8
+    assert (image == image[..., :1]).all()
+    return image[..., 0], dark
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_the_number_of_bits_of_a_png_is_honoured(bits):
+    values = RAMP >> (12 - bits) if bits < 12 else RAMP << (bits - 12) | 1
+    image, dark = decoded(png_with_sbit(values, bits))
+    np.testing.assert_array_equal(image, values >> (bits - 8))
+    assert image.max() == 255
+    assert dark == []
+    # As the standard wants it, scaled to 16 bits: bright and dark images alike.
+    for scaled in (RAMP << 4, (RAMP >> 4) << 4):
+        image, dark = decoded(png_with_sbit(scaled, 12))
+        np.testing.assert_array_equal(image, scaled >> 8)
+        assert dark == []
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_few_bits_that_are_not_named_are_reported(file_format):
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP).save(buffer, file_format)
+    image, dark = decoded(buffer.getvalue())
+    np.testing.assert_array_equal(image, RAMP >> 8)
+    assert dark == [RAMP.max()]
+    buffer = io.BytesIO()
+    Image.fromarray(RAMP * 16).save(buffer, file_format)
+    image, dark = decoded(buffer.getvalue())
+    np.testing.assert_array_equal(image, RAMP >> 4)
+    assert dark == []
+
+
+def test_a_dark_image_is_reported_once(tmp_path, caplog):
+    for number in range(3):
+        Image.fromarray(RAMP).save(tmp_path / f"{number}.png")
+    images = FileImages([(str(tmp_path / f"{number}.png"), 0) for number in range(3)], 8)
+    assert len(list(raw_dataset(images))) == 3
+    (message,) = caplog.messages
+    assert f".png is nearly black: the brightest of its values is {RAMP.max()} of 65535. If its data" in message

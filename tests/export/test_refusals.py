@@ -1,5 +1,6 @@
 """Exports that are refused, and the disk after that: as before."""
 
+import dataclasses
 import importlib.util
 
 import keras
@@ -19,24 +20,45 @@ def test_an_export_that_answers_otherwise_is_not_written(export_format, tmp_path
     if export_format == "saved_model":
         path.mkdir()
     (path / "labels.txt" if export_format == "saved_model" else path).write_text("old")
-    monkeypatch.setattr(check, "compare_with_itself", lambda *_: (-2.0, 1.0, 12))
-    with pytest.raises(UserError, match=r"differs from the network by .* in a probability.*nothing was written"):
+    differing_by(0.02, monkeypatch)
+    with pytest.raises(UserError) as raised:
         export_servable(
-            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)),
-            path,
-            export_format,
-            tolerance=-1.0,
-            overwrite=True,
+            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), path, export_format, overwrite=True
         )
+    assert str(raised.value).endswith(
+        "differs from the network by 0.02 in a probability, and at most 0.0001 is allowed: nothing was written"
+    )
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert (path / "labels.txt" if export_format == "saved_model" else path).read_text() == "old"
 
 
-def test_answers_that_rounding_decides_are_reported(tmp_path):
-    with pytest.raises(UserError, match=r"depend on rounding: in Keras, they differ by .* Is it trained"):
-        export_servable(
-            servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), tmp_path / "exported", tolerance=-1.0
-        )
+def differing_by(difference, monkeypatch):
+    """Makes the check of an export find a difference."""
+    compare = check.compare
+    monkeypatch.setattr(check, "compare", lambda *args: dataclasses.replace(compare(*args), difference=difference))
+
+
+def test_answers_that_rounding_decides_are_reported(tmp_path, monkeypatch):
+    differing_by(0.02, monkeypatch)
+    monkeypatch.setattr(check, "compare_with_itself", lambda *_: (0.01, 1.0, 12))
+    with pytest.raises(UserError, match=r"nothing was written. In Keras, .* differ by 0.01 between .* Is it trained"):
+        export_servable(servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)), tmp_path / "exported")
+
+
+def test_a_tolerance_that_is_too_small_is_not_the_networks_fault(tmp_path, monkeypatch):
+    differing_by(1.2e-7, monkeypatch)
+    monkeypatch.setattr(check, "compare_with_itself", lambda *_: (6e-8, 1.0, 12))
+    network = servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3))
+    with pytest.raises(UserError) as raised:
+        export_servable(network, tmp_path / "exported", tolerance=0.0)
+    assert str(raised.value) == (
+        "The SavedModel differs from the network by 1.2e-07 in a probability, and at most 0 is allowed: nothing was "
+        "written. In Keras, the network's own answers differ by 6e-08 between batches of 1 and of 12 images"
+    )
+    for tolerance in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(UserError, match=f"tolerance must be a number, at least 0. Received: tolerance={tolerance}"):
+            export_servable(network, tmp_path / "exported", tolerance=tolerance)
+    assert not list(tmp_path.iterdir())
 
 
 def test_outputs_that_are_no_probabilities(tmp_path):
