@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 # Tests that must pass on every backend of Keras.
 BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
   tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py \
-  tests/explain/test_scores.py tests/explain/test_grad_cam.py::test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels
+  tests/explain/test_scores.py tests/explain/test_grad_cam.py::test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels \
+  tests/explain/test_grad_cam.py::test_of_a_model_in_another
 # Tests of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone

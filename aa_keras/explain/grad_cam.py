@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from aa_keras.explain import graph
 from aa_keras.explain.scores import as_tensor
 
 
@@ -27,14 +28,15 @@ def grad_cam(
     2020).
 
     Args:
-        model: functional or `Sequential` classifier, whose outputs are probabilities or logits (batch, classes); or a
-            detector of this library.
+        model: functional or `Sequential` classifier, with models of these kinds in it or not, whose outputs are
+            probabilities or logits (batch, classes); or a detector of this library. A softmax or sigmoid at the end is
+            left out. A single output is that of the second of two classes: the map of class 0 has what speaks against.
         images: input of the model: array (batch, height, width, channels), preprocessed.
         classes: class by number, or by name; or a sequence with one for each image. None takes the most probable class
             of each image.
         class_names: names of the classes, for classes by name.
-        layer: name of the layer whose feature map to use; None takes the last one before the pooling, or the pyramid
-            of a detector.
+        layer: name of the layer whose feature map to use, in a nested model after the model's name and a slash:
+            "backbone/stage2_block1_conv2". None takes the last map of at least 2x2 pixels; of a detector, its pyramid.
 
     Returns:
         A float32 array (batch, map height, map width) from 0 to 1; the largest value of each image is 1, or 0 if
@@ -50,15 +52,8 @@ def grad_cam(
     >>> grad_cam(model, keras.random.normal((1, 32, 32, 3)), "leopard", names).shape
     (1, 8, 8)
     """
-    is_detector = hasattr(model, "decode_predictions")
-    features, head = _split(model, layer, is_detector)
-    maps = keras.tree.flatten(features(keras.tree.map_structure(as_tensor, images), training=False))
-
-    def logits_of(maps):
-        logits = ops.cast(head(maps, training=False), "float32")
-        return ops.max(logits, axis=1) if len(logits.shape) == 3 else logits  # the best of all boxes
-
-    logits = logits_of(maps)
+    network = _Network(model, images, layer)
+    logits = network.logits_of(network.maps)
     count = logits.shape[0]
     if classes is None:
         numbers = np.argmax(ops.convert_to_numpy(logits), axis=1)
@@ -68,11 +63,11 @@ def grad_cam(
             raise ValueError(f"`classes` must be one, or {count}, one for each image. Received: {len(given)}")
         numbers = np.array([_class_number(each, logits.shape[1], class_names) for each in given])
     chosen = ops.one_hot(numbers, logits.shape[1], dtype="float32")
-    gradients = _gradient(lambda maps: ops.sum(logits_of(maps) * chosen), maps)
+    gradients = _gradient(lambda maps: ops.sum(network.logits_of(maps) * chosen), network.maps)
     speaking = np.float32(0)
-    for level, gradient in zip(maps, gradients, strict=True):  # the finest map first
+    for level, gradient in zip(network.maps, gradients, strict=True):  # the finest map first
         level, gradient = (ops.convert_to_numpy(ops.cast(each, "float32")) for each in (level, gradient))
-        weights = gradient if is_detector else gradient.mean(axis=(1, 2), keepdims=True)
+        weights = gradient if network.is_detector else gradient.mean(axis=(1, 2), keepdims=True)
         of_level = np.maximum((weights * level).sum(axis=-1), 0)
         speaking = speaking + (_enlarged(of_level, speaking.shape[1:]) if np.ndim(speaking) else of_level)
     largest = speaking.max(axis=(1, 2), keepdims=True)
@@ -85,70 +80,86 @@ def _enlarged(maps, size):
     return maps[:, rows][:, :, columns]
 
 
-def _split(model, layer, is_detector):
-    """Splits a network into two Keras models: from images to a list of feature maps, and from there to logits.
+class _Network:
+    """A network that is run twice: up to its feature maps, and from there to logits.
 
-    The logits are those of an image (batch, classes), or of its boxes (batch, boxes, classes).
+    Args:
+        model: the model.
+        images: its input.
+        layer: name of the layer whose feature maps to use, or None.
+
+    Attributes:
+        maps: list of feature maps, tensors (batch, height, width, channels).
+        is_detector: whether it is a detector of this library.
     """
-    if not hasattr(model, "operations") and not isinstance(model, keras.Sequential):
-        raise ValueError(f"`model` must be a functional or Sequential classifier. Received: model={model!r}")
-    if not is_detector and (len(model.outputs) != 1 or len(model.outputs[0].shape) != 2):
-        raise ValueError(
-            "`model` must return probabilities or logits (batch, classes). Received: a model that returns "
-            f"{[tuple(tensor.shape) for tensor in model.outputs]}"
-        )
-    output = model.output["cls_logits"] if is_detector else _logits(model.outputs[0])
-    if layer is None and is_detector:
-        layer = model.backbone.name
-    maps = _feature_maps(model, layer)
-    return keras.Model(model.inputs, maps), keras.Model(maps, output)
+
+    def __init__(self, model, images, layer):
+        if not graph.is_graph(model):
+            raise ValueError(f"`model` must be a functional or Sequential classifier. Received: model={model!r}")
+        self.is_detector = hasattr(model, "decode_predictions")
+        if not self.is_detector and (len(model.outputs) != 1 or len(model.outputs[0].shape) != 2):
+            raise ValueError(
+                "`model` must return probabilities or logits (batch, classes). Received: a model that returns "
+                f"{[tuple(tensor.shape) for tensor in model.outputs]}"
+            )
+        self._model, self._images = model, keras.tree.map_structure(as_tensor, images)
+        outputs, calls = graph.run(model, self._images)
+        self._activation = None if self.is_detector else graph.final_activation(keras.tree.flatten(outputs)[0], calls)
+        self._number = _call_of(model, layer or (model.backbone.name if self.is_detector else None), calls)
+        # Without a map in the network, the images themselves are the last one.
+        self._structure = self._images if self._number is None else calls[self._number].outputs
+        self.maps = keras.tree.flatten(self._structure)
+
+    def logits_of(self, maps):
+        """Returns the logits (batch, classes) of images with some feature maps; of a detector, those of the best box.
+
+        A single output, that of a sigmoid, has the logits of two classes, against and for it.
+        """
+        replaced = keras.tree.pack_sequence_as(self._structure, maps)
+        activation, without = self._activation or (None, None)
+
+        def replace(number, operation, args):
+            if number == self._number:
+                return replaced
+            return without(operation, args) if number == activation else None
+
+        images = replaced if self._number is None else self._images
+        outputs, _ = graph.run(self._model, images, replace)
+        logits = ops.cast(outputs["cls_logits"] if self.is_detector else keras.tree.flatten(outputs)[0], "float32")
+        if self.is_detector:
+            return ops.max(logits, axis=1)
+        return logits if logits.shape[1] > 1 else ops.concatenate([-logits, logits], axis=1)
 
 
-def _feature_maps(model, layer):
-    """Returns the outputs of a layer, or the input of the last pooling; a list of symbolic tensors."""
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    tensors: dict[str, list] = {}  # the outputs of the layers in this graph, by name: a layer may be in several
-    pooled = []
-    for _, nodes in sorted(graph._nodes_by_depth.items()):  # from the outputs on
-        for node in nodes:
-            tensors.setdefault(node.operation.name, node.outputs)
-            spatial = [tensor for tensor in node.input_tensors if len(tensor.shape) == 4]
-            if not pooled and spatial and len(node.outputs[0].shape) != 4:
-                pooled = spatial[:1]
-    if layer is not None and layer not in tensors:
-        similar = difflib.get_close_matches(layer, tensors, n=1) or [next(iter(tensors))]
+def _call_of(model, layer, calls):
+    """Returns the number of the call that returns the feature maps: the last one of a layer, or of any map.
+
+    The last map is that of at least 2x2 pixels: afterwards it is pooled. None if there is none but the images.
+    """
+    if layer is None:
+        maps = [number for number, call in enumerate(calls) if _is_map(call.outputs, least=2)]
+        if not maps and not any(_is_map(tensor) for tensor in calls[0].inputs):
+            raise ValueError(
+                "`layer` must return a feature map (batch, height, width, channels), and there is none before a pooling"
+            )
+        return maps[-1] if maps else None
+    names = [call.name for call in calls]
+    if layer not in names:
+        similar = difflib.get_close_matches(layer, names, n=1) or names[-1:]
         raise ValueError(f"`layer` must be the name of a layer, such as {similar[0]!r}. Received: layer={layer!r}")
-    maps = pooled if layer is None else tensors[layer]
-    if not maps or any(len(tensor.shape) != 4 for tensor in maps):
-        shapes = [tuple(tensor.shape) for tensor in maps]
-        of = "there is none before a pooling" if layer is None else f"{layer!r} returns {shapes}"
-        raise ValueError(f"`layer` must return a feature map (batch, height, width, channels), and {of}")
-    return maps
+    number = len(names) - 1 - names[::-1].index(layer)
+    tensors = keras.tree.flatten(calls[number].outputs)
+    if not all(map(_is_map, tensors)):
+        shapes = [(None, *tensor.shape[1:]) for tensor in tensors]
+        raise ValueError(
+            f"`layer` must return a feature map (batch, height, width, channels), and {layer!r} returns {shapes}"
+        )
+    return number
 
 
-def _logits(output):
-    """Returns the tensor before the softmax of a classifier's output, or the output if there is no softmax."""
-    operation, node_index, _ = output._keras_history
-    (inputs,) = operation._inbound_nodes[node_index].input_tensors[:1]
-    if isinstance(operation, keras.layers.Softmax):
-        return inputs
-    if getattr(operation, "activation", None) is not keras.activations.softmax:
-        return output
-    if isinstance(operation, keras.layers.Activation):
-        return inputs
-    return _WithoutActivation(operation)(inputs)
-
-
-class _WithoutActivation(keras.layers.Layer):
-    """A copy of the `Dense` layer of a classifier without its softmax, with shared weights."""
-
-    def __init__(self, dense):
-        super().__init__(dtype=dense.dtype_policy)
-        self.dense = dense
-
-    def call(self, inputs):
-        outputs = ops.matmul(inputs, self.dense.kernel)
-        return outputs if self.dense.bias is None else outputs + self.dense.bias
+def _is_map(tensor, least=1):
+    shape = getattr(tensor, "shape", ())
+    return len(shape) == 4 and min(shape[1:3]) >= least
 
 
 def _class_number(given, count, class_names):
@@ -171,7 +182,7 @@ def _gradient(function: Callable, inputs: Any) -> Any:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             value = function(inputs)
         return tape.gradient(value, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -80,11 +80,103 @@ def test_of_the_zoo(build, size, map_size):
     assert maps.max() <= 1
 
 
-def test_of_a_model_around_another():
-    inner = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(2, 1)], name="inner")
+def softmaxed_by_hand(tensor):
+    exponentials = keras.ops.exp(tensor - keras.ops.max(tensor, axis=-1, keepdims=True))
+    return exponentials / keras.ops.sum(exponentials, axis=-1, keepdims=True)
+
+
+class Softmaxed(keras.layers.Layer):
+    def call(self, inputs):
+        return softmaxed_by_hand(inputs)
+
+
+def nested(*layers):
+    return keras.Sequential([keras.Input((3,)), *layers], name="head")
+
+
+# What makes probabilities of logits, as functions of a feature vector and of the layer that returns logits.
+ENDINGS = {
+    "layer": lambda x, dense: keras.layers.Softmax()(dense(x)),
+    "activation": lambda x, dense: keras.layers.Activation("softmax")(dense(x)),
+    "operation": lambda x, dense: keras.ops.softmax(dense(x)),
+    "own layer": lambda x, dense: Softmaxed()(dense(x)),
+    "nested": lambda x, dense: nested(dense, keras.layers.Softmax())(x),
+    "nested twice": lambda x, dense: keras.Sequential([keras.Input((3,)), nested(dense), keras.layers.Softmax()])(x),
+    "and more": lambda x, dense: keras.layers.Reshape((3,))(
+        keras.layers.Activation("linear", dtype="float32")(keras.layers.Dropout(0.5)(keras.ops.softmax(dense(x))))
+    ),
+    "sigmoids": lambda x, dense: keras.ops.sigmoid(dense(x)),
+    "argument": lambda x, dense: with_activation(dense, keras.layers.Softmax())(x),
+    "lambda": lambda x, dense: with_activation(dense, softmaxed_by_hand)(x),
+    "nested argument": lambda x, dense: nested(with_activation(dense, "sigmoid"))(x),
+}
+
+
+def with_activation(dense, activation):
+    return keras.layers.Dense(dense.units, activation=activation, name=dense.name)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_last_activation_is_always_left_out(ending):
+    """The same network has the same map, however it is written."""
+    plain = classifier(None)
     inputs = keras.Input((4, 5, 3))
-    outputs = keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(inner(inputs)))
-    assert grad_cam(keras.Model(inputs, keras.layers.Softmax()(outputs)), images_of(1, 4, 5, 3), 0).shape == (1, 4, 5)
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(3, 1, name="features")(inputs))
+    model = keras.Model(inputs, ENDINGS[ending](pooled, keras.layers.Dense(3, name="predictions")))
+    model.set_weights(plain.get_weights())
+    images = images_of(2, 4, 5, 3)
+    before = model.predict(images, verbose=0)
+    for number in range(3):
+        np.testing.assert_allclose(grad_cam(model, images, number), grad_cam(plain, images, number), atol=1e-5)
+    np.testing.assert_allclose(model.predict(images, verbose=0), before, atol=1e-6)  # the model is as it was
+
+
+def test_of_a_model_in_another():
+    """A headless network with its pooling inside: the last map is in it, and layers are named by their paths."""
+    flat = classifier()
+    features = keras.Sequential([keras.Input((4, 5, 3)), *flat.layers[:2]], name="stem")
+    inner = keras.Sequential([keras.Input((4, 5, 3)), features], name="inner")
+    inputs = keras.Input((4, 5, 3))
+    scaled = keras.layers.Rescaling(1.0, name="scaled")(inputs)
+    model = keras.Model(inputs, nested(flat.layers[2])(inner(scaled)))
+    images = images_of(2, 4, 5, 3)
+    np.testing.assert_allclose(model.predict(images, verbose=0), flat.predict(images, verbose=0), atol=1e-6)
+    for number in range(3):
+        expected = grad_cam(flat, images, number)
+        np.testing.assert_allclose(grad_cam(model, images, number), expected, atol=1e-5)
+        found = grad_cam(model, images, number, layer="inner/stem/features")
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert grad_cam(model, images, 0, layer="scaled").shape == (2, 4, 5)
+    with pytest.raises(ValueError, match=r"such as 'inner/stem/features'\. Received: layer='features'"):
+        grad_cam(model, images, 0, layer="features")
+
+
+def test_a_map_of_one_pixel_is_not_the_last_one():
+    inputs = keras.Input((4, 5, 3))
+    features = keras.layers.Conv2D(3, 1)(inputs)
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(features)
+    outputs = keras.layers.Flatten()(keras.layers.Conv2D(3, 1)(pooled))
+    images = images_of(1, 4, 5, 3)
+    assert grad_cam(keras.Model(inputs, keras.ops.softmax(outputs)), images, 0).shape == (1, 4, 5)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_one_output_is_explained_for_and_against(activation):
+    """It is that of the second class; the map of the first one has what speaks against it."""
+    model = keras.Sequential([*classifier().layers[:2], keras.layers.Dense(1, activation=activation)])
+    model.build((None, 4, 5, 3))
+    two = keras.Sequential([*model.layers[:2], keras.layers.Dense(2)])
+    two.build((None, 4, 5, 3))
+    weights = model.layers[2].get_weights()
+    two.layers[2].set_weights([np.concatenate([-each, each], axis=-1) for each in weights])
+    images = images_of(3, 4, 5, 3)
+    maps = [grad_cam(model, images, number) for number in (0, 1)]
+    for number in (0, 1):
+        np.testing.assert_allclose(maps[number], grad_cam(two, images, number), atol=1e-5)
+        assert maps[number].max() == 1
+    best = (two.predict(images, verbose=0)[:, 1] > 0).astype(int)
+    np.testing.assert_allclose(grad_cam(model, images), grad_cam(two, images, best), atol=1e-5)
+    np.testing.assert_allclose(grad_cam(model, images, "yes", ["no", "yes"]), maps[1], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""The graph of a network, run operation by operation, those of nested models included."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A call of an operation of a network.
+
+    Attributes:
+        name: name of the operation; in a nested model after the model's name and a slash: "inner/deep".
+        operation: the Keras operation, such as a layer.
+        inputs: list of the tensors that it got.
+        outputs: what it returned, a structure of tensors.
+    """
+
+    name: str
+    operation: Any
+    inputs: list
+    outputs: Any
+
+
+def is_graph(model: Any) -> bool:
+    """Whether an operation is a functional or `Sequential` model, which calls its layers in the usual way."""
+    return _graph_of(model) is not None
+
+
+def run(model: keras.Model, inputs: Any, replace: Callable | None = None) -> tuple:
+    """Calls a functional or `Sequential` model in inference mode.
+
+    Args:
+        model: the model.
+        inputs: its inputs, a structure of tensors.
+        replace: function of the number of a call, from 0, of the operation and of its arguments, that returns its
+            outputs, in place of the operation itself; or None. It may return None for the operation's own outputs.
+
+    Returns:
+        The outputs, and the list of each `Call`, those of a nested model before that of the model itself.
+    """
+    calls: list[Call] = []
+
+    def run_graph(graph, inputs, prefix):
+        def wrapped(operation):
+            def call(*args, **kwargs):
+                name = f"{prefix}{operation.name}"
+                if is_graph(operation):
+                    outputs = run_graph(_graph_of(operation), args[0], f"{name}/")
+                else:
+                    if getattr(operation, "_call_has_training_arg", False):
+                        kwargs["training"] = False
+                    outputs = None if replace is None else replace(len(calls), operation, args)
+                    outputs = operation(*args, **kwargs) if outputs is None else outputs
+                tensors = [tensor for tensor in keras.tree.flatten(args) if hasattr(tensor, "shape")]
+                if is_graph(operation) and replace is not None:
+                    replaced = replace(len(calls), operation, args)
+                    outputs = outputs if replaced is None else replaced
+                calls.append(Call(name, operation, tensors, outputs))
+                return outputs
+
+            return call
+
+        return graph._run_through_graph(graph._standardize_inputs(inputs), operation_fn=wrapped)
+
+    return run_graph(_graph_of(model), inputs, ""), calls
+
+
+def final_activation(output: Any, calls: list[Call]) -> tuple[int, Callable] | None:
+    """Finds the softmax or sigmoid that makes an output of logits.
+
+    It is recognized by what it computes, whatever the operation is called. Operations after it that leave the numbers
+    as they are do not matter.
+
+    Args:
+        output: a tensor that `run` returned.
+        calls: the calls that it returned.
+
+    Returns:
+        The number of the call with the activation, and a function of the operation and its arguments that returns the
+        same without; None if there is no such activation.
+    """
+    while True:
+        numbers = (number for number, call in enumerate(calls) if _is_output(call, output))
+        number = next(numbers, None)  # that of the innermost model comes first
+        if number is None or not calls[number].inputs:
+            return None
+        operation, (first, *_) = calls[number].operation, calls[number].inputs
+        is_as_large = math.prod(first.shape) == math.prod(output.shape)
+        if is_as_large and _are_close(ops.reshape(first, output.shape), output):
+            output = first
+            continue
+        if is_as_large and any(_are_close(function(first), output) for function in (ops.softmax, ops.sigmoid)):
+            return number, lambda _, args: args[0]
+        activation = getattr(operation, "activation", None)
+        if callable(activation) and _is_softmax_or_sigmoid(activation, output):
+            return number, _without_activation
+        return None
+
+
+def _graph_of(model):
+    if isinstance(model, keras.Sequential):
+        return model._functional if model.built else None
+    # Not a model that adds something to the graph.
+    is_plain = getattr(type(model).call, "__qualname__", "") == "Functional.call" if hasattr(model, "call") else False
+    return model if is_plain and hasattr(model, "_run_through_graph") else None
+
+
+def _is_output(call, tensor):
+    return any(output is tensor for output in keras.tree.flatten(call.outputs))
+
+
+def _are_close(first, second):
+    """Whether two tensors are equal but for the rounding of their types."""
+    if tuple(first.shape) != tuple(second.shape):
+        return False
+    is_half = {keras.backend.standardize_dtype(each.dtype) for each in (first, second)} & {"float16", "bfloat16"}
+    first, second = (ops.convert_to_numpy(ops.cast(each, "float32")) for each in (first, second))
+    return np.allclose(first, second, atol=1e-2 if is_half else 1e-5, rtol=0)
+
+
+def _is_softmax_or_sigmoid(activation, like):
+    """Whether a function computes a softmax or sigmoid of some numbers, a tensor with the shape and type of `like`."""
+    numbers = ops.cast(np.random.default_rng(0).normal(size=tuple(like.shape)), like.dtype)
+    found = activation(numbers)
+    return any(_are_close(function(numbers), found) for function in (ops.softmax, ops.sigmoid))
+
+
+def _without_activation(operation, args):
+    """Calls a layer, such as `Dense`, without its activation."""
+    activation = operation.activation
+    operation.activation = keras.activations.linear
+    try:
+        return operation(*args)
+    finally:
+        operation.activation = activation
