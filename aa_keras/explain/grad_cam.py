@@ -145,7 +145,8 @@ def _call_of(model, layer, calls):
         return maps[-1] if maps else None
     names = [call.name for call in calls]
     if layer not in names:
-        similar = difflib.get_close_matches(layer, names, n=1) or names[-1:]
+        inside = [name for name in names if name.endswith(f"/{layer}")]
+        similar = inside or difflib.get_close_matches(layer, names, n=1) or names[-1:]
         raise ValueError(f"`layer` must be the name of a layer, such as {similar[0]!r}. Received: layer={layer!r}")
     number = len(names) - 1 - names[::-1].index(layer)
     tensors = keras.tree.flatten(calls[number].outputs)

@@ -95,10 +95,11 @@ def final_activation(output: Any, calls: list[Call]) -> tuple[int, Callable] | N
         if is_as_large and _are_close(ops.reshape(first, output.shape), output):
             output = first
             continue
-        if is_as_large and any(_are_close(function(first), output) for function in (ops.softmax, ops.sigmoid)):
+        if is_as_large and _is_softmax_or_sigmoid(first, output):
             return number, lambda _, args: args[0]
         activation = getattr(operation, "activation", None)
-        if callable(activation) and _is_softmax_or_sigmoid(activation, output):
+        numbers = ops.cast(np.random.default_rng(0).normal(size=tuple(output.shape)), output.dtype)
+        if callable(activation) and _is_softmax_or_sigmoid(numbers, activation(numbers)):
             return number, _without_activation
         return None
 
@@ -124,11 +125,10 @@ def _are_close(first, second):
     return np.allclose(first, second, atol=1e-2 if is_half else 1e-5, rtol=0)
 
 
-def _is_softmax_or_sigmoid(activation, like):
-    """Whether a function computes a softmax or sigmoid of some numbers, a tensor with the shape and type of `like`."""
-    numbers = ops.cast(np.random.default_rng(0).normal(size=tuple(like.shape)), like.dtype)
-    found = activation(numbers)
-    return any(_are_close(function(numbers), found) for function in (ops.softmax, ops.sigmoid))
+def _is_softmax_or_sigmoid(inputs, outputs):
+    """Whether a tensor is a softmax or a sigmoid of another one; the softmax of one number is always 1."""
+    functions = (ops.sigmoid, ops.softmax) if inputs.shape[-1] > 1 else (ops.sigmoid,)
+    return any(_are_close(function(inputs), outputs) for function in functions)
 
 
 def _without_activation(operation, args):
