@@ -1,25 +1,29 @@
 """The sources of a builder's `weights`: files and names of this library, timm, the Hugging Face Hub, URLs."""
 
+import hashlib
 import logging
 import os
 import pathlib
 import re
-import tempfile
 import urllib.parse
 
 import keras
+
+from aa_keras.files import checksum
 
 from . import pretrained
 from ._building import dtype_policy
 from ._weight_files import structure
 from ._weights import path_of
-from .converters import SUFFIXES, convert, read_checkpoint
-from .converters.timm_hub import check_architecture, download, info_of_file, info_of_name
+from .converters import convert, is_checkpoint, read_checkpoint
+from .converters.timm_hub import check_architecture, config_of_file, download, info_of_file, info_of_name
 from .pretrained import PretrainedWeights
 from .sharing import save_folder
-from .weights_info import INFO, WeightsFolder, checksum, read_folder
+from .weights_info import CARD, INFO, MODEL, WeightsFolder, read_folder
 
 _LOGGER = logging.getLogger("aa_keras")
+# A part of the names of conversions in the cache, to be raised if conversions become others.
+_CONVERSION = "2"
 
 
 def find(builder, weights, argument="weights", rules=None, build=None):
@@ -51,7 +55,7 @@ def find(builder, weights, argument="weights", rules=None, build=None):
     if isinstance(weights, (str, os.PathLike)) and os.path.isfile(os.path.join(weights, INFO)):
         return _folder(weights, argument)
     found = pretrained.find(builder, weights, argument)
-    if isinstance(found, (str, os.PathLike)) and pathlib.Path(found).suffix in SUFFIXES:
+    if isinstance(found, (str, os.PathLike)) and is_checkpoint(found):
         return _converted_from_file(pathlib.Path(found), argument, rules, build)
     return found
 
@@ -88,20 +92,24 @@ def _converted_from_timm(weights, argument, rules, build):
             f"Received: {argument}={weights!r}"
         )
     _require_rules(rules, argument, weights)
-    folder = _cache("timm", name)
-    found = _cached(folder)
-    if found is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            files = download(weights, ("config.json", "model.safetensors", "README.md"), temporary, argument)
-            info = info_of_name(weights, files)
-            found = _convert(files["model.safetensors"], info, folder, rules, build, weights)
-    return found
+    files = download(weights, ("config.json", "model.safetensors", "README.md"), argument)
+    checkpoint = files["model.safetensors"]
+    folder = _cache("timm", f"{name}-{_key(checkpoint.parent.name)}")  # its folder has the name of the commit
+    return _cached(folder) or _convert(checkpoint, info_of_name(weights, files), folder, rules, build, weights)
 
 
 def _converted_from_file(path, argument, rules, build):
     _require_rules(rules, argument, path)
-    folder = _cache("converted", f"{path.stem}-{checksum(path)[:16]}")
+    config = config_of_file(path)
+    settings = config.read_bytes() if config.is_file() else b""
+    key = _key(checksum(path), os.path.realpath(path), hashlib.sha256(settings).hexdigest())
+    folder = _cache("converted", f"{path.stem}-{key}")
     return _cached(folder) or _convert(path, info_of_file(path), folder, rules, build, path)
+
+
+def _key(*parts):
+    """Returns a name in the cache for all that a conversion depends on."""
+    return hashlib.sha256("\n".join((_CONVERSION, *parts)).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _require_rules(rules, argument, weights):
@@ -114,24 +122,23 @@ def _require_rules(rules, argument, weights):
 
 def _convert(path, info, folder, rules, build, source):
     """Converts a checkpoint into a folder of the cache."""
-    state = read_checkpoint(path)
+    state, which = read_checkpoint(path)
     with dtype_policy("float32"):
         builder, model = convert(state, rules, build, source)
-    _LOGGER.warning("%s: converted %d tensors of %s into %s", source, len(state), builder, folder)
+    of = f"{builder} ({which})" if which else builder
+    _LOGGER.warning("%s: converted %d tensors of %s into %s", source, len(state), of, folder)
     return save_folder(model, info(builder), folder)
 
 
 def _from_hub(weights, argument):
-    repository = weights.removeprefix("hf://")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
-        raise ValueError(f"`{argument}` must be 'hf://USER/REPOSITORY'. Received: {argument}={weights!r}")
-    folder = _cache("hf", *repository.split("/"))
-    found = _cached(folder)
-    if found is None:
-        folder.mkdir(parents=True, exist_ok=True)
-        download(repository, ("weights.json", "model.keras", "README.md"), folder, argument)
-        found = _folder(folder, argument)
-    return found
+    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", weights)
+    if match is None:
+        raise ValueError(
+            f"`{argument}` must be 'hf://USER/REPOSITORY', or 'hf://USER/REPOSITORY@REVISION' with a branch, tag or "
+            f"commit. Received: {argument}={weights!r}"
+        )
+    files = download(match[1], (INFO, MODEL, CARD), argument, match[2])
+    return _folder(files[MODEL].parent, argument)
 
 
 def _from_url(weights, argument):

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 
 import h5py
+import ml_dtypes
 import numpy as np
 
 # The names of tables of relative positions in Keras files, by attribute.
@@ -72,7 +73,7 @@ def _collect(group, path, found):
 
 
 def values_of(name, item, path):
-    """Returns the numbers of an HDF5 data set with a checked shape as an array.
+    """Returns the numbers of an HDF5 data set with a checked shape as an array; those of bfloat16 as float32.
 
     Args:
         name: its name.
@@ -85,17 +86,31 @@ def values_of(name, item, path):
     rows = item.shape[0] if item.shape else 0
     if TABLES in name and (rows % 2 == 0 or rows > 2 * _MOST_POSITIONS):
         raise not_whole(path, f"{name} is a table of {rows} rows, and the number of rows must be odd")
-    if item.dtype.kind not in "fiu" and "dtype" not in item.attrs:  # Keras stores a bfloat16 as bytes and says so
+    if item.dtype.kind not in "fiu" and not _is_bfloat16(item):
         raise not_whole(path, f"{name} must hold numbers, and holds {item.dtype}")
     if item.dtype.itemsize == 1:
         raise not_whole(path, f"it is a quantized model: {name} has the type {item.dtype}")
     try:
-        values = item[()]
+        values = np.array(item, dtype=ml_dtypes.bfloat16).astype(np.float32) if _is_bfloat16(item) else item[()]
     except (OSError, RuntimeError) as error:
         raise not_whole(path, error) from None
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise not_whole(path, f"{name} holds numbers that are infinite or NaN")
     return values
+
+
+def write_values(item, values):
+    """Writes numbers into an HDF5 data set, in the type that Keras gave it.
+
+    HDF5 does not convert them: it knows no bfloat16, and makes large numbers of those that are tiny in float16.
+    """
+    dtype = ml_dtypes.bfloat16 if _is_bfloat16(item) else item.dtype
+    item[...] = values.astype(dtype).view(item.dtype)
+
+
+def _is_bfloat16(item):
+    """Whether Keras stored bfloat16 in an HDF5 data set: as bytes, with a note."""
+    return item.attrs.get("dtype") == "bfloat16" and item.dtype.itemsize == 2
 
 
 def is_augmented(path):

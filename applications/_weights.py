@@ -14,7 +14,7 @@ from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 from aa_keras.layers._transfer import kept_channels, normalizations_after, take_kept_channels, take_kept_statistics
 
 from . import _weight_files
-from ._weight_files import TABLES, is_augmented, layer_configs, stored_weights, values_of
+from ._weight_files import TABLES, is_augmented, layer_configs, stored_weights, values_of, write_values
 from .pretrained import PretrainedWeights
 from .weights_info import WeightsFolder
 
@@ -167,7 +167,7 @@ def _copy(theirs, ours, layer_names, path, include_top):
         if is_table and len(value) != len(weight):
             value = attention.resized_table(value, (len(weight) + 1) // 2)
             resized.append(name)
-        weight[...] = value
+        write_values(weight, value)
     for name in theirs:
         if name not in ours and (include_top or not name.startswith(_CLASSIFIER)):
             raise _difference(path, f"{other}the model lacks {name}, of shape {theirs[name].shape} in the file")

@@ -1,6 +1,6 @@
 """Conversion of the checkpoints of other libraries."""
 
-from .checkpoints import SUFFIXES, read_checkpoint
+from .checkpoints import is_checkpoint, read_checkpoint
 from .timm import TimmRules, convert
 
-__all__ = ["SUFFIXES", "TimmRules", "convert", "read_checkpoint"]
+__all__ = ["TimmRules", "convert", "is_checkpoint", "read_checkpoint"]

@@ -59,7 +59,7 @@ def _resnet_structure(blocks_of_depths, without_bottleneck, named, state):
         "channel_attention": "squeeze_excite" if has_excitation else None,
         "channel_attention_bias": has_excitation,
         "input_shape": (224, 224, channels),
-        "classes": state["fc.weight"].shape[0],
+        **_head(state, "fc"),
     }
 
 
@@ -83,5 +83,12 @@ def _botnet_structure(structures, state):
     stride = 2 ** (stage + (block > 0))
     tables = f"stages.{stage - 1}.{block}.self_attn.pos_embed"
     sides = [(len(state[f"{tables}.{axis}_rel"]) + 1) // 2 * stride for axis in ("height", "width")]
-    classes = state["head.fc.weight"].shape[0]
-    return builder, {**structures[builder], "name": builder.lower(), "input_shape": (*sides, 3), "classes": classes}
+    head = _head(state, "head.fc")
+    return builder, {**structures[builder], "name": builder.lower(), "input_shape": (*sides, 3), **head}
+
+
+def _head(state, name):
+    """Returns the arguments for the classifier of a checkpoint, which may have none."""
+    if f"{name}.weight" in state:
+        return {"classes": state[f"{name}.weight"].shape[0]}
+    return {"include_top": False}

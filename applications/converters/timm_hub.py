@@ -4,6 +4,7 @@ import csv
 import functools
 import importlib.resources
 import json
+import logging
 import pathlib
 import re
 
@@ -11,6 +12,8 @@ from aa_keras.errors import described, importing_extra
 from aa_keras.files import read_text
 
 from ..weights_info import WeightsInfo
+
+_LOGGER = logging.getLogger("aa_keras")
 
 RESULTS = "timm_results.txt"
 # timm's names of the builders' networks, the first part of the names of its weights.
@@ -25,34 +28,48 @@ ARCHITECTURES = {
 _DEFAULTS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "crop_pct": 0.875, "interpolation": "bicubic"}
 
 
-def download(repository, names, folder, argument):
-    """Downloads files of a repository of the Hugging Face Hub into a folder.
+def download(repository, names, argument, revision=None):
+    """Downloads files of a repository of the Hugging Face Hub into the hub's own cache.
+
+    The hub is asked each time for the newest commit. Where it cannot be reached, files of an earlier download are
+    used, and a log line says so.
 
     Args:
         repository: its name, such as "timm/resnet50.a1h_in1k".
         names: names of the files.
-        folder: the folder.
         argument: name of the argument that names them, for errors.
+        revision: branch, tag or commit; None for the main branch.
 
     Returns:
-        A dictionary from the names to paths.
+        A dictionary from the names to paths, in a folder with the name of the commit.
 
     Raises:
-        ValueError: if there is no such repository or file, or no network.
+        ValueError: if there is no such repository, revision or file, or no network.
         ImportError: without the package huggingface_hub.
     """
     with importing_extra():
         import huggingface_hub
+
+    def files(**arguments):
+        paths = (huggingface_hub.hf_hub_download(repository, name, revision=revision, **arguments) for name in names)
+        return dict(zip(names, map(pathlib.Path, paths), strict=True))
+
     try:
-        huggingface_hub.HfApi().model_info(repository, timeout=10)  # this fails at once, instead of after half a minute
-        return {
-            name: pathlib.Path(huggingface_hub.hf_hub_download(repository, name, local_dir=folder)) for name in names
-        }
+        # This fails at once, instead of after half a minute.
+        huggingface_hub.HfApi().model_info(repository, revision=revision, timeout=10)
+        return files()
     except Exception as error:  # errors of many kinds: of HTTP, of the system, of the hub
+        reason = described(error)
+    try:
+        found = files(local_files_only=True)
+    except Exception:
+        at = "" if revision is None else f"@{revision}"
         raise ValueError(
-            f"`{argument}` could not be downloaded from huggingface.co: {described(error)}. Is there a "
-            f"network, and such a repository? Received: {argument}={repository!r}"
+            f"`{argument}` could not be downloaded from huggingface.co: {reason}. Is there a "
+            f"network, and such a repository? Received: {argument}={repository + at!r}"
         ) from None
+    _LOGGER.warning("%s: an earlier download is used, since huggingface.co could not be asked: %s", repository, reason)
+    return found
 
 
 def info_of_name(weights, files):
@@ -79,8 +96,12 @@ def info_of_name(weights, files):
 
 def info_of_file(path):
     """Returns the same for a file, with the `config.json` of timm next to it, or timm's defaults."""
-    config = pathlib.Path(path).with_name("config.json")
-    return functools.partial(WeightsInfo, source=str(path), **_statistics(config))
+    return functools.partial(WeightsInfo, source=str(path), **_statistics(config_of_file(path)))
+
+
+def config_of_file(path):
+    """Returns the path of timm's configuration of a checkpoint, which need not exist."""
+    return pathlib.Path(path).with_name("config.json")
 
 
 def _statistics(config):

@@ -176,10 +176,17 @@ def test_a_folder_goes_to_the_hub_and_comes_from_there(folder, model, tmp_path, 
     assert sorted(path.name for path in (hub.folder / "me" / "network").iterdir()) == [
         *("README.md", "model.keras", "weights.json")
     ]
-    for _ in range(2):  # fetched, and from the cache
-        again = AAWideResNet(weights="hf://me/network", **SMALL)
-        np.testing.assert_array_equal(again(images(2, 8, 8, 3)), model(images(2, 8, 8, 3)))
+    other = AAWideResNet(**SMALL)
+    aa_keras.save_pretrained(other, hub.folder / "me" / "network@v2", source="me")
+    for _ in range(2):  # downloaded, and from the hub's cache
+        for weights, expected in (("hf://me/network", model), ("hf://me/network@v2", other)):
+            again = AAWideResNet(weights=weights, **SMALL)
+            np.testing.assert_array_equal(again(images(2, 8, 8, 3)), expected(images(2, 8, 8, 3)))
         hub.folder = pathlib.Path("nowhere")
+    hub.folder = tmp_path / "hub"
+    aa_keras.save_pretrained(other, hub.folder / "me" / "network", source="me", overwrite=True)
+    again = AAWideResNet(weights="hf://me/network", **SMALL)  # which is another one now
+    np.testing.assert_array_equal(again(images(2, 8, 8, 3)), other(images(2, 8, 8, 3)))
     with pytest.raises(ValueError, match=r"`weights` could not be downloaded from huggingface\.co"):
         AAWideResNet(weights="hf://me/other", **SMALL)
     with pytest.raises(ValueError, match="`weights` must be 'hf://USER/REPOSITORY'"):

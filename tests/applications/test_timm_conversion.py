@@ -1,8 +1,11 @@
 """Checkpoints of timm: converted strictly, to the same numbers, cached, and refused if they are something else."""
 
+import argparse
+import fractions
 import json
 import logging
 import pathlib
+import shutil
 import sys
 
 import keras
@@ -79,6 +82,49 @@ def test_a_converted_network_is_kept_with_what_is_known_of_it(checkpoint, cache,
     expected = first((pixels - [127.5, 102.0, 76.5]) / [51.0, 63.75, 127.5])
     np.testing.assert_allclose(normalizing(pixels), expected, atol=1e-5)
     np.testing.assert_allclose(first(first.weights_info.preprocess_input(pixels)), expected, atol=1e-5)
+
+
+def test_everything_that_decides_a_conversion_decides_where_it_is_kept(checkpoint, cache, tmp_path):
+    """A configuration that comes later, another one, and the same file in another folder."""
+    assert ResNet(weights=checkpoint, **SMALL).weights_info.central_fraction == 0.875
+    for fraction in (0.95, 0.5):
+        checkpoint.with_name("config.json").write_text(json.dumps({"crop_pct": fraction}))
+        assert ResNet(weights=checkpoint, **SMALL).weights_info.central_fraction == fraction
+    (tmp_path / "other").mkdir()
+    copy = shutil.copy(checkpoint, tmp_path / "other")
+    info = ResNet(weights=copy, **SMALL).weights_info
+    assert (info.source, info.central_fraction) == (str(copy), 0.875)
+    assert len(list((cache / "converted").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.", "_orig_mod.module.model."]
+)
+def test_prefixes_of_wrappers_are_left_out(prefix, checkpoint, tmp_path):
+    tensors = {f"{prefix}{name}": value for name, value in drawn.drawn_state(small_resnet()).items()}
+    tensors |= {f"{prefix}bn1.num_batches_tracked": np.array(3), "n_averaged": np.array(7)}
+    safetensors.save_file(tensors, tmp_path / "wrapped.safetensors")
+    expected = ResNet(weights=checkpoint, **SMALL).get_weights()
+    for one, other in zip(
+        ResNet(weights=tmp_path / "wrapped.safetensors", **SMALL).get_weights(), expected, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    some = {name.removeprefix(prefix) if "fc" in name else name: tensor for name, tensor in tensors.items()}
+    safetensors.save_file(some, tmp_path / "mixed.safetensors")
+    with pytest.raises(ValueError, match=r"it lacks conv1\.weight"):
+        ResNet(weights=tmp_path / "mixed.safetensors", **SMALL)
+
+
+def test_a_checkpoint_without_a_classifier(checkpoint, tmp_path, caplog):
+    headless = write(tmp_path / "headless.safetensors", small_resnet(), **{"fc.weight": None, "fc.bias": None})
+    arguments = {name: value for name, value in SMALL.items() if name != "classes"}
+    whole, found = (ResNet(weights=path, include_top=False, **arguments) for path in (checkpoint, headless))
+    for one, other in zip(found.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with caplog.at_level(logging.WARNING):
+        assert ResNet(weights=headless, **SMALL).has_new_weights
+    assert "the classifier of resnet, for 5 classes, is new and must be trained" in caplog.text
+    assert AAResNet(weights=headless, **SMALL).has_new_weights
 
 
 def test_what_was_kept_is_converted_again_where_it_is_damaged(checkpoint, cache, caplog):
@@ -215,7 +261,7 @@ def hub(tmp_path, monkeypatch):
     return found
 
 
-def test_weights_by_timms_name(hub, cache):
+def test_weights_by_timms_name(hub, cache, monkeypatch, caplog):
     repository = hub.folder / "timm" / "resnet50.tv2_in1k"
     write(repository / "model.safetensors", small_resnet())
     (repository / "config.json").write_text('{"pretrained_cfg": {"crop_pct": 0.965, "interpolation": "bilinear"}}')
@@ -224,10 +270,16 @@ def test_weights_by_timms_name(hub, cache):
     assert (info.source, info.licence, info.interpolation) == ("timm/resnet50.tv2_in1k", "bsd-3-clause", "bilinear")
     assert info.scores == {"top1": 80.85, "top5": 95.434}
     assert "timm, on ImageNet's validation images at 224x224" in info.reported
-    card = (cache / "timm" / "resnet50.tv2_in1k" / "README.md").read_text()
+    (folder,) = (cache / "timm").iterdir()
+    card = (folder / "README.md").read_text()
     assert all(fact in card for fact in ("license: bsd-3-clause", "80.85", "timm/resnet50.tv2_in1k", "bilinear"))
-    (repository / "model.safetensors").unlink()
-    ResNet(weights="timm/resnet50.tv2_in1k", **SMALL)  # from the cache
+    # The hub is asked again, and without it what was downloaded is used.
+    (repository / "config.json").write_text('{"pretrained_cfg": {"crop_pct": 0.5}}')
+    assert ResNet(weights="timm/resnet50.tv2_in1k", **SMALL).weights_info.central_fraction == 0.5
+    shutil.rmtree(repository)
+    monkeypatch.setattr(_sources, "convert", None)  # which would fail
+    assert ResNet(weights="timm/resnet50.tv2_in1k", **SMALL).weights_info.central_fraction == 0.5
+    assert "timm/resnet50.tv2_in1k: an earlier download is used, since huggingface.co could not be" in caplog.text
 
 
 def test_without_the_hub_there_is_a_line(hub):
@@ -247,17 +299,26 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
         ResNet(weights="timm/resnet50.a1_in1k", **SMALL)
 
 
-def test_pytorchs_own_files(checkpoint, tmp_path):
+def test_pytorchs_own_files(checkpoint, tmp_path, caplog):
     """The weights are found next to other objects, and nothing in a file is executed."""
     torch = pytest.importorskip("torch")
     tensors = {name: torch.from_numpy(value) for name, value in drawn.drawn_state(small_resnet()).items()}
     tensors["bn1.num_batches_tracked"] = torch.tensor(3)
     torch.save(tensors, tmp_path / "a.bin")
-    torch.save({"epoch": 3, "state_dict": tensors}, tmp_path / "b.pth")
+    arguments = argparse.Namespace(lr=0.1, model="resnet50")
+    torch.save({"epoch": 3, "state_dict": tensors, "args": arguments}, tmp_path / "b.pth.tar")
+    torch.save(
+        {"model_state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()}}, tmp_path / "c.ckpt"
+    )
+    raw = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    torch.save({"state_dict": raw, "state_dict_ema": tensors}, tmp_path / "d.pth")
+    torch.save({"model": raw, "model_ema": tensors}, tmp_path / "e.pth")
     expected = ResNet(weights=checkpoint, **SMALL).get_weights()
-    for name in ("a.bin", "b.pth"):
+    for name in ("a.bin", "b.pth.tar", "c.ckpt", "d.pth", "e.pth"):
         for one, other in zip(ResNet(weights=tmp_path / name, **SMALL).get_weights(), expected, strict=True):
             np.testing.assert_array_equal(one, other)
+    for which in ("(state_dict)", "(model_state_dict)", "(state_dict_ema, the averaged weights)", "(model_ema, the av"):
+        assert f" of ResNet {which}" in caplog.text
 
     class Code:
         def __reduce__(self):
@@ -266,8 +327,10 @@ def test_pytorchs_own_files(checkpoint, tmp_path):
     torch.save({"a": Code()}, tmp_path / "c.pth")
     torch.save([1, 2], tmp_path / "d.pth")
     (tmp_path / "e.pth").write_bytes((tmp_path / "a.bin").read_bytes()[:5000])
+    torch.save({"a": fractions.Fraction(1)}, tmp_path / "f.pth")
     for name, reason in (
-        ("c.pth", "holds objects other than tensors"),
+        ("c.pth", "besides tensors it holds an object, .*, which is not read, since that might run code"),
+        ("f.pth", r"besides tensors it holds an object, fractions\.Fraction, which is not read"),
         ("d.pth", "does not hold tensors"),
         ("e.pth", "is damaged"),
     ):

@@ -10,6 +10,7 @@ import pytest
 from builder_helpers import images, with_random_statistics
 
 from aa_keras.applications import AAWideResNet
+from aa_keras.applications._building import dtype_policy
 from aa_keras.applications._weight_files import stored_weights
 
 KERNEL = "layers/conv2d/vars/0"
@@ -175,3 +176,31 @@ def test_what_is_read_are_the_weights_of_layers(weights_file, trained):
     with stored_weights(weights_file) as weights:
         assert len(weights) == len(trained.weights)
         assert weights[TABLE].shape == (15, 20)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "weights.h5"])
+@pytest.mark.parametrize("stored", ["bfloat16", "float16", "float32"])
+def test_weights_of_any_type_for_a_network_of_any_type(stored, suffix, tmp_path):
+    """Rounded once to the types of the file and of the network, also tiny numbers."""
+    path = tmp_path / f"network.{suffix}"
+    with dtype_policy(stored):
+        model = network()
+        model.set_weights([weight * np.float32(1e-3) for weight in model.get_weights()])
+        model.save(path) if suffix == "keras" else model.save_weights(path)
+    expected = [np.asarray(weight, "float32") for weight in model.get_weights()]
+    for policy in ("bfloat16", "float16", "float32", "mixed_bfloat16"):
+        with dtype_policy(policy):
+            loaded = network(weights=path)
+        for weight, wanted in zip(loaded.get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(weight, wanted.astype(weight.dtype))
+    resized = network(weights=path, input_shape=(10, 12, 3))
+    assert all(np.isfinite(weight).all() for weight in resized.get_weights())
+
+
+def test_numbers_of_bfloat16_must_be_finite(tmp_path):
+    path = tmp_path / "network.weights.h5"
+    with dtype_policy("bfloat16"):
+        model = network()
+        model.set_weights([weight * np.float32("nan") for weight in model.get_weights()])
+        model.save_weights(path)
+    refused(path, "holds numbers that are infinite or NaN")
