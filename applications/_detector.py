@@ -121,9 +121,21 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
                 inputs are weighted by one over the number of positive anchors.
             **kwargs: arguments of `keras.Model.compile`, without `metrics`.
         """
+        self._compile_arguments = {"box_loss": box_loss, "classification_loss": classification_loss, **kwargs}
         box_loss = SmoothL1Loss() if box_loss == "auto" else box_loss
         classification_loss = FocalLoss() if classification_loss == "auto" else classification_loss
         super().compile(optimizer, box_loss, classification_loss, **kwargs)
+
+    def get_compile_config(self):
+        """Returns the arguments of `compile` for a file, or None before it was called."""
+        if not self.compiled:
+            return None
+        return keras.saving.serialize_keras_object({"optimizer": self.optimizer, **self._compile_arguments})
+
+    def compile_from_config(self, config):
+        """Configures a detector from a file for training, with the state of the optimizer."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs):
         """Returns the losses over all anchors, divided by the number of anchors that match a box, at least one.
@@ -136,7 +148,8 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
             sample_weight: tensor (batch,), or None.
             **kwargs: arguments of `keras.Model.compute_loss`.
         """
-        boxes, labels = self.label_encoder(images=x, gt_boxes=y["boxes"], gt_classes=y["labels"])
+        given = _with_a_row(y["boxes"], y["labels"])
+        boxes, labels = self.label_encoder(images=x, gt_boxes=given[0], gt_classes=given[1])
         is_positive = ops.cast(labels > -1, "float32")
         is_counted = ops.cast(ops.not_equal(labels, self.label_encoder.ignore_class), "float32")
         if sample_weight is not None:
@@ -220,6 +233,16 @@ def detector(encoder, classes, min_level, max_level, head_convolutions, anchor_s
         name="backbone",
     )
     return RetinaNet(backbone, classes, head_convolutions, anchor_size, name=name)
+
+
+def _with_a_row(boxes, labels):
+    """Returns boxes and labels with at least one row, of padding: KerasHub fails for a batch without any."""
+    if boxes.shape[1]:
+        return boxes, labels
+    return (
+        ops.pad(boxes, ((0, 0), (0, 1), (0, 0)), constant_values=-1),
+        ops.pad(labels, ((0, 0), (0, 1)), constant_values=-1),
+    )
 
 
 def _over_replicas(value):
