@@ -57,5 +57,5 @@ def test_everything_that_is_imported_is_required():
     packages = {name for module in third_party for name in names(providers[module])}
     extras = PROJECT["optional-dependencies"]
     required = names(PROJECT["dependencies"]).union(*(names(extras[name]) for name in extras if name != "test"))
-    assert packages - required <= {"h5py", "pillow"}  # of Keras and of matplotlib
+    assert packages - required <= {"h5py", "ml-dtypes", "pillow"}  # of Keras and of matplotlib
     assert {"tensorflow", "matplotlib", "scikit-learn"} <= packages

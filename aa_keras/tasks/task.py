@@ -217,7 +217,7 @@ class Task(abc.ABC):
 
 
 def names_of_files(examples, folder):
-    """Returns a field of a fingerprint that tells folders apart: a checksum of the paths of examples in their folder.
+    """Returns a field of a fingerprint that distinguishes folders: a checksum of the paths of examples in their folder.
 
     Args:
         examples: the training examples.
