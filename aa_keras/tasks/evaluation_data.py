@@ -28,23 +28,17 @@ def choose(task, data_dir, trained, class_names):
     config = task.config
     is_folder = config.dataset in FOLDERS
     trained_paths = None
-    is_own = True
-    if data_dir is not None:
-        if is_folder and not _is_same(config.data_dir, data_dir):
-            trained_paths = _training_paths(task) if trained is not None else None
-            config.data_dir = data_dir
-            is_own = trained is not None and _is_of(task, trained)
-        config.data_dir = data_dir
+    is_own = data_dir is None or not is_folder or _is_same(config.data_dir, data_dir)
+    if not is_own and trained is not None:
+        trained_paths = _training_paths(task)
+    config.data_dir = config.data_dir if data_dir is None else data_dir
+    if not is_own and trained is not None:
+        is_own = _is_of(task, trained)
     dataset = task.load(for_test_alone=not is_own)
     lines = []
     if dataset.test_source:
         lines.append(f"Evaluating {len(dataset.test):,} images of {dataset.test_source}")
-    if dataset.test is dataset.train:
-        trained_paths, same = None, len(dataset.test)
-    else:
-        same = 0 if is_own or not trained_paths else count_same(dataset.test.paths, trained_paths)
-    if same:
-        lines.append(f"{same:,} of the test images are images that the network was trained on")
+    lines += _overlap(dataset, is_own, trained_paths)
     if class_names is not None and not _is_numbered(class_names, dataset.class_names):
         dataset, lacking = task.matched(dataset, class_names)
         if lacking:
@@ -58,6 +52,21 @@ def choose(task, data_dir, trained, class_names):
         )
     task.dataset = dataset
     return lines
+
+
+def _overlap(dataset, is_own, trained_paths):
+    """Yields a line about test images that the network was trained on, if there are any or if it is not known."""
+    if dataset.test is dataset.train:
+        same = len(dataset.test)
+    elif is_own:
+        return
+    elif trained_paths is None:
+        yield "It is not known which images the network was trained on: some of these may be among them"
+        return
+    else:
+        same = count_same(dataset.test.paths, trained_paths)
+    if same:
+        yield f"{same:,} of the test images are images that the network was trained on"
 
 
 def _is_same(folder, other):
