@@ -11,9 +11,9 @@ BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_st
 # Tests of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
   tests/applications/test_retinanet.py::test_training_through_fit_alone \
-  tests/applications/test_retinanet.py::test_a_compiled_detector_goes_on_after_it_was_saved
+  tests/applications/test_detector_by_hand.py
 # Tests of PyTorch's checkpoints, on PyTorch alone.
-TORCH_TESTS = tests/applications/test_timm_conversion.py::test_pytorchs_own_files
+TORCH_TESTS = tests/applications/test_torch_checkpoints.py::test_pytorchs_own_files
 # Slow tests on JAX, without those that start programs on JAX themselves.
 SLOW_BACKEND_TESTS = tests/training tests/tasks/test_detection_task.py tests/applications/test_retinanet.py \
   tests/layers/test_layer_serialization.py tests/explain \

@@ -2,7 +2,9 @@
 
 import abc
 import dataclasses
+import itertools
 
+from aa_keras.data.class_names import matching_labels
 from aa_keras.data.coco import BadBoxes, Categories
 from aa_keras.data.decoding import displayed_and_stored
 from aa_keras.data.encoded import EncodedImages
@@ -57,3 +59,23 @@ class DetectionDataset:
     def class_names(self):
         """The names of the classes, in the order of their labels."""
         return self.categories.names
+
+    def matched(self, class_names):
+        """Returns the data set with the classes of a detector, matched by name, and the list of those without boxes.
+
+        The classes keep the numbers of the annotations, so that these can be compared with the detections.
+
+        Args:
+            class_names: names of the detector's classes.
+
+        Raises:
+            UserError: if there are test boxes of a class that the detector does not know.
+        """
+        found = self.categories
+        used = set(range(len(found.names))) if self.test.classes is None else self.test.classes
+        labels, lacking = matching_labels(found.names, used, class_names, self.test_source or self.name)
+        numbers = {label: number for label, number in zip(labels.tolist(), found.ids, strict=True) if label >= 0}
+        unused = (number for number in itertools.count(1) if number not in found.ids)
+        ids = tuple(numbers[label] if label in numbers else next(unused) for label in range(len(class_names)))
+        categories = Categories(tuple(class_names), ids)
+        return dataclasses.replace(self, categories=categories, test=self.test.relabelled(labels)), lacking

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import importlib.util
-import itertools
 from typing import ClassVar
 
 import keras
@@ -23,7 +22,6 @@ from aa_keras.data import (
     detection_training_dataset,
     detection_validation_dataset,
     load_detection_dataset,
-    matching_labels,
 )
 from aa_keras.errors import UserError, described, missing_extra
 from aa_keras.evaluation import detection as evaluation
@@ -79,19 +77,8 @@ class Detection(Task):
         return dataset
 
     def matched(self, dataset, class_names):
-        """Returns a `DetectionDataset` with the classes of a detector, and the list of those without test boxes.
-
-        The classes keep the numbers of the annotations, so that these can be compared with the detections.
-        """
-        ids, found = dataset.categories.ids, dataset.categories.names
-        used = dataset.test.classes
-        used = set(range(len(found))) if used is None else used
-        labels, lacking = matching_labels(found, used, class_names, dataset.test_source or dataset.name)
-        of_label = {label: number for label, number in zip(labels.tolist(), ids, strict=True) if label >= 0}
-        unused = (number for number in itertools.count(1) if number not in ids)
-        numbers = tuple(of_label[label] if label in of_label else next(unused) for label in range(len(class_names)))
-        categories = Categories(tuple(class_names), numbers)
-        return dataclasses.replace(dataset, categories=categories, test=dataset.test.relabelled(labels)), lacking
+        """Returns a `DetectionDataset` with the classes of a detector, and the list of those without test boxes."""
+        return dataset.matched(class_names)
 
     @staticmethod
     def class_names_of(data):

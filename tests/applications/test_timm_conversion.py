@@ -1,10 +1,7 @@
 """Checkpoints of timm: converted strictly, to the same numbers, cached, and refused if they are something else."""
 
-import argparse
-import fractions
 import json
 import logging
-import pathlib
 import shutil
 import sys
 
@@ -12,28 +9,19 @@ import keras
 import numpy as np
 import pytest
 from hub import Hub
-from timm_checkpoints import FIXTURES, load_drawn, read_fixture, small_resnet
+from timm_checkpoints import FIXTURES, SMALL, load_drawn, read_fixture, small_resnet, write
 
 from aa_keras import applications
 from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet, _sources
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
 drawn = load_drawn()
-SMALL = {"depth": 50, "blocks": (1, 1, 1, 1), "width": 8, "input_shape": (64, 64, 3), "classes": 5}
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path / "keras" / "models" / "aa_keras"
-
-
-def write(path, shapes, **changes):
-    """Writes a checkpoint with drawn tensors, some of them replaced, or left out for None; returns its path."""
-    state = {**drawn.drawn_state(shapes), **changes}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.save_file({name: value for name, value in state.items() if value is not None}, path)
-    return path
 
 
 @pytest.fixture
@@ -95,36 +83,6 @@ def test_everything_that_decides_a_conversion_decides_where_it_is_kept(checkpoin
     info = ResNet(weights=copy, **SMALL).weights_info
     assert (info.source, info.central_fraction) == (str(copy), 0.875)
     assert len(list((cache / "converted").iterdir())) == 4
-
-
-@pytest.mark.parametrize(
-    "prefix", ["module.", "_orig_mod.", "model.", "backbone.", "module._orig_mod.", "_orig_mod.module.model."]
-)
-def test_prefixes_of_wrappers_are_left_out(prefix, checkpoint, tmp_path):
-    tensors = {f"{prefix}{name}": value for name, value in drawn.drawn_state(small_resnet()).items()}
-    tensors |= {f"{prefix}bn1.num_batches_tracked": np.array(3), "n_averaged": np.array(7)}
-    safetensors.save_file(tensors, tmp_path / "wrapped.safetensors")
-    expected = ResNet(weights=checkpoint, **SMALL).get_weights()
-    for one, other in zip(
-        ResNet(weights=tmp_path / "wrapped.safetensors", **SMALL).get_weights(), expected, strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
-    some = {name.removeprefix(prefix) if "fc" in name else name: tensor for name, tensor in tensors.items()}
-    safetensors.save_file(some, tmp_path / "mixed.safetensors")
-    with pytest.raises(ValueError, match=r"it lacks conv1\.weight"):
-        ResNet(weights=tmp_path / "mixed.safetensors", **SMALL)
-
-
-def test_a_checkpoint_without_a_classifier(checkpoint, tmp_path, caplog):
-    headless = write(tmp_path / "headless.safetensors", small_resnet(), **{"fc.weight": None, "fc.bias": None})
-    arguments = {name: value for name, value in SMALL.items() if name != "classes"}
-    whole, found = (ResNet(weights=path, include_top=False, **arguments) for path in (checkpoint, headless))
-    for one, other in zip(found.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    with caplog.at_level(logging.WARNING):
-        assert ResNet(weights=headless, **SMALL).has_new_weights
-    assert "the classifier of resnet, for 5 classes, is new and must be trained" in caplog.text
-    assert AAResNet(weights=headless, **SMALL).has_new_weights
 
 
 def test_what_was_kept_is_converted_again_where_it_is_damaged(checkpoint, cache, caplog):
@@ -297,54 +255,6 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r'pip install "aa-keras\[timm\]"'):
         ResNet(weights="timm/resnet50.a1_in1k", **SMALL)
-
-
-def test_pytorchs_own_files(checkpoint, tmp_path, caplog):
-    """The weights are found next to other objects, and nothing in a file is executed."""
-    torch = pytest.importorskip("torch")
-    tensors = {name: torch.from_numpy(value) for name, value in drawn.drawn_state(small_resnet()).items()}
-    tensors["bn1.num_batches_tracked"] = torch.tensor(3)
-    torch.save(tensors, tmp_path / "a.bin")
-    arguments = argparse.Namespace(lr=0.1, model="resnet50")
-    torch.save({"epoch": 3, "state_dict": tensors, "args": arguments}, tmp_path / "b.pth.tar")
-    torch.save(
-        {"model_state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()}}, tmp_path / "c.ckpt"
-    )
-    raw = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
-    torch.save({"state_dict": raw, "state_dict_ema": tensors}, tmp_path / "d.pth")
-    torch.save({"model": raw, "model_ema": tensors}, tmp_path / "e.pth")
-    expected = ResNet(weights=checkpoint, **SMALL).get_weights()
-    for name in ("a.bin", "b.pth.tar", "c.ckpt", "d.pth", "e.pth"):
-        for one, other in zip(ResNet(weights=tmp_path / name, **SMALL).get_weights(), expected, strict=True):
-            np.testing.assert_array_equal(one, other)
-    for which in ("(state_dict)", "(model_state_dict)", "(state_dict_ema, the averaged weights)", "(model_ema, the av"):
-        assert f" of ResNet {which}" in caplog.text
-
-    class Code:
-        def __reduce__(self):
-            return pathlib.Path.touch, (tmp_path / "executed",)
-
-    torch.save({"a": Code()}, tmp_path / "c.pth")
-    torch.save([1, 2], tmp_path / "d.pth")
-    (tmp_path / "e.pth").write_bytes((tmp_path / "a.bin").read_bytes()[:5000])
-    torch.save({"a": fractions.Fraction(1)}, tmp_path / "f.pth")
-    for name, reason in (
-        ("c.pth", "besides tensors it holds an object, .*, which is not read, since that might run code"),
-        ("f.pth", r"besides tensors it holds an object, fractions\.Fraction, which is not read"),
-        ("d.pth", "does not hold tensors"),
-        ("e.pth", "is damaged"),
-    ):
-        with pytest.raises(ValueError, match=reason) as error:
-            ResNet(weights=tmp_path / name, **SMALL)
-        assert "\n" not in str(error.value)
-    assert not (tmp_path / "executed").exists()
-
-
-def test_what_only_pytorch_reads_is_reported_without_it(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    (tmp_path / "some.bin").write_bytes(b"0")
-    with pytest.raises(ValueError, match=r"must be a file \.safetensors without PyTorch"):
-        ResNet(weights=tmp_path / "some.bin", **SMALL)
 
 
 @pytest.mark.parametrize(

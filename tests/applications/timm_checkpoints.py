@@ -5,6 +5,8 @@ import json
 import pathlib
 
 ROOT = pathlib.Path(__file__).parents[2]
+# The arguments of the network that `small_resnet` has tensors for.
+SMALL = {"depth": 50, "blocks": (1, 1, 1, 1), "width": 8, "input_shape": (64, 64, 3), "classes": 5}
 FIXTURES = sorted((pathlib.Path(__file__).parent / "timm").glob("*.json"))
 
 
@@ -46,3 +48,13 @@ def small_resnet(classes=5, blocks=(1, 1, 1, 1), width=8, bottleneck=True):
                 normalization(f"{name}.downsample.1", outputs)
             inputs = outputs
     return {**shapes, "fc.weight": (classes, inputs), "fc.bias": (classes,)}
+
+
+def write(path, shapes, **changes):
+    """Writes a checkpoint with drawn tensors, some of them replaced, or left out for None; returns its path."""
+    import safetensors.numpy
+
+    state = {**load_drawn().drawn_state(shapes), **changes}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors.numpy.save_file({name: value for name, value in state.items() if value is not None}, path)
+    return path

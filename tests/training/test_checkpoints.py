@@ -218,7 +218,7 @@ def test_folders_of_other_names_are_passed_over(checkpoints):
     assert checkpoints.restore(compiled_model(), ONE_DEVICE).epochs == 1
 
 
-@pytest.mark.parametrize("function", ["read_text", "open"])
+@pytest.mark.parametrize("function", ["read_bytes", "open"])
 def test_what_may_not_be_read_is_no_damage(checkpoints, monkeypatch, function):
     saved_epochs(checkpoints, 2)
     path = checkpoints.folder_of(2) / "state.json"
