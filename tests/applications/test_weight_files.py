@@ -178,8 +178,10 @@ def test_what_is_read_are_the_weights_of_layers(weights_file, trained):
         assert weights[TABLE].shape == (15, 20)
 
 
-@pytest.mark.parametrize("suffix", ["keras", "weights.h5"])
-@pytest.mark.parametrize("stored", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize(
+    ("stored", "suffix"),
+    [("bfloat16", "keras"), ("bfloat16", "weights.h5"), ("float16", "weights.h5"), ("float32", "keras")],
+)
 def test_weights_of_any_type_for_a_network_of_any_type(stored, suffix, tmp_path):
     """Rounded once to the types of the file and of the network, also tiny numbers."""
     path = tmp_path / f"network.{suffix}"
