@@ -10,8 +10,7 @@ BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_st
   tests/explain/test_grad_cam.py::test_of_a_model_in_another
 # Tests of detectors, on JAX alone.
 JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
-  tests/applications/test_retinanet.py::test_training_through_fit_alone \
-  tests/applications/test_detector_by_hand.py
+  tests/applications/test_retinanet.py::test_training_through_fit_alone
 # Tests of PyTorch's checkpoints, on PyTorch alone.
 TORCH_TESTS = tests/applications/test_torch_checkpoints.py::test_pytorchs_own_files
 # Slow tests on JAX, without those that start programs on JAX themselves.
