@@ -13,7 +13,7 @@ def matching_labels(found, used, known, where):
 
     Args:
         found: names of the data set's classes.
-        used: set of the labels that its images have, indices of `found`.
+        used: set of the labels that its images have, indices of `found`; None for all.
         known: names of the network's classes.
         where: the data set, for errors.
 
@@ -24,6 +24,7 @@ def matching_labels(found, used, known, where):
     Raises:
         UserError: if there are images of a class that the network does not know, or has twice.
     """
+    used = set(range(len(found))) if used is None else used
     found, known = ([unicodedata.normalize("NFC", name) for name in names] for names in (found, known))
     if found == known:
         labels = list(range(len(known)))

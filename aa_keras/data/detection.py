@@ -72,8 +72,8 @@ class DetectionDataset:
             UserError: if there are test boxes of a class that the detector does not know.
         """
         found = self.categories
-        used = set(range(len(found.names))) if self.test.classes is None else self.test.classes
-        labels, lacking = matching_labels(found.names, used, class_names, self.test_source or self.name)
+        where = self.test_source or self.name
+        labels, lacking = matching_labels(found.names, self.test.classes, class_names, where)
         numbers = {label: number for label, number in zip(labels.tolist(), found.ids, strict=True) if label >= 0}
         unused = (number for number in itertools.count(1) if number not in found.ids)
         ids = tuple(numbers[label] if label in numbers else next(unused) for label in range(len(class_names)))

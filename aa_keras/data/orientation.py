@@ -38,15 +38,19 @@ def orientation_of(encoded):
     """
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            orientation = image.getexif().get(_TAG, 1)
-            return (orientation if orientation in _TURNS else 1), image.format == "TIFF"
+            return _orientation(image)
     except Exception:  # Pillow's plugins raise errors of many kinds
         return 1, False
 
 
 def displayed_size(encoded):
     """Returns the (height, width) of an encoded image as it is displayed, which Pillow must be able to open."""
-    orientation, is_turned = orientation_of(encoded)
     with Image.open(io.BytesIO(encoded)) as image:
+        orientation, is_turned = _orientation(image)
         width, height = image.size
     return (width, height) if orientation >= 5 and not is_turned else (height, width)
+
+
+def _orientation(image):
+    orientation = image.getexif().get(_TAG, 1)
+    return (orientation if orientation in _TURNS else 1), image.format == "TIFF"

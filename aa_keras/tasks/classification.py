@@ -72,9 +72,8 @@ class Classification(Task):
         identifiers = tuple(identifier for identifier, _ in datasets.IMAGENET.identified_classes)
         if known == datasets.IMAGENET.class_names and set(found) <= set(identifiers):
             known = identifiers  # the names of ImageNet's folders
-        used = dataset.test.classes
-        used = set(range(len(found))) if used is None else used
-        labels, lacking = matching_labels(found, used, known, dataset.test_source or f"The data set {dataset.name!r}")
+        where = dataset.test_source or f"The data set {dataset.name!r}"
+        labels, lacking = matching_labels(found, dataset.test.classes, known, where)
         lacking = [class_names[known.index(name)] for name in lacking] if known is identifiers else lacking
         test = dataset.test.relabelled(labels)
         return dataclasses.replace(dataset, class_names=tuple(class_names), test=test), lacking
