@@ -43,6 +43,8 @@ def flops_of(layer, *shape):
         (layers.BatchNormalization(), (7, 9, 4), 0),
         (layers.ReLU(), (7, 9, 4), 0),
         (layers.MaxPooling2D(), (7, 9, 4), 0),
+        (layers.PReLU(), (7, 9, 4), 0),
+        (layers.LayerNormalization(axis=(1, 2, 3)), (7, 9, 4), 0),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, layers.Layer) else "",
 )
@@ -163,10 +165,51 @@ def test_several_inputs_are_refused():
         model_complexity(keras.Model([first, second], layers.Add()([first, second])))
 
 
-def test_a_layer_without_a_rule_is_refused():
-    model = keras.Sequential([keras.Input((7, 4)), layers.LSTM(3, name="memory")])
-    with pytest.raises(ValueError, match="no rule for the FLOPs of the layer 'memory', a LSTM"):
-        model_complexity(model)
+def test_multi_head_attention():
+    queries, values = keras.Input((6, 5)), layers.Dense(3)
+    keys = values(queries[:, :4])
+    model = keras.Model(queries, layers.MultiHeadAttention(2, key_dim=7, value_dim=8)(queries, value=keys))
+    of_keys = 2 * 4 * 5 * 3
+    projections = 2 * 2 * (6 * 5 * 7 + 4 * 3 * 7 + 4 * 3 * 8 + 6 * 8 * 5)
+    products = 2 * 2 * (6 * 4) * (7 + 8)
+    assert model_complexity(model).flops == of_keys + projections + products
+    assert model_complexity(model, attention_products=False).flops == of_keys + projections
+
+
+def test_channels_first():
+    layer = layers.Conv2D(5, 3, padding="same", data_format="channels_first")
+    assert flops_of(layer, 4, 7, 9) == 2 * (7 * 9) * (3 * 3) * 4 * 5
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (layers.LSTM(3, name="memory"), "LSTM"),
+        (layers.GroupQueryAttention(4, 2, 1, name="memory"), "GroupedQueryAttention"),
+        (layers.Attention(name="memory"), "Attention"),
+    ],
+)
+def test_a_layer_without_a_rule_is_refused(layer, kind):
+    image = keras.Input((7, 4))
+    outputs = layer(image) if kind == "LSTM" else layer(image, image) if "Group" in kind else layer([image, image])
+    with pytest.raises(ValueError, match=f"no rule for the FLOPs of the layer 'memory', a {kind}: "):
+        model_complexity(keras.Model(image, outputs))
+
+
+def test_a_product_without_weights_is_refused():
+    image = keras.Input((7, 7))
+    with pytest.raises(ValueError, match="a Matmul"):
+        model_complexity(keras.Model(image, keras.ops.matmul(image, image)))
+
+
+def test_a_model_without_a_graph_is_refused():
+    class Subclassed(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    for model in (Subclassed(), keras.Sequential([layers.Dense(3)])):
+        with pytest.raises(ValueError, match="`model` must be a functional Keras model, or a `Sequential` one"):
+            model_complexity(model)
 
 
 def tensorflow_flops(model):
