@@ -169,6 +169,84 @@ def test_nothing_to_augment_is_an_error():
         aa_keras.augment(large)
 
 
+def any_size(*rest):
+    """A network of images of unknown size, with a nested network."""
+    inside = keras.Input((None, None, 4))
+    inner = keras.Model(inside, layers.Conv2D(4, 3, padding="same", name="deep")(inside), name="inner")
+    image = keras.Input((None, None, 3))
+    maps = layers.Conv2D(4, 3, strides=2, padding="same", name="first")(image)
+    return keras.Model(image, layers.GlobalAveragePooling2D()(inner(layers.MaxPooling2D()(maps))))
+
+
+def test_images_of_unknown_size_need_a_largest_one():
+    with pytest.raises(ValueError, match=r"^`max_size` must be .*unknown size.*Received: max_size=None, and 'first'"):
+        aa_keras.augment(any_size(), lambda layer: True, num_heads=2)
+    model = any_size()
+    before = [len(layer._inbound_nodes) for layer in model.layers]
+    augmented = aa_keras.augment(model, num_heads=2, max_size=(36, 24))
+    assert [len(layer._inbound_nodes) for layer in model.layers] == before
+    assert {name: layer.max_size for name, layer in augmented_layers(augmented).items()} == {
+        "first": (36, 24),
+        "deep": (9, 6),
+    }
+    assert augmented(images(1, 36, 24, 3)).shape == augmented(images(1, 44, 20, 3)).shape == (1, 4)
+    # Of an image whose maps are too large by themselves, only the smaller ones are chosen.
+    assert set(augmented_layers(aa_keras.augment(any_size(), num_heads=2, max_size=60))) == {"deep"}
+    assert set(augmented_layers(aa_keras.augment(any_size(), ["first"], num_heads=2, position_encoding=None)))
+
+
+def test_a_largest_size_is_for_images_of_unknown_size():
+    with pytest.raises(ValueError, match=r"`max_size` is for .*Received: max_size=32, .*\(None, 12, 10, 3\)"):
+        aa_keras.augment(small_network(), max_size=32)
+    with pytest.raises(ValueError, match=r"`max_size` must be a positive integer .*Received: max_size='32'"):
+        aa_keras.augment(any_size(), max_size="32")
+
+
+def test_select_may_be_names():
+    assert set(augmented_layers(aa_keras.augment(small_network(), ["second"]))) == {"second"}
+    with pytest.raises(ValueError, match=r"`select` must have names.*'secand', which .* have\. Did you mean 'second'"):
+        aa_keras.augment(small_network(), ["secand"])
+    with pytest.raises(ValueError, match="'dense', which is a Dense"):
+        aa_keras.augment(small_network(), ("dense",))
+    for select in ("second", [2]):
+        with pytest.raises(ValueError, match="`select` must be a function of a Conv2D, a list of names"):
+            aa_keras.augment(small_network(), select)
+
+
+def test_other_convolutions_are_never_offered():
+    depthwise = layers.DepthwiseConv2D(3, padding="same", name="depthwise")
+    model = keras.Sequential([keras.Input((8, 8, 16)), depthwise, layers.Conv2D(16, 1)])
+    with pytest.raises(ValueError, match="Only a Conv2D can be augmented, and it also has 1 DepthwiseConv2D, which"):
+        aa_keras.augment(model, lambda layer: "depthwise" in layer.name)
+
+
+@pytest.mark.parametrize(("kind", "starts"), [("alone", 0), ("normalized", 1), ("shared", 0), ("later", 0)])
+def test_attention_starts_at_nothing_and_learns(kind, starts, caplog):
+    """With a batch normalization right after it, by that; otherwise by its output projection."""
+    image = keras.Input((6, 5, 3))
+    maps = layers.Conv2D(8, 3, padding="same", name="first")(image)
+    after = {
+        "alone": lambda: layers.ReLU()(maps),
+        "normalized": lambda: layers.BatchNormalization()(maps),
+        "shared": lambda: layers.Add()([layers.BatchNormalization()(maps), maps]),
+        "later": lambda: layers.BatchNormalization()(layers.ReLU()(maps)),
+    }
+    model = keras.Model(image, after[kind]())
+    augmented = aa_keras.augment(model, num_heads=2, value_ratio=0.25)
+    layer = augmented.get_layer("first")
+    of_attention = keras.Model(augmented.inputs, layer.output)(images(2, 6, 5, 3))[..., 6:]
+    assert (np.max(np.abs(of_attention)) > 0.01) == starts
+    np.testing.assert_allclose(augmented(images(2, 6, 5, 3))[..., 6:], 0, atol=0.01)
+    way = "by the scale of batch normalization" if starts else "by a small projection"
+    first = f"{model.name}: 1 convolutions are augmented. 25.0% of their channels are new, attention's, and start at 0"
+    assert caplog.messages[-1] == f"{first}: 1 {way}"
+    augmented.compile(keras.optimizers.SGD(0.1), "mse")
+    before = layer.get_weights()
+    augmented.fit(images(2, 6, 5, 3), images(2, 6, 5, 8, seed=2), epochs=3, verbose=0)
+    if kind != "normalized":  # whose weights move after its scale
+        assert not [old for old, new in zip(before, layer.get_weights(), strict=True) if np.array_equal(old, new)]
+
+
 @pytest.mark.parametrize("model", [None, "resnet50", layers.Conv2D(8, 3)])
 def test_other_kinds_of_models_are_refused(model):
     with pytest.raises(ValueError, match="`model` must be a functional or Sequential Keras model"):

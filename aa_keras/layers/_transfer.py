@@ -22,6 +22,17 @@ def take_kept_channels(augmented, weights):
         augmented.convolution.set_weights([weight[..., : kept_channels(augmented)] for weight in weights])
 
 
+def quiet_attention(augmented):
+    """Scales the kernel of attention's output projection in an augmented convolution by 1/1000.
+
+    Attention then returns almost 0 until it has learned something, instead of noise, as new blocks do in ControlNet
+    (Zhang et al., ICCV 2023) and ReZero (Bachlechner et al., 2021). These start at 0; but what they return is added to
+    something else, and here a ReLU may follow, whose gradient at 0 is 0: attention would never learn.
+    """
+    kernel = augmented.self_attention.output_projection.kernel
+    kernel.assign(kernel * 1e-3)
+
+
 def take_kept_statistics(normalization, weights, kept):
     """Copies the first `kept` channels of a batch normalization to one after an augmented convolution.
 
