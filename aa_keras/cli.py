@@ -46,6 +46,11 @@ def _import_quietly(*names):
             importlib.import_module(name)
 
 
+def _values(command):
+    """Returns the values of a command's own flags, by name."""
+    return {flag[0]: FLAGS[flag[0]].value for _, flag in COMMANDS[command].flags}
+
+
 def _train(config):
     _import_quietly("keras", "tensorflow")
     from aa_keras.training import Hosts, train_and_evaluate
@@ -65,25 +70,22 @@ def _export(_):
     _import_quietly("keras", "tensorflow")
     from aa_keras.commands.export import export_network
 
-    names = ("workdir", "model", "builder", "weights", "output", "size", "quantize", "calibration", "images")
-    flag_values = {name: FLAGS[name].value for name in (*names, "dataset", "labels", "tolerance", "overwrite")}
-    export_network(export_format=FLAGS.format, **flag_values)
+    values = _values("export")
+    export_network(export_format=values.pop("format"), **values)
 
 
 def _predict(paths):
     _import_quietly("keras", "tensorflow")
     from aa_keras.commands.predict import predict_images
 
-    names = ("workdir", "model", "saved_model", "onnx", "litert", "dataset", "labels", "top", "min_score", "output")
-    predict_images(paths, **{name: FLAGS[name].value for name in (*names, "draw", "batch_size")})
+    predict_images(paths, **_values("predict"))
 
 
 def _explain(_):
     _import_quietly("keras", "tensorflow")
     from aa_keras.commands.explain import explain_image
 
-    names = ("image", "workdir", "model", "layer", "query", "output", "html", "dataset", "labels")
-    explain_image(**{name: FLAGS[name].value for name in names})
+    explain_image(**_values("explain"))
 
 
 def _models(_):
@@ -110,13 +112,15 @@ _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DE
 _choice, _strings = flags.DEFINE_enum, flags.DEFINE_multi_string
 _WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
 _MODEL = (_string, ("model", None, "File of a Keras model, .keras; one in a run directory belongs to the run."))
+_BUILDER = (_string, ("builder", None, "Network of the library, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'."))
+_WEIGHTS = (_string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY."))
 _DATASET = (
     _string,
     (
         "dataset",
         None,
-        "Data set whose normalization --model needs, if its name does not say: imagenet2012, cifar100, coco, bccd, or "
-        "none for a model that takes pixels from 0 to 255.",
+        "Data set whose normalization --model or --builder needs, if its name does not say: imagenet2012, cifar100, "
+        "coco, bccd, or none for a model that takes pixels from 0 to 255.",
     ),
 )
 _LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model or --builder."))
@@ -166,8 +170,8 @@ COMMANDS = {
         [
             _WORKDIR,
             _MODEL,
-            (_string, ("builder", None, "Network of the library, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'.")),
-            (_string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY.")),
+            _BUILDER,
+            _WEIGHTS,
             (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "Format to write.")),
             (_string, ("output", None, "Folder of the SavedModel, or file in the other formats, to write.")),
             (
@@ -187,11 +191,13 @@ COMMANDS = {
     ),
     "predict": Command(
         "Prints what a trained network sees in images.",
-        "The network is that of --workdir, --model, --saved_model, --onnx or --litert. Images are files, or folders, "
-        "which are searched at any depth.",
+        "The network is that of --workdir, --model, --builder, --saved_model, --onnx or --litert. Images are files, or "
+        "folders, which are searched at any depth.",
         [
             _WORKDIR,
             _MODEL,
+            _BUILDER,
+            _WEIGHTS,
             (_string, ("saved_model", None, "Folder of a SavedModel that export or train wrote.")),
             (_string, ("onnx", None, "File that export wrote.")),
             (_string, ("litert", None, "File that export wrote.")),
@@ -202,6 +208,10 @@ COMMANDS = {
             (_string, ("output", None, "File for the answers, .csv or .json (boxes as in COCO), instead of a table.")),
             (_string, ("draw", None, "Folder for pictures of the images with their boxes.")),
             (_integer, ("batch_size", 32, "Number of images in a batch.", 1)),
+            (
+                _string,
+                ("examples", None, "Folder to write three handwritten digits into, to try --workdir=runs/digits."),
+            ),
         ],
         _predict,
         takes_recipe=False,
@@ -209,13 +219,15 @@ COMMANDS = {
     ),
     "explain": Command(
         "Shows what a trained network looks at in an image.",
-        "The network is that of --workdir or --model. Pictures show where pixels look in each head of a layer, the "
-        "same for all layers, how far heads look, and what speaks for the most probable classes. --html writes a page "
-        "to explore attention in a browser. Pixels are those of the image that the network takes.",
+        "The network is that of --workdir, --model or --builder. Pictures show where pixels look in each head of a "
+        "layer, the same for all layers, how far heads look, and what speaks for the most probable classes. --html "
+        "writes a page to explore attention in a browser. Pixels are those of the image that the network takes.",
         [
             (_string, ("image", None, "File of the image.")),
             _WORKDIR,
             _MODEL,
+            _BUILDER,
+            _WEIGHTS,
             (_string, ("layer", None, "Name of the layer; by default the deepest of those with the largest maps.")),
             (_strings, ("query", None, "Y,X of a pixel to look from; may be given several times. By default a grid.")),
             (_string, ("output", None, "Folder for the pictures; by default explanation/, or none with --html.")),

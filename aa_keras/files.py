@@ -132,14 +132,14 @@ def write_json(path, content):
     write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
-def write_whole(path, text):
-    """Writes a text file so that a reader finds the old text or the new one, also after a crash.
+def write_whole(path, content):
+    """Writes text or bytes so that a reader finds the old file or the new one, also after a crash.
 
     File names in the text that are not UTF-8 keep their bytes.
     """
     partial = partial_path(path)
     try:
-        partial.write_text(text, encoding="utf-8", errors=ANY_TEXT)
+        partial.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", errors=ANY_TEXT))
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -25,6 +25,8 @@ def explain_image(
     image: str | None = None,
     workdir: str | None = None,
     model: str | None = None,
+    builder: str | None = None,
+    weights: str | None = None,
     layer: str | None = None,
     query: list[str] | None = None,
     output: str | None = None,
@@ -45,10 +47,6 @@ def explain_image(
     """
     if image is None:
         raise UserError("--image must be given")
-    if (workdir is None) == (model is None):
-        raise UserError("exactly one of --workdir and --model must be given")
-    if model is None and (dataset is not None or labels is not None):
-        raise UserError("--dataset and --labels go with --model: a run has its own")
     source = pathlib.Path(local_path("--image", image))
     if not source.is_file():
         raise UserError(f"--image must be the file of an image. Received: --image={image}")
@@ -65,10 +63,7 @@ def explain_image(
     targets += [] if page is None else [page]
     if any(target.exists() and target.samefile(source) for target in targets):
         raise UserError(f"--image={source} would be overwritten: choose another --output")
-    if workdir is not None:
-        servable = trained.servable_of_run(workdir)
-    else:
-        servable = trained.servable_of_file(model, dataset, trained.read_labels(labels))
+    servable = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels)
     read = [array for _, array in read_images([source], servable.spec.turns_images)]
     if not read:
         raise UserError(f"--image must be an image that can be read. Received: --image={image}")

@@ -42,32 +42,18 @@ def export_network(
     Raises:
         UserError: if the flags do not name a network, or it cannot be exported in this way.
     """
-    given = [
-        name for name, value in (("workdir", workdir), ("model", model), ("builder", builder)) if value is not None
-    ]
-    if len(given) != 1:
-        raise UserError("exactly one of --workdir, --model and --builder must be given")
     if output is None:
         raise UserError("--output must be given: the folder of a SavedModel, or a file, to write")
     output = local_path("--output", output)
-    if weights is not None and builder is None:
-        raise UserError("--weights goes with --builder")
-    if workdir is not None and (dataset is not None or labels is not None):
-        raise UserError("--dataset and --labels go with --model or --builder: a run has its own")
-    class_names = trained.read_labels(labels)
     height_and_width = _parsed_size(size)
-    if workdir is not None:
-        servable = trained.servable_of_run(workdir)
-    elif model is not None:
-        servable = trained.servable_of_file(model, dataset, class_names)
-    else:
-        servable = trained.servable_of_builder(builder, weights, dataset, class_names)
+    servable = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels)
     turn = servable.spec.turns_images
     looked_at = None if images is None else _sample("--images", images, IMAGES, turn)
     calibrating = None if calibration is None else _sample("--calibration", calibration, MOST_CALIBRATION, turn)
-    report = export_servable(
-        servable, output, export_format, height_and_width, quantize, calibrating, looked_at, tolerance, overwrite
-    )
+    with trained.naming_flags():
+        report = export_servable(
+            servable, output, export_format, height_and_width, quantize, calibrating, looked_at, tolerance, overwrite
+        )
     print(report)
     return report
 

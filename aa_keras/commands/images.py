@@ -1,9 +1,19 @@
-"""Reads the images that a command line names."""
+"""Reads the images that a command line names, and writes some to try."""
 
+import io
+import pathlib
 import sys
 
+import numpy as np
+
 from aa_keras.data.decoding import CorruptImageError, decode_image, displayed_and_stored
+from aa_keras.data.digits import digits
 from aa_keras.data.sixteen_bits import darkness
+from aa_keras.errors import UserError
+from aa_keras.files import write_whole
+
+# The digits of `write_examples`, with the names of their files.
+EXAMPLES = {2: "two", 7: "seven", 8: "eight"}
 
 
 def read_images(paths, turn=False):
@@ -33,3 +43,30 @@ def read_images(paths, turn=False):
             print(f"Skipping the corrupt image {path}: {error}", file=sys.stderr, flush=True)
         except OSError as error:
             print(f"Skipping {path}: {error.strerror}", file=sys.stderr, flush=True)
+
+
+def write_examples(folder):
+    """Writes three of scikit-learn's handwritten digits, test images of the digits recipe, and returns the folder.
+
+    Args:
+        folder: path of the folder, which is created if needed.
+
+    Raises:
+        UserError: if it has another file of such a name.
+    """
+    from PIL import Image
+
+    folder, test = pathlib.Path(folder), digits().test
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--examples must be a folder. Received: --examples={folder}, which is a file")
+    folder.mkdir(parents=True, exist_ok=True)
+    for digit, name in EXAMPLES.items():
+        image = test.images[int(np.flatnonzero(test.labels == digit)[0])].squeeze(-1)
+        enlarged = io.BytesIO()
+        Image.fromarray(image).resize((64, 64), Image.Resampling.NEAREST).save(enlarged, "PNG")
+        path = folder / f"{name}.png"
+        if path.exists() and path.read_bytes() != enlarged.getvalue():
+            raise UserError(f"--examples would overwrite {path}: choose another folder")
+        write_whole(path, enlarged.getvalue())
+    print(f"{folder}: {', '.join(f'{name}.png' for name in EXAMPLES.values())}")
+    return folder

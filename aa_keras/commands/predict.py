@@ -6,7 +6,7 @@ import sys
 import time
 
 from aa_keras.commands import answers, trained
-from aa_keras.commands.images import read_images
+from aa_keras.commands.images import read_images, write_examples
 from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
 from aa_keras.evaluation.detection_report import draw_boxes
@@ -18,6 +18,8 @@ def predict_images(
     paths: list[str],
     workdir: str | None = None,
     model: str | None = None,
+    builder: str | None = None,
+    weights: str | None = None,
     saved_model: str | None = None,
     onnx: str | None = None,
     litert: str | None = None,
@@ -28,11 +30,13 @@ def predict_images(
     output: str | None = None,
     draw: str | None = None,
     batch_size: int = 32,
+    examples: str | None = None,
 ) -> list[answers.Answered]:
     """Prints what a trained network sees in images: the most probable classes, or boxes.
 
     The arguments are the flags of `aa-keras predict`, of which exactly one names a network. `paths` are images and
-    folders, which are searched at any depth. Corrupt images are named and skipped.
+    folders, which are searched at any depth. Corrupt images are named and skipped. `examples` is a folder to write
+    three images into, which are predicted too if a flag names a network.
 
     Returns:
         An `aa_keras.commands.answers.Answered` for each image that could be read.
@@ -40,14 +44,16 @@ def predict_images(
     Raises:
         UserError: if the flags do not name a network, or no image can be read.
     """
-    networks = {"workdir": workdir, "model": model, "saved_model": saved_model, "onnx": onnx, "litert": litert}
+    networks = {
+        **{"workdir": workdir, "model": model, "builder": builder},
+        **{"saved_model": saved_model, "onnx": onnx, "litert": litert},
+    }
     given = {name: path for name, path in networks.items() if path is not None}
-    if len(given) != 1:
+    if len(given) > 1 or (not given and examples is None):
         raise UserError(f"exactly one of {', '.join(f'--{name}' for name in networks)} must be given")
-    if not paths:
+    if not paths and examples is None:
         raise UserError("an image, or a folder of images, must be given")
-    if model is None and (dataset is not None or labels is not None):
-        raise UserError("--dataset and --labels go with --model: the other kinds have their own")
+    trained.check_companions(builder, weights, model, dataset, labels)
     if not 0 <= min_score <= 1:
         raise UserError(f"--min_score must be a number from 0 to 1. Received: --min_score={min_score}")
     results = None if output is None else pathlib.Path(local_path("--output", output))
@@ -55,9 +61,16 @@ def predict_images(
         raise UserError(f"--output must end in .csv or .json. Received: --output={output}")
     drawings = None if draw is None else pathlib.Path(local_path("--draw", draw))
     roots = [pathlib.Path(local_path("an image", path)) for path in paths]
+    if examples is not None:
+        roots.append(write_examples(local_path("--examples", examples)))
+    if not given:
+        return []
     images = find_images(roots)
-    ((kind, path),) = given.items()
-    predictor = _predictor(kind, local_path(f"--{kind}", path), dataset, trained.read_labels(labels))
+    if saved_model is None and onnx is None and litert is None:
+        predictor = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels).predictor()
+    else:
+        ((kind, path),) = given.items()
+        predictor = _predictor(kind, local_path(f"--{kind}", path))
     if drawings is not None and predictor.spec.task != "detection":
         raise UserError(f"--draw is for detectors. Received: --draw={draw}, and a classifier")
     targets = {} if drawings is None else dict(zip(images, _targets(drawings, images, roots), strict=True))
@@ -102,12 +115,8 @@ def _ask(predictor, images, min_score, batch_size, targets):
             yield answers.Answered(str(file), image.shape[:2], answer)
 
 
-def _predictor(kind, path, dataset, class_names) -> Predictor:
-    """Returns the `Predictor` of the network that a flag of this name points to."""
-    if kind == "workdir":
-        return trained.servable_of_run(path).predictor()
-    if kind == "model":
-        return trained.servable_of_file(path, dataset, class_names).predictor()
+def _predictor(kind, path) -> Predictor:
+    """Returns the `Predictor` of the export that a flag of this name points to."""
     if kind == "saved_model":
         from aa_keras.export import saved_model
 

@@ -1,9 +1,11 @@
 """Finds the trained network that flags name."""
 
 import ast
+import contextlib
 import inspect
 import os
 import pathlib
+import re
 import sys
 
 import keras
@@ -18,6 +20,54 @@ from aa_keras.files import local_path, read_fields, read_json, read_text
 from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
+
+# Arguments of the library's functions that flags set.
+_FLAGS = {
+    "class_names": "labels",
+    **{name: name for name in ("calibration", "dataset", "format", "output", "overwrite", "quantize", "size")},
+    "tolerance": "tolerance",
+}
+_ARGUMENT = re.compile(rf"(?<![\w.`-])({'|'.join(_FLAGS)})(?==| must| is for| is given)")
+
+
+@contextlib.contextmanager
+def naming_flags():
+    """A context in which errors about arguments of the library's functions name the flags that set them."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(_ARGUMENT.sub(lambda found: f"--{_FLAGS[found[1]]}", str(error))) from None
+
+
+def servable_of_flags(workdir=None, model=None, builder=None, weights=None, dataset=None, labels=None) -> Servable:
+    """Returns the network that exactly one of --workdir, --model and --builder names, or raises UserError.
+
+    Args:
+        workdir: the flag's value, or None.
+        model: likewise.
+        builder: likewise.
+        weights: likewise, for --builder.
+        dataset: likewise, for --model and --builder.
+        labels: likewise.
+    """
+    if sum(flag is not None for flag in (workdir, model, builder)) != 1:
+        raise UserError("exactly one of --workdir, --model and --builder must be given")
+    check_companions(builder, weights, model, dataset, labels)
+    class_names = read_labels(labels)
+    with naming_flags():
+        if workdir is not None:
+            return servable_of_run(workdir)
+        if model is not None:
+            return servable_of_file(model, dataset, class_names)
+        return servable_of_builder(builder, weights, dataset, class_names)
+
+
+def check_companions(builder, weights, model, dataset, labels):
+    """Raises UserError for a flag that goes with another one, which is not given."""
+    if weights is not None and builder is None:
+        raise UserError("--weights goes with --builder")
+    if model is None and builder is None and (dataset is not None or labels is not None):
+        raise UserError("--dataset and --labels go with --model or --builder: others have their own")
 
 
 def config_of_run(workdir):

@@ -1,5 +1,7 @@
 """Explaining a network from the command line: pictures, a page, and errors."""
 
+import base64
+
 import numpy as np
 import pytest
 from export_helpers import small_network
@@ -66,6 +68,19 @@ def test_what_is_drawn_is_what_was_asked(photograph, tmp_path, monkeypatch):
     assert drawn["pixels"] == [(y, x) for y in (1, 4, 6) for x in (2, 6, 10)]  # a grid on 8x12 pixels
 
 
+def test_a_network_of_the_library_with_random_weights(photograph, tmp_path, capsys):
+    """Its batch statistics are those of random images: otherwise each pixel would look at one other pixel alone."""
+    page = tmp_path / "page.html"
+    builder = "AAWideResNet(16, 1, input_shape=(32, 32, 3), num_heads=2)"
+    explain_image(str(photograph), builder=builder, html=str(page))
+    assert "AAWideResNet has random weights, and batch statistics of random images" in capsys.readouterr().out
+    layers = content_of(page.read_text(encoding="utf-8"))["layers"]
+    assert len(layers) == 6
+    for layer in layers:
+        largest = np.frombuffer(base64.b64decode(layer["largest"]), "<f4")
+        assert np.median(largest) < 0.2
+
+
 def test_without_attention_there_is_grad_cam(photograph, tmp_path, capsys):
     model = WideResNet(10, 1, weights=None, classes=3, input_shape=(32, 32, 3))
     model.save(tmp_path / "plain.keras")
@@ -83,9 +98,10 @@ def test_without_attention_there_is_grad_cam(photograph, tmp_path, capsys):
         ({"image": None}, "--image must be given"),
         ({"image": "/nowhere.png"}, "--image must be the file of an image"),
         ({"image": __file__}, "that can be read"),
-        ({"workdir": None}, "exactly one of --workdir and --model"),
-        ({"model": "a.keras"}, "exactly one of --workdir and --model"),
-        ({"dataset": "coco"}, "--dataset and --labels go with --model"),
+        ({"workdir": None}, "exactly one of --workdir, --model and --builder"),
+        ({"model": "a.keras"}, "exactly one of --workdir, --model and --builder"),
+        ({"weights": "cifar100"}, "--weights goes with --builder"),
+        ({"dataset": "coco"}, "--dataset and --labels go with --model or --builder"),
         ({"query": ["1"]}, "two whole numbers from 0. Received: --query=1"),
         ({"query": ["-1,2"]}, "two whole numbers from 0"),
         ({"query": ["3,24"]}, "of the 24x24 pixels that the network takes, up to 23,23. Received: --query=3,24"),

@@ -19,6 +19,7 @@ from aa_keras.commands.export import export_network
 from aa_keras.commands.predict import predict_images
 from aa_keras.data import DetectionPreprocessing, Preprocessing
 from aa_keras.data.decoding import decode_image
+from aa_keras.data.digits import digits
 from aa_keras.errors import UserError
 from aa_keras.export import ServingSpec, servable_for
 
@@ -244,7 +245,7 @@ def fails(error, paths=("a.jpg",), **arguments):
 
 def test_mistakes_of_asking_are_reported(run, photographs, tmp_path):
     workdir, image = str(run), str(photographs / "a.jpg")
-    fails("exactly one of --workdir, --model, --saved_model, --onnx, --litert must be given")
+    fails("exactly one of --workdir, --model, --builder, --saved_model, --onnx, --litert must be given")
     fails("exactly one of --workdir", workdir=workdir, onnx="x")
     fails("an image, or a folder of images, must be given", (), workdir=workdir)
     fails("There is no image and no folder 'a.jpg'", workdir=workdir)
@@ -252,7 +253,10 @@ def test_mistakes_of_asking_are_reported(run, photographs, tmp_path):
     fails("none of the images can be read", [str(photographs / "corrupt")], workdir=workdir)
     fails("--output must end in .csv or .json", workdir=workdir, output="x.txt")
     fails("--draw is for detectors", [image], workdir=workdir, draw=str(tmp_path / "drawn"))
-    fails("--dataset and --labels go with --model", [image], workdir=workdir, dataset="none")
+    fails("--dataset and --labels go with --model or --builder", [image], workdir=workdir, dataset="none")
+    fails("--weights goes with --builder", [image], workdir=workdir, weights="cifar100")
+    fails("--dataset must be one of .*: --dataset=mnist", [image], model=str(run / "model.keras"), dataset="mnist")
+    fails("--examples must be a folder", examples=image)
     fails("There is no run in", [image], workdir=str(tmp_path))
     fails("--model must be a file of a Keras model", [image], model=str(tmp_path))
     fails("--onnx must be a file", [image], onnx=str(tmp_path / "x.onnx"))
@@ -267,7 +271,7 @@ def test_files_of_a_run_directory_are_of_its_run(run, photographs, tmp_path, cap
     assert {"one", "two", "three"} <= set(capsys.readouterr().out.split())
     (tmp_path / "labels.txt").write_text("one\ntwo\n")
     fails(
-        "must be 3, one for each class. Received: 2",
+        "--labels must be 3, one for each class. Received: 2",
         [image],
         model=str(run / "model.keras"),
         labels=str(tmp_path / "labels.txt"),
@@ -283,6 +287,26 @@ def test_files_of_a_run_directory_are_of_its_run(run, photographs, tmp_path, cap
     assert "normalized as for the network 'aa_wide_resnet'; --dataset overrides this" in capsys.readouterr().err
 
 
+def test_examples(tmp_path, capsys):
+    """Digits of the test split, which the network of a builder sees too."""
+    assert predict_images([], examples=str(tmp_path / "new" / "digits")) == []
+    assert capsys.readouterr().out == f"{tmp_path}/new/digits: two.png, seven.png, eight.png\n"
+    before = {path.name: path.read_bytes() for path in (tmp_path / "new" / "digits").iterdir()}
+    options = {"examples": str(tmp_path / "new" / "digits"), "builder": "AAWideResNet16_4", "weights": "cifar100"}
+    answered = predict_images([], **options)
+    assert [pathlib.Path(each.image).stem for each in answered] == ["eight", "seven", "two"]
+    assert [each.answer["probabilities"].shape for each in answered] == [(100,)] * 3
+    assert {path.name: path.read_bytes() for path in (tmp_path / "new" / "digits").iterdir()} == before
+    with Image.open(tmp_path / "new" / "digits" / "two.png") as picture:
+        small = np.asarray(picture.resize((8, 8), Image.Resampling.BOX))
+    test = digits().test
+    assert 2 in test.labels[(test.images.squeeze(-1) == small).all(axis=(1, 2))]
+    Image.new("L", (9, 9)).save(tmp_path / "new" / "digits" / "two.png")
+    mine = (tmp_path / "new" / "digits" / "two.png").read_bytes()
+    fails("--examples would overwrite .*two.png", (), examples=str(tmp_path / "new" / "digits"))
+    assert (tmp_path / "new" / "digits" / "two.png").read_bytes() == mine
+
+
 def test_no_image_is_written_over(detector, tmp_path):
     Image.fromarray(odd_images.picture(64, 96)).save(tmp_path / "mine.png")
     before = (tmp_path / "mine.png").read_bytes()
@@ -293,7 +317,7 @@ def test_no_image_is_written_over(detector, tmp_path):
 def test_mistakes_of_exporting_are_reported(run, tmp_path):
     output = str(tmp_path / "out")
     for error, arguments in {
-        "exactly one of --workdir, --model and --builder": {"workdir": "x", "model": "y"},
+        "exactly one of --workdir, --model and --builder": {"workdir": "x", "model": "y", "output": output},
         "--output must be given": {"workdir": "x"},
         "--weights goes with --builder": {"workdir": "x", "output": output, "weights": "cifar100"},
         "--dataset and --labels go with": {"workdir": "x", "output": output, "dataset": "none"},
