@@ -50,7 +50,7 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
         except UserError as error:
             _fail(_one_line(error))
         except flags.Error as error:
-            _fail(f"flags: {_one_line(error)}")
+            _fail(f"flags: {_reworded(error)}")
         except (KeyError, AttributeError, TypeError, ValueError) as error:
             _fail(f"flags: {_refused_override(config, program, overrides, error)}")
 
@@ -120,6 +120,24 @@ def _refused_override(config, program, overrides, error):
                 return f"the recipe has no field {field}. {reason}"
             return f"--{name} cannot be {value!r}: {_one_line(of_one)[:200]}"
     return _one_line(error)[:300]
+
+
+# What absl says about a flag's value, and what it should be.
+_KINDS = {
+    "invalid literal for int": "an integer",
+    "could not convert string to float": "a number",
+    "Non-boolean argument": "true or false",
+}
+
+
+def _reworded(error):
+    """Words an error of absl: it passes on what Python says about a value."""
+    message = _one_line(error)
+    flag = re.match(r"flag (--[\w.]+)=(.*?): ", message)
+    for words, kind in _KINDS.items():
+        if flag and words in message:
+            return f"{flag[1]} must be {kind}. Received: {flag[1]}={flag[2]}"
+    return message
 
 
 def _has_field(config, name):

@@ -42,10 +42,10 @@ def augment(
     activation. The weights of everything else are copied, and so are those of the channels that remain the
     convolution's, in the layer and in a batch normalization after it; attention's are new. They start at 0, so that the
     next layers see no noise: a batch normalization right after the convolution starts with the scale 0 for attention's
-    channels; without one, the kernel of attention's output projection starts at 1/1000 of its usual size. What the
-    replaced channels knew is lost, except for their mean in a batch normalization. A line of the log says how many
-    layers start in which way. The new weights are trainable, also where the rest is frozen. The given model is not
-    changed.
+    channels, and with the mean of those that they replace; without one, the kernel of attention's output projection
+    starts at 1/1000 of its usual size. What the replaced channels knew of single pixels is lost. A line of the log says
+    how many layers start in which way. The new weights are trainable, also where the rest is frozen. The given model is
+    not changed.
 
     Args:
         model: a functional or `Sequential` Keras model, which may hold others.

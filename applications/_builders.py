@@ -1,6 +1,7 @@
 """Builders: functions that check their common arguments, and named variants of them."""
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import textwrap
@@ -117,7 +118,7 @@ def _build(definition, function_name, summary):
 
     @functools.wraps(definition.function)
     def build(*arguments, **keywords):
-        bound = definition.signature.bind(*arguments, **keywords)
+        bound = _bound(definition, function_name, arguments, keywords)
         bound.apply_defaults()
         given = bound.arguments
         for name in {"include_top", "include_preprocessing"} & set(given):
@@ -146,6 +147,20 @@ def _build(definition, function_name, summary):
     if summary:  # Python's option -OO removes docstrings
         build.__doc__ = f"{summary}\n{_documentation(definition, function_name)}"
     return build
+
+
+def _bound(definition, function_name, arguments, keywords):
+    """Returns the arguments of a call, or raises TypeError that names the function and an argument that was meant."""
+    parameters = definition.signature.parameters
+    for name in keywords:
+        if name not in parameters:
+            similar = difflib.get_close_matches(name, parameters, n=1)
+            hint = f"Did you mean {similar[0]!r}?" if similar else f"The arguments are {', '.join(parameters)}"
+            raise TypeError(f"{function_name}() got an unexpected keyword argument {name!r}. {hint}")
+    try:
+        return definition.signature.bind(*arguments, **keywords)
+    except TypeError as error:
+        raise TypeError(f"{function_name}() is called wrongly: {error}") from None
 
 
 def found_weights(definition, function_name, weights, argument="weights"):

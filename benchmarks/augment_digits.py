@@ -35,7 +35,11 @@ def main():
         for ratio in RATIOS:
             measured = np.mean([accuracies(normalized, ratio, seed, *data) for seed in SEEDS], axis=0)
             names = ("trained", "augmented", "fine_tuned")
-            row = {"batch_normalization": normalized, "value_ratio": ratio, **dict(zip(names, map(float, measured)))}
+            row = {
+                "batch_normalization": normalized,
+                "value_ratio": ratio,
+                **dict(zip(names, map(float, measured), strict=True)),
+            }
             print(row, flush=True)
             rows.append(row)
     RESULT.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

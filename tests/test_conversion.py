@@ -247,6 +247,25 @@ def test_attention_starts_at_nothing_and_learns(kind, starts, caplog):
         assert not [old for old, new in zip(before, layer.get_weights(), strict=True) if np.array_equal(old, new)]
 
 
+@pytest.mark.parametrize("activation", [layers.ReLU(), layers.ReLU(6.0), layers.Activation("silu"), layers.ELU()])
+def test_the_next_layers_see_the_mean_of_the_replaced_channels(activation):
+    """After the activation; and where it is not flat, so that attention can learn."""
+    image = keras.Input((6, 5, 3))
+    maps = layers.BatchNormalization(name="after")(layers.Conv2D(8, 3, padding="same", name="first")(image))
+    model = keras.Model(image, activation(maps))
+    normal = np.random.default_rng(0).normal(size=(100_000, 4)).astype("float32")
+    offsets, scales = np.array([-1.5, -0.5, 0.5, 5.5], "float32"), np.array([1, 0.5, -2, 0.5], "float32")
+    for name, values in (("gamma", scales), ("beta", offsets)):
+        getattr(model.get_layer("after"), name).assign(np.concatenate([np.ones(4, "float32"), values]))
+    augmented = aa_keras.augment(model, num_heads=2, value_ratio=0.5)
+    seen = np.asarray(augmented(images(2, 6, 5, 3)))[..., 4:]
+    means = np.asarray(activation(offsets + scales * normal)).mean(axis=0)
+    np.testing.assert_allclose(seen, np.broadcast_to(means, seen.shape), atol=0.04)
+    beta = np.array(augmented.get_layer("after").beta)[4:]
+    rises = np.asarray(activation(beta + 1e-3)) - np.asarray(activation(beta - 1e-3))
+    assert (rises > 1e-4).all()
+
+
 @pytest.mark.parametrize("model", [None, "resnet50", layers.Conv2D(8, 3)])
 def test_other_kinds_of_models_are_refused(model):
     with pytest.raises(ValueError, match="`model` must be a functional or Sequential Keras model"):

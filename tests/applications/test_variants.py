@@ -62,6 +62,13 @@ def test_what_a_variant_fixes_cannot_be_given():
             build(name, **{argument: 34})
 
 
+def test_a_wrong_call_names_the_function_and_what_was_meant():
+    with pytest.raises(TypeError, match=r"^AAResNet50\(\) got .* 'num_classes'. Did you mean 'classes'\?"):
+        applications.AAResNet50(num_classes=10)
+    with pytest.raises(TypeError, match=r"^AAWideResNet\(\) is called wrongly: missing .* 'depth'"):
+        applications.AAWideResNet()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
