@@ -27,7 +27,7 @@ from aa_keras.errors import UserError
 
 SWEEPS = ("positions", "ratios", "models")
 RATIOS = (0.25, 0.5, 0.75, 1.0)
-COLUMNS = ("variant", "seed", "top1", "top5", "loss", "parameters", "flops", "training_seconds")
+COLUMNS = ("variant", "seed", "top1", "top5", "cross_entropy", "parameters", "flops", "training_seconds")
 
 SWEEP = flags.DEFINE_enum("sweep", None, SWEEPS, "What varies.", required=True)
 SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds that each variant is trained with.")

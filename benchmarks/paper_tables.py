@@ -6,8 +6,6 @@
 import dataclasses
 
 from aa_keras.applications import paper
-from aa_keras.evaluation import detection_report
-from aa_keras.evaluation.report import cells, columns, row
 
 # Titles of the tables of classifiers, and their rows.
 CLASSIFIERS = {
@@ -19,6 +17,10 @@ CLASSIFIERS = {
     "ImageNet, position encodings": paper.POSITIONS,
 }
 
+DETECTION_COLUMNS = (
+    *("network", "parameters", "paper", "GFLOPs", "without attention's products"),
+    "AP / AP50 / AP75, paper",
+)
 DETECTORS_REMARK = """\
 The augmented RetinaNets have more parameters than the plain ones, where the paper's have fewer. The reason is the
 minimum of 20 channels for the keys of each head, which the paper has in its classifiers. Without it they would have
@@ -64,9 +66,7 @@ def markdown(classifiers=None, detectors=paper.DETECTORS):
         remarks = [f"`{spec.title}`: {spec.remark}." for spec in of_table if spec.remark]
         blocks.append(f"{title}:\n\n{table(columns(_source(title)), *map(cells, of_table))}")
         blocks += remarks
-    blocks.append(
-        "COCO, 640x640 pixels:\n\n" + table(detection_report.COLUMNS, *map(detection_report.cells, detectors))
-    )
+    blocks.append("COCO, 640x640 pixels:\n\n" + table(DETECTION_COLUMNS, *map(detection_cells, detectors)))
     blocks.append(DETECTORS_REMARK)
     return "\n\n".join(blocks) + "\n"
 
@@ -76,6 +76,40 @@ def table(header, *rows):
     filled = [index for index in range(len(header)) if any(cells[index] for cells in rows)]
     header, *rows = ([cells[index] for index in filled] for cells in (header, *rows))
     return "\n".join([row(header), "| --- " * len(header) + "|", *map(row, rows)])
+
+
+def row(cells):
+    """Returns cells as a row of Markdown."""
+    return f"| {' | '.join(cells)} |"
+
+
+def columns(source):
+    """Returns the headers of a table of classifiers, next to the numbers of `source`."""
+    counted = ("parameters", source, "GFLOPs", "without attention's products", source)
+    return ("network", *counted, f"top-1 / top-5, {source}")
+
+
+def cells(spec):
+    """Returns the cells of a `ModelSpec`."""
+    without = spec.gflops if spec.gflops_without_products is None else spec.gflops_without_products
+    paper_gflops = "" if spec.paper_gflops is None else f"{spec.paper_gflops}"
+    counted = (f"{spec.parameters:,}", _parameters(spec), f"{spec.gflops:.2f}", f"{without:.2f}", paper_gflops)
+    return (f"`{spec.title}`", *counted, _results(spec.paper_top1, spec.paper_top5))
+
+
+def detection_cells(spec):
+    """Returns the cells of a `DetectionSpec`."""
+    flops = f"{spec.gflops:.2f}", f"{spec.gflops_without_products:.2f}"
+    results = _results(spec.paper_ap, spec.paper_ap50, spec.paper_ap75)
+    return (f"`{spec.builder}()`", f"{spec.parameters:,}", _parameters(spec), *flops, results)
+
+
+def _parameters(spec):
+    return "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
+
+
+def _results(*values):
+    return " / ".join(f"{value}" for value in values if value is not None)
 
 
 def _source(title):

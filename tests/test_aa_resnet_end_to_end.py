@@ -43,7 +43,7 @@ def test_two_steps_on_imagenet_and_its_evaluation(tmp_path):
         evaluation = evaluate_run(workdir=tmp_path / "run")
     assert result["test_examples"] == evaluation.examples == 10
     assert (evaluation.top1, evaluation.top5) == (result["top1"], result["top5"])
-    assert evaluation.loss == pytest.approx(result["loss"], rel=1e-6)
+    assert evaluation.cross_entropy == pytest.approx(result["cross_entropy"], rel=1e-6)
 
 
 def photographs():

@@ -9,6 +9,7 @@ import tensorflow as tf
 from aa_keras import explain
 from aa_keras.commands import trained
 from aa_keras.commands.images import read_images
+from aa_keras.data import Progress
 from aa_keras.errors import UserError
 from aa_keras.explain import figures
 from aa_keras.explain.explorer import explorer_page
@@ -72,11 +73,13 @@ def explain_image(
     written = []
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        written += [folder / name for name in seen.draw(folder, layer, pixels)]
+        with Progress("Explaining, as pictures"):
+            written += [folder / name for name in seen.draw(folder, layer, pixels)]
         print(f"{folder}: {', '.join(path.name for path in written)}")
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(page, seen.page(layer))
+        with Progress("Explaining, as a page"):
+            write_whole(page, seen.page(layer))
         written.append(page)
         print(f"{page}: {page.stat().st_size / 1e6:.2f} MB")
     return written

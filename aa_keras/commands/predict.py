@@ -2,11 +2,10 @@
 
 import itertools
 import pathlib
-import sys
-import time
 
 from aa_keras.commands import answers, trained
 from aa_keras.commands.images import read_images, write_examples
+from aa_keras.data import Progress
 from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
 from aa_keras.evaluation.detection_report import draw_boxes
@@ -90,6 +89,9 @@ def predict_images(
         print(f"{results}: {len(answered):,} images")
     if targets:
         print(f"{drawings}: {len(answered):,} pictures")
+    empty = sum(not len(each.answer["labels"]) for each in answered) if predictor.spec.task == "detection" else 0
+    if empty:
+        print(f"{empty:,} of {len(answered):,} images have no box with a score of at least {min_score} (--min_score)")
     return answered
 
 
@@ -104,15 +106,17 @@ def _write(path, text):
 
 def _ask(predictor, images, min_score, batch_size, targets):
     """Yields an `Answered` of each image that can be read, and draws its boxes into its file in `targets`, if any."""
-    for batch in _batches(read_images(images, predictor.spec.turns_images), batch_size, len(images)):
-        for (file, image), answer in zip(batch, predictor.ask([image for _, image in batch]), strict=True):
-            if predictor.spec.task == "detection":
-                is_told = answer["confidence"] >= min_score
-                answer = {name: values[is_told] for name, values in answer.items()}
-            if targets:
-                targets[file].parent.mkdir(parents=True, exist_ok=True)
-                draw_boxes(image, answer, predictor.spec.class_names, targets[file])
-            yield answers.Answered(str(file), image.shape[:2], answer)
+    with Progress("Predicting", len(images)) as progress:
+        for batch in _batches(read_images(images, predictor.spec.turns_images), batch_size):
+            for (file, image), answer in zip(batch, predictor.ask([image for _, image in batch]), strict=True):
+                if predictor.spec.task == "detection":
+                    is_confident = answer["confidence"] >= min_score
+                    answer = {name: values[is_confident] for name, values in answer.items()}
+                if targets:
+                    targets[file].parent.mkdir(parents=True, exist_ok=True)
+                    draw_boxes(image, answer, predictor.spec.class_names, targets[file])
+                yield answers.Answered(str(file), image.shape[:2], answer)
+            progress.done += len(batch)
 
 
 def _predictor(kind, path) -> Predictor:
@@ -145,17 +149,8 @@ def _targets(folder, images, paths):
         yield target
 
 
-def _batches(examples, size, total, seconds=30):
-    """Yields lists of `size` examples, and prints the progress: on a terminal at each, otherwise from time to time."""
-    printed = time.monotonic()
-    examples, done = iter(examples), 0
+def _batches(examples, size):
+    """Yields lists of `size` examples."""
+    examples = iter(examples)
     while batch := list(itertools.islice(examples, size)):
         yield batch
-        done += len(batch)
-        if sys.stderr.isatty():
-            print(f"\r{done:,} of {total:,} images", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - printed >= seconds:
-            printed = time.monotonic()
-            print(f"{done:,} of {total:,} images", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from aa_keras import applications
 from aa_keras.applications import pretrained
+from aa_keras.data import Progress
 from aa_keras.errors import UserError, described
 from aa_keras.export import Servable, servable_for
 from aa_keras.export.servable import DATASETS, count_classes, drawn_images
@@ -194,7 +195,8 @@ def set_batch_statistics(servable):
     momenta = [layer.momentum for layer in normalizations]
     for layer in normalizations:
         layer.momentum = 0.0
-    model(images, training=True)
+    with Progress("Setting batch statistics"):
+        model(images, training=True)
     for layer, momentum in zip(normalizations, momenta, strict=True):
         layer.momentum = momentum
 

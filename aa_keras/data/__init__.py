@@ -39,6 +39,7 @@ from aa_keras.data.pipelines import (
     validation_dataset,
 )
 from aa_keras.data.probabilities import as_probabilities
+from aa_keras.data.progress import Progress
 from aa_keras.data.rand_augment import RandAugment
 from aa_keras.data.types import ImageDataset, LabelledImages
 
@@ -55,6 +56,7 @@ __all__ = [
     "LabelledImages",
     "Mixing",
     "Preprocessing",
+    "Progress",
     "RandAugment",
     "as_probabilities",
     "check_boxes",

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 
+from aa_keras.data.progress import Progress
 from aa_keras.errors import UserError
 from aa_keras.files import is_line, read_json
 
@@ -115,7 +116,8 @@ def read_coco(path, path_of, bad_boxes, known=None):
     Raises:
         UserError: if it is not such a file, or has impossible values.
     """
-    content = read_json(path)
+    with Progress(f"Reading {path}"):
+        content = read_json(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must be an object with images, annotations and categories, as COCO's files are")
     lists = {name: _list_of_objects(path, content, name) for name in ("images", "annotations", "categories")}

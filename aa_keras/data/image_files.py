@@ -6,6 +6,7 @@ import os
 import pathlib
 
 from aa_keras.data.decoding import image_extensions
+from aa_keras.data.progress import Progress
 from aa_keras.errors import UserError
 
 _LOGGER = logging.getLogger("aa_keras")
@@ -26,13 +27,15 @@ def find_images(paths):
         UserError: if a file or folder does not exist, or there is no image.
     """
     found, others = [], collections.Counter()
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            found += (path / image for image in sorted(images_below(path, others)))
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise UserError(f"There is no image and no folder {str(path)!r}")
+    with Progress("Looking for images") as progress:
+        for path in map(pathlib.Path, paths):
+            if path.is_dir():
+                found += (path / image for image in sorted(images_below(path, others)))
+            elif path.is_file():
+                found.append(path)
+            else:
+                raise UserError(f"There is no image and no folder {str(path)!r}")
+            progress.done = len(found)
     if others:
         _LOGGER.warning("%s", not_read(others))
     if not found:

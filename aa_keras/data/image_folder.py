@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from aa_keras.data.encoded import EncodedImages
 from aa_keras.data.image_files import contents_of, counted, has_images, images_below, is_image, not_read
+from aa_keras.data.progress import Progress
 from aa_keras.data.splits import check_validation_examples, choose_splits, split_of
 from aa_keras.data.types import ImageDataset
 from aa_keras.errors import UserError
@@ -234,16 +235,18 @@ def _files(folder, class_names, others, may_lack_classes):
     class_folders = contents_of(folder)[0]
     if not class_folders:
         raise UserError(f"{folder} must hold a folder of images for each class. It holds no folders")
-    for name in class_folders:
-        if name not in labels:
-            raise UserError(f"{folder / name} is the folder of a class without training images")
-        not_images = collections.Counter()
-        images = sorted(images_below(folder / name, not_images))
-        if not images and not may_lack_classes:
-            found = f", but {counted(not_images)}" if not_images else ""
-            raise UserError(f"The class folder {folder / name} holds no images{found}")
-        others.update(not_images)
-        files += ((str(folder / name / image), labels[name]) for image in images)
+    with Progress(f"Looking for images in {folder}") as progress:
+        for name in class_folders:
+            if name not in labels:
+                raise UserError(f"{folder / name} is the folder of a class without training images")
+            not_images = collections.Counter()
+            images = sorted(images_below(folder / name, not_images))
+            if not images and not may_lack_classes:
+                found = f", but {counted(not_images)}" if not_images else ""
+                raise UserError(f"The class folder {folder / name} holds no images{found}")
+            others.update(not_images)
+            files += ((str(folder / name / image), labels[name]) for image in images)
+            progress.done = len(files)
     if not files:
         raise UserError(f"{folder} holds no images in its class folders")
     return files

@@ -4,6 +4,7 @@ import collections
 import functools
 import os
 
+from aa_keras.data.progress import Progress
 from aa_keras.files import checksum
 
 
@@ -24,4 +25,10 @@ def count_same(paths, others):
     def checksums(size):
         return {checksum(other) for other in of_size.get(size, ())}
 
-    return sum(checksum(path) in checksums(size) for path in paths if (size := os.path.getsize(path)) in of_size)
+    same = 0
+    with Progress("Comparing the test images with those of training", len(paths)) as progress:
+        for path in paths:
+            size = os.path.getsize(path)
+            same += size in of_size and checksum(path) in checksums(size)
+            progress.done += 1
+    return same

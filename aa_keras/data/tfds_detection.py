@@ -8,6 +8,7 @@ import tensorflow as tf
 from aa_keras.data.coco import Categories, annotated_image, box_problem
 from aa_keras.data.detection import DetectionDataset, DetectionImages
 from aa_keras.data.orientation import displayed_size
+from aa_keras.data.progress import Progress
 from aa_keras.data.splits import check_validation_examples, choose_splits
 from aa_keras.data.tfds_images import TfdsImages, find_builder, prepare, unreadable
 from aa_keras.errors import UserError
@@ -67,7 +68,12 @@ class TfdsDetections(TfdsImages, DetectionImages):
 
     @functools.cached_property
     def annotated(self):
-        return tuple(self._annotated_image(example) for _, example in self._in_order)
+        found = []
+        with Progress("Reading boxes", len(self)) as progress:
+            for _, example in self._in_order:
+                found.append(self._annotated_image(example))
+                progress.done += 1
+        return tuple(found)
 
     def _annotated_image(self, example):
         name, objects = example["image/filename"].numpy(), example["objects"]

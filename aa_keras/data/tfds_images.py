@@ -2,16 +2,20 @@
 
 import copy
 import pathlib
+import urllib.parse
 
 import numpy as np
+import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from aa_keras.data.encoded import EncodedImages
 from aa_keras.data.splits import check_validation_examples, choose_splits
 from aa_keras.data.types import ImageDataset, LabelledImages
-from aa_keras.errors import UserError
+from aa_keras.errors import UserError, described
 
+# Where TFDS looks first for a data set that is not prepared, and the seconds to wait for an answer.
+TFDS_BUCKET, CONNECTION_TIMEOUT = "https://storage.googleapis.com", 5
 # Files that must be downloaded by hand, since they need a registration.
 ARCHIVES = {"imagenet2012": ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")}
 
@@ -173,7 +177,27 @@ def prepare(builder):
             f"image-net.org into {manual_folder}, or set config.data_dir to the folder of TensorFlow Datasets that "
             "has it prepared"
         )
+    _check_network(builder)
     builder.download_and_prepare()
+
+
+def _check_network(builder):
+    """Raises UserError if nothing can be downloaded, which TFDS finds out in minutes only."""
+    downloads = tfds.core.as_path(builder.data_path).parents[1] / "downloads"
+    if downloads.exists() and next(downloads.iterdir(), None) is not None:  # perhaps all that is needed
+        return
+    reasons = []
+    for address in filter(None, (TFDS_BUCKET, builder.info.homepage)):
+        try:
+            requests.head(address, timeout=CONNECTION_TIMEOUT)
+            return
+        except requests.RequestException as error:
+            reasons.append(f"{urllib.parse.urlsplit(address).hostname} cannot be reached ({type(error).__name__})")
+    raise UserError(
+        f"The data set {builder.name!r} is not in {builder.data_path}, and cannot be downloaded: "
+        f"{', '.join(dict.fromkeys(reasons))}. Is there a network? Otherwise set config.data_dir to a folder of "
+        "TensorFlow Datasets that has it prepared"
+    )
 
 
 def _labelled_splits(builder):
@@ -226,4 +250,4 @@ def unreadable(name, data_dir, error):
 
 
 def _first_line(error):
-    return str(error).strip().split("\n")[0]
+    return str(error).strip().split("\n")[0] or described(error)

@@ -3,11 +3,10 @@
 import contextlib
 import dataclasses
 import io
-import sys
 
-import keras
 import numpy as np
 
+from aa_keras.data import Progress
 from aa_keras.errors import UserError
 
 # The fields of COCOeval.stats, in their order.
@@ -63,17 +62,15 @@ def detect(predict, batches, batch_size, annotated, categories):
         annotated: sequence of `AnnotatedImage`s, in the same order.
         categories: `Categories`.
     """
-    results, done = [], 0
-    steps = -(-len(annotated) // batch_size)
-    progress = keras.utils.Progbar(steps, unit_name="batch", verbose=1 if sys.stdout.isatty() else 0)
-    for images, scales in batches:
-        images, scales = np.asarray(images), np.asarray(scales)
-        padded = np.pad(images, ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)))
-        predictions = {name: np.asarray(values) for name, values in predict(padded).items()}
-        for index, scale in enumerate(scales):
-            results += _results(annotated[done + index], categories, predictions, index, scale)
-        done += len(images)
-        progress.add(1)
+    results = []
+    with Progress("Detecting", len(annotated)) as progress:
+        for images, scales in batches:
+            images, scales = np.asarray(images), np.asarray(scales)
+            padded = np.pad(images, ((0, batch_size - len(images)), (0, 0), (0, 0), (0, 0)))
+            predictions = {name: np.asarray(values) for name, values in predict(padded).items()}
+            for index, scale in enumerate(scales):
+                results += _results(annotated[progress.done + index], categories, predictions, index, scale)
+            progress.done += len(images)
     return results
 
 
@@ -159,9 +156,10 @@ def measure(annotated, categories, results):
             found.dataset = {**truth.dataset, "annotations": []}
             found.createIndex()
         evaluation = COCOeval(truth, found, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+        with Progress("Measuring the average precision"):
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
     # (intersections over union, recalls, classes, areas, numbers of detections); -1 where there are no objects.
     precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[..., 0, -1]
     statistics = np.where(evaluation.stats < 0, np.nan, evaluation.stats)[: len(STATISTICS)]

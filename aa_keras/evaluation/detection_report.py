@@ -1,4 +1,4 @@
-"""The report of a detector's evaluation: metrics, detections, pictures, and a row of the paper's table."""
+"""The report of a detector's evaluation: metrics, detections and pictures."""
 
 import json
 
@@ -6,8 +6,7 @@ import matplotlib.patches
 import numpy as np
 from matplotlib.figure import Figure
 
-from aa_keras.applications import paper
-from aa_keras.complexity import model_complexity
+from aa_keras.data import Progress
 from aa_keras.evaluation.detection import STATISTICS
 from aa_keras.evaluation.html_report import Section
 from aa_keras.files import as_text, write_json, write_whole
@@ -17,16 +16,6 @@ FILES = ("detections.json", "detections.png", "evaluation.json", "precision_reca
 PICTURES = 12
 # The least score of detections that are drawn.
 DRAWN_SCORE = 0.5
-# The headers of the table of detectors in docs/models.md.
-COLUMNS = (
-    "network",
-    "parameters",
-    "paper",
-    "GFLOPs",
-    "without attention's products",
-    "AP / AP50 / AP75, paper",
-    "here",
-)
 
 
 def numbers(evaluation, categories):
@@ -55,8 +44,9 @@ def write(evaluation, dataset, images, folder):
     about = {"dataset": dataset.name, "images": evaluation.images, "detections": len(evaluation.results)}
     write_json(folder / "evaluation.json", {**about, **numbers(evaluation, categories)})
     write_whole(folder / "detections.json", json.dumps(evaluation.results) + "\n")
-    plot_precision_recall(evaluation, categories.names, folder / "precision_recall.png")
-    plot_detections(evaluation, dataset.test.annotated, categories, images, folder / "detections.png")
+    with Progress("Drawing pictures"):
+        plot_precision_recall(evaluation, categories.names, folder / "precision_recall.png")
+        plot_detections(evaluation, dataset.test.annotated, categories, images, folder / "detections.png")
 
 
 def print_classes(evaluation, categories, most=10):
@@ -80,21 +70,21 @@ def percent(number):
     return "none" if np.isnan(number) else f"{number:.1%}"
 
 
-def sections(evaluation, categories, folder, cells):
+def sections(evaluation, categories, folder, comparison):
     """Returns the `Section`s of the report of a `DetectionEvaluation`.
 
     Args:
         evaluation: the `DetectionEvaluation`.
         categories: `Categories`.
         folder: path of the folder that the `FILES` are in.
-        cells: cells that `cells_of` returns, or None.
+        comparison: the `aa_keras.evaluation.comparison.Comparison` of the network, or None.
     """
     of_sizes = tuple((name.replace("_", " ").upper(), percent(getattr(evaluation, name))) for name in STATISTICS)
     of_classes = zip(
         categories.names, map(percent, evaluation.class_ap), map(percent, evaluation.class_ap50), strict=True
     )
     return [
-        *([] if cells is None else [Section("Compared with the paper", table=(COLUMNS, cells))]),
+        *([] if comparison is None else [comparison.section()]),
         Section("Average precision and recall", table=(("COCO's", "here"), *of_sizes)),
         Section(
             "Classes",
@@ -203,28 +193,3 @@ def _draw(axes, box, label, text, is_crowd=False):
     axes.text(left, top, text, fontsize=5, color="white", va=place, parse_math=False, clip_on=True).set_bbox(
         {"facecolor": color, "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
     )
-
-
-def cells_of(config, dataset, model, evaluation):
-    """Returns a detector's cells of the paper's table, with the paper's numbers if it has the detector."""
-    complexity = model_complexity(model)
-    spec = paper.DetectionSpec(
-        config.builder,
-        complexity.parameters,
-        complexity.flops / 1e9,
-        model_complexity(model, attention_products=False).flops / 1e9,
-    )
-    for known in paper.DETECTORS:
-        same = (known.builder, known.parameters, known.gflops) == (spec.builder, spec.parameters, round(spec.gflops, 2))
-        if same and dataset.name == known.dataset.name:
-            spec = known
-    return cells(spec, " / ".join(f"{100 * value:.1f}" for value in (evaluation.ap, evaluation.ap50, evaluation.ap75)))
-
-
-def cells(spec, here=""):
-    """Returns the cells of a `DetectionSpec`; `here` has the average precisions measured here."""
-    values = (spec.paper_ap, spec.paper_ap50, spec.paper_ap75)
-    precisions = " / ".join(f"{value}" for value in values if value is not None)
-    paper_parameters = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
-    flops = f"{spec.gflops:.2f}", f"{spec.gflops_without_products:.2f}"
-    return (f"`{spec.builder}()`", f"{spec.parameters:,}", paper_parameters, *flops, precisions, here)

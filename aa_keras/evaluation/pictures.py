@@ -3,6 +3,12 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from aa_keras.evaluation.classification import most_confused
+from aa_keras.explain.figures import broken, shortened
+
+# The number of classes up to which a confusion matrix can be read.
+LARGEST_MATRIX = 30
+
 
 def plot_curves(history, panels, path):
     """Draws metrics against the epoch, side by side, the first ones, losses, on a logarithmic scale.
@@ -29,32 +35,44 @@ def plot_curves(history, panels, path):
     figure.savefig(path, dpi=120)
 
 
-def plot_confusion_matrix(confusion, class_names, path):
-    """Draws which classes are taken for which.
+def plot_confusion(confusion, class_names, path):
+    """Draws which classes are taken for which: a matrix, or for more than 30 classes the pairs confused most often.
 
     Args:
         confusion: integer array (classes, classes), true classes in rows and predicted ones in columns.
         class_names: names of the classes.
         path: PNG file to write.
     """
-    classes = len(class_names)
-    side = min(max(5.0, 0.45 * classes), 18.0)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    names = [shortened(name) for name in class_names]
+    if len(names) <= LARGEST_MATRIX:
+        _plot_matrix(confusion, names, path)
+    else:
+        _plot_pairs(most_confused(confusion), names, path)
+
+
+def _plot_matrix(confusion, names, path):
+    side = max(5.0, 0.45 * len(names))
+    longest = max(map(len, names))
+    margin = 0.1 * longest  # of the names, in inches
+    figure = Figure(figsize=(side + margin + 1, side + (margin if longest > 2 else 0)), layout="constrained")
     axes = figure.subplots()
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class's images", shrink=0.8)
-    if classes <= 100:  # more names would overlap
-        text = {"fontsize": 5 if classes > 30 else 10, "parse_math": False}
-        rotation = 90 if max(map(len, class_names)) > 2 else 0
-        axes.set_xticks(range(classes), class_names, rotation=rotation, **text)
-        axes.set_yticks(range(classes), class_names, **text)
+    axes.set_xticks(range(len(names)), names, rotation=90 if longest > 2 else 0, parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set(xlabel="predicted class", ylabel="true class")
-    if classes <= 30:
-        for row, column in zip(*np.nonzero(confusion), strict=True):
-            color = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, confusion[row, column], ha="center", va="center", color=color, fontsize=8)
+    for row, column in zip(*np.nonzero(confusion), strict=True):
+        color = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, confusion[row, column], ha="center", va="center", color=color, fontsize=8)
     figure.savefig(path, dpi=120)
+
+
+def _plot_pairs(pairs, names, path):
+    title = f"Of {len(names)} classes, the {len(pairs)} pairs that are confused most often" if pairs else "No mistakes"
+    labels = [f"{names[pair.label]} as {names[pair.prediction]}" for pair in pairs]
+    shares = [pair.images / pair.of for pair in pairs]
+    _plot_bars(labels, shares, [f"{pair.images:,} of {pair.of:,}" for pair in pairs], title, path)
 
 
 def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
@@ -66,22 +84,31 @@ def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
         path: PNG file to write.
         most: largest number of classes to draw.
     """
-    order = [index for index in np.argsort(per_class_accuracy) if not np.isnan(per_class_accuracy[index])]
-    title = "Accuracy of each class"
+    order = [index for index in np.argsort(-per_class_accuracy) if not np.isnan(per_class_accuracy[index])]
+    title = "Top-1 accuracy of each class"
     if len(order) > most:
-        title = f"Accuracy of the {most // 2} worst and {most // 2} best of {len(order)} classes"
+        title = f"Top-1 accuracy of the {most // 2} best and {most // 2} worst of {len(order)} classes"
         order = order[: most // 2] + order[-most // 2 :]
-    figure = Figure(figsize=(8, 1.2 + 0.24 * len(order)), layout="constrained")
-    axes = figure.subplots()
     accuracies = [per_class_accuracy[index] for index in order]
-    axes.barh(range(len(order)), accuracies, color="#4c78a8")
-    axes.set_yticks(range(len(order)), [class_names[index] for index in order], fontsize=8, parse_math=False)
-    for row, accuracy in enumerate(accuracies):
-        axes.text(accuracy + 0.005, row, f"{accuracy:.1%}", va="center", fontsize=7)
+    names = [shortened(class_names[index]) for index in order]
     mean = float(np.nanmean(per_class_accuracy))
-    axes.axvline(mean, color="#e4572e", linewidth=1)
-    axes.set(xlim=(0, 1.1), ylim=(-0.6, len(order) - 0.4), title=title)
-    axes.set_xlabel(f"top-1 accuracy (line: mean of all classes, {mean:.1%})")
+    numbers = [f"{accuracy:.1%}" for accuracy in accuracies]
+    _plot_bars(names, accuracies, numbers, title, path, line=(mean, f"mean of all classes, {mean:.1%}"))
+
+
+def _plot_bars(labels, values, texts, title, path, line=None):
+    """Draws values from 0 to 1 as bars, the first on top, with a text beyond each; `line` is a value and its label."""
+    figure = Figure(figsize=(8, 1.2 + 0.24 * max(len(labels), 2)), layout="constrained")
+    axes = figure.subplots()
+    rows = range(len(labels))
+    axes.barh(rows, values, color="#4c78a8")
+    axes.set_yticks(rows, labels, fontsize=8, parse_math=False)
+    for row, text in zip(rows, texts, strict=True):
+        axes.text(1.01, row, text, va="center", fontsize=7, transform=axes.get_yaxis_transform())
+    if line is not None:
+        axes.axvline(line[0], color="#e4572e", linewidth=1)
+        axes.set_xlabel(f"line: {line[1]}")
+    axes.set(xlim=(0, 1), ylim=(len(labels) - 0.4, -0.6), title=title)
     figure.savefig(path, dpi=120)
 
 
@@ -106,7 +133,6 @@ def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
         pixels = np.clip(np.round(mistake.image * std + mean), 0, 255).astype(np.uint8)
         axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
         prediction, label = class_names[mistake.prediction], class_names[mistake.label]
-        axes.set_title(
-            f"taken for {prediction} ({mistake.confidence:.0%})\nlabelled {label}", fontsize=8, parse_math=False
-        )
+        lines = (f"taken for {prediction} ({mistake.confidence:.0%})", f"labelled {label}")
+        axes.set_title("\n".join(broken(line, 34) for line in lines), fontsize=8, parse_math=False)
     figure.savefig(path, dpi=120)

@@ -4,10 +4,23 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 DPI = 200
-COLORS = "inferno"
+# How bright the grey image is under colours; explorer.html has the same.
+DIMMED = 0.5
+
+
+def _colors():
+    """Returns colours for values from 0 to 1: transparent at 0, and those of "inferno" unmixed from 0.5 on."""
+    values = np.linspace(0, 1, 256)
+    colors = matplotlib.colormaps["inferno"](values)
+    colors[:, 3] = np.minimum(1, 2 * values)
+    return ListedColormap(colors)
+
+
+COLORS = _colors()
 ATTENTION = "attention, relative to a map's largest (below it, in % of all)"
 QUERY = {"marker": "s", "clip_on": False, "s": 26, "facecolors": "none", "edgecolors": "#19e3ff", "linewidths": 1.4}
 
@@ -50,7 +63,7 @@ def plot_contact_sheet(image: np.ndarray, maps: Mapping[str, np.ndarray], pixel:
     figure, grid = _panels(len(maps), heads, title)
     for row, (name, of_layer) in enumerate(maps.items()):
         height, width = of_layer.shape[1:]
-        grid[row, 0].set_ylabel(_broken(f"{name}\n{height}x{width}"), fontsize=6, parse_math=False)
+        grid[row, 0].set_ylabel(broken(f"{name}\n{height}x{width}"), fontsize=6, parse_math=False)
         for head, axes in enumerate(grid[row]):
             if head < len(of_layer):
                 _overlay(axes, image, of_layer[head], pixel)
@@ -104,7 +117,7 @@ def plot_grad_cam(image: np.ndarray, maps: np.ndarray, labels: Sequence[str], ti
     grid[0, 0].set_title("image", fontsize=8)
     for axes, values, label in zip(grid[0, 1:], maps, labels, strict=True):
         _heat(axes, image, values)
-        axes.set_title(_broken(label, 24), fontsize=8, parse_math=False)
+        axes.set_title(broken(label, 24), fontsize=8, parse_math=False)
     _color_bar(figure, grid, "Grad-CAM, relative to the largest")
     figure.savefig(path, dpi=DPI)
 
@@ -121,10 +134,10 @@ def plot_rows(rows: Sequence[tuple[np.ndarray, str, Mapping[str, np.ndarray]]], 
     figure, grid = _panels(len(rows), 1 + max(len(maps) for *_, maps in rows), title, side=1.9)
     for panels, (image, caption, maps) in zip(grid, rows, strict=True):
         _show(panels[0], image)
-        panels[0].set_title("\n".join(_broken(line, 30) for line in caption.split("\n")), fontsize=7, parse_math=False)
+        panels[0].set_title("\n".join(broken(line, 30) for line in caption.split("\n")), fontsize=7, parse_math=False)
         for axes, (name, values) in zip(panels[1:], maps.items(), strict=True):
             _heat(axes, image, values / max(float(values.max()), 1e-12))
-            axes.set_title(_broken(name, 28), fontsize=7, parse_math=False)
+            axes.set_title(broken(name, 28), fontsize=7, parse_math=False)
     _color_bar(figure, grid, "relative to the largest")
     figure.savefig(path, dpi=DPI)
 
@@ -147,21 +160,21 @@ def _show(axes, image, grey=False):
     """Shows an image, in darker grey if colours are drawn over it."""
     pixels = image if image.shape[-1] == 3 else np.repeat(image[..., :1], 3, axis=-1)
     if grey:
-        pixels = np.repeat(pixels.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
+        pixels = np.repeat(DIMMED * pixels.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8)
     axes.imshow(pixels, extent=_extent(image))
 
 
 def _heat(axes, image, values):
     """Shows values from 0 to 1 over an image."""
     _show(axes, image, grey=True)
-    axes.imshow(values, vmin=0, vmax=1, cmap=COLORS, alpha=0.6, extent=_extent(image), interpolation="bilinear")
+    axes.imshow(values, vmin=0, vmax=1, cmap=COLORS, extent=_extent(image), interpolation="bilinear")
 
 
 def _overlay(axes, image, values, pixel):
     """Shows attention over an image, with the query and the attention of the brightest pixel."""
     _show(axes, image, grey=True)
     largest = max(float(values.max()), 1e-12)
-    axes.imshow(values / largest, vmin=0, vmax=1, cmap=COLORS, alpha=0.6, extent=_extent(image))
+    axes.imshow(values / largest, vmin=0, vmax=1, cmap=COLORS, extent=_extent(image))
     axes.scatter([pixel[1]], [pixel[0]], **QUERY)
     axes.set_xlabel(f"{100 * largest:.3g} %", fontsize=5, labelpad=1)
 
@@ -174,15 +187,22 @@ def _extent(image):
 def _color_bar(figure, grid, label):
     colors = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), COLORS)
     bar = figure.colorbar(colors, ax=grid, shrink=min(1.0, 0.6 + 0.2 / len(grid)), aspect=30, pad=0.01)
+    bar.ax.set_facecolor((DIMMED / 2,) * 3)  # a grey image of medium brightness
     bar.set_label(label, fontsize=6)
     bar.ax.tick_params(labelsize=6)
 
 
-def _broken(text, length=22):
-    """Breaks names at underscores and spaces into lines."""
+def broken(text, length=22):
+    """Breaks a name at underscores, slashes and spaces into lines, and shortens what is longer than a line."""
     lines = [""]
     for part in text.replace("_", "_\0").replace("/", "/\0").replace(" ", " \0").replace("\n", "\n\0").split("\0"):
         if lines[-1].endswith("\n") or len(lines[-1]) + len(part) > length:
             lines.append("")
         lines[-1] += part
-    return "\n".join(line.strip() for line in lines if line.strip())
+    return "\n".join(shortened(line.strip(), length) for line in lines if line.strip())
+
+
+def shortened(text, length=30):
+    """Returns a text without its middle if it has more than `length` characters."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"

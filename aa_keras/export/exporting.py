@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from aa_keras.data import Progress
 from aa_keras.errors import UserError, missing_extra
 from aa_keras.export import check, saved_model
 from aa_keras.export.rebuilding import not_dense, rebuilt
@@ -179,22 +180,15 @@ def export_servable(
     by_keras = (given if size is None else servable).predictor()
     images = calibration if images is None else images
     asked = check.images_for(servable, images)
-    answers = by_keras.ask(asked)
+    with Progress(f"Running {given.model.name} in Keras"):
+        answers = by_keras.ask(asked)
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=parent, prefix=".aa-keras-") as folder:
         staged = pathlib.Path(folder) / path.name
-        if format == "litert":
-            from aa_keras.export import litert
-
-            fitted = None if calibration is None else np.stack([servable.spec.fit(image)[0] for image in calibration])
-            litert.write(servable, staged, quantize, fitted)
-        elif format == "onnx":
-            from aa_keras.export import onnx
-
-            onnx.write(servable, staged)
-        else:
-            saved_model.write(servable, staged)
-        agreement = check.compare(servable.spec, format, staged, asked, answers, by_keras)
+        with Progress(f"Writing the {kind.title}"):
+            _write(servable, staged, format, quantize, calibration)
+        with Progress(f"Checking the {kind.title}"):
+            agreement = check.compare(servable.spec, format, staged, asked, answers, by_keras)
         tolerance = TOLERANCES[quantize] if tolerance is None else tolerance
         _check_agreement(agreement, by_keras, asked, kind, tolerance, SAME_BOXES[quantize])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,6 +201,21 @@ def export_servable(
     return ExportReport(
         path, kind.title, spec.task, precision, spec.image_shape, _size(path), agreement, drawn, tuple(notes)
     )
+
+
+def _write(servable, path, format, quantize, calibration):  # noqa: A002
+    """Writes an export; the arguments are those of `export_servable`."""
+    if format == "litert":
+        from aa_keras.export import litert
+
+        fitted = None if calibration is None else np.stack([servable.spec.fit(image)[0] for image in calibration])
+        litert.write(servable, path, quantize, fitted)
+    elif format == "onnx":
+        from aa_keras.export import onnx
+
+        onnx.write(servable, path)
+    else:
+        saved_model.write(servable, path)
 
 
 def _check_quantization(format, quantize, calibration):  # noqa: A002

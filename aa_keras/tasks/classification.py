@@ -21,7 +21,7 @@ from aa_keras.data import (
 )
 from aa_keras.errors import UserError, described
 from aa_keras.evaluation import classification as evaluation
-from aa_keras.evaluation import pictures, report
+from aa_keras.evaluation import comparison, pictures, report
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
 from aa_keras.tasks.task import Task, names_of_files
@@ -40,7 +40,7 @@ class Classification(Task):
     best_metric = "top1"
     examples = "images"
     DATA_FIELDS: ClassVar = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
-    RESULT_FIELDS: ClassVar = {"top1": float, "top5": float, "loss": float, "test_examples": int}
+    RESULT_FIELDS: ClassVar = {"top1": float, "top5": float, "test_examples": int}
     FILES = report.FILES
 
     def __init__(self, config):
@@ -263,7 +263,7 @@ class Classification(Task):
         return {
             "top1": measured.top1,
             "top5": measured.top5,
-            "loss": measured.loss,
+            "cross_entropy": measured.cross_entropy,
             "test_examples": measured.examples,
         }
 
@@ -272,10 +272,8 @@ class Classification(Task):
         """Returns a result as a phrase."""
         averaged = result.get("averaged")
         averaged = f", averaged weights top-1 {averaged['top1']:.2%}" if averaged else ""
-        return (
-            f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}, loss {result['loss']:.4f} "
-            f"({result['test_examples']:,} test images){averaged}"
-        )
+        top5 = "" if result["top5"] == 1 else f", top-5 {result['top5']:.2%}"
+        return f"top-1 {result['top1']:.2%}{top5} ({result['test_examples']:,} test images){averaged}"
 
     def plot_curves(self, history, path):
         """Draws the metrics of each epoch."""
@@ -294,17 +292,17 @@ class Classification(Task):
         report.write(measured, self.dataset, folder, mean, std)
         report.print_extremes(measured, self.dataset.class_names)
         if model is not None:
-            print(f"Table row: {report.row(self._cells(measured, model))}")
+            print(self._comparison(measured, model))
         print(f"{folder}: {', '.join(report.FILES)}")
 
-    def _cells(self, measured, model):
-        return report.cells_of(self.config, self.dataset, model, measured)
+    def _comparison(self, measured, model):
+        return comparison.of_classifier(self.config, self.dataset, model, measured)
 
     def sections(self, measured, folder, model=None):
         """Returns the sections of the report of an `Evaluation`."""
-        cells = None if model is None else self._cells(measured, model)
+        compared = None if model is None else self._comparison(measured, model)
         mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
-        return report.sections(measured, self.dataset.class_names, folder, cells, model, mean, std)
+        return report.sections(measured, self.dataset.class_names, folder, compared, model, mean, std)
 
     def servable(self, model, data=None):
         """Returns the `Servable` of a network: with an `image_size`, for photographs of any size."""

@@ -24,10 +24,9 @@ from aa_keras.data import (
     load_detection_dataset,
 )
 from aa_keras.errors import UserError, described, missing_extra
+from aa_keras.evaluation import comparison, pictures
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation import detection_report as report
-from aa_keras.evaluation import pictures
-from aa_keras.evaluation.report import row
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.tasks.task import Task, names_of_files
 
@@ -301,16 +300,16 @@ class Detection(Task):
         report.write(measured, self.dataset, images, folder)
         report.print_classes(measured, self.categories)
         if model is not None:
-            print(f"Table row: {row(self._cells(measured, model))}")
+            print(self._comparison(measured, model))
         print(f"{folder}: {', '.join(report.FILES)}")
 
-    def _cells(self, measured, model):
-        return report.cells_of(self.config, self.dataset, model, measured)
+    def _comparison(self, measured, model):
+        return comparison.of_detector(self.config, self.dataset, model, measured)
 
     def sections(self, measured, folder, model=None):
         """Returns the sections of the report of a `DetectionEvaluation`."""
-        cells = None if model is None else self._cells(measured, model)
-        return report.sections(measured, self.categories, folder, cells)
+        compared = None if model is None else self._comparison(measured, model)
+        return report.sections(measured, self.categories, folder, compared)
 
     def servable(self, model, data=None):
         """Returns the `Servable` of a detector, for images of any size."""

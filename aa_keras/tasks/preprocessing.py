@@ -3,7 +3,7 @@
 import numpy as np
 
 from aa_keras.applications import datasets
-from aa_keras.data import Preprocessing, RandAugment
+from aa_keras.data import Preprocessing, Progress, RandAugment
 from aa_keras.recipes.checks import require
 
 
@@ -55,8 +55,9 @@ def statistics_of(config, load_training_images):
         return datasets.IMAGENET.mean, datasets.IMAGENET.std
     images = load_training_images()
     pixels = images.reshape(-1, images.shape[-1])
-    mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
-    std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
+    with Progress("Computing the mean and the standard deviation of the training images"):
+        mean = tuple(float(channel) for channel in pixels.mean(axis=0, dtype=np.float64))
+        std = tuple(max(float(channel), 1.0) for channel in pixels.std(axis=0, dtype=np.float64))
     return mean, std
 
 

@@ -8,6 +8,7 @@ import pathlib
 from typing import ClassVar
 
 from aa_keras.applications._building import dtype_policy
+from aa_keras.data import Progress
 from aa_keras.export import saved_model
 from aa_keras.export.rebuilding import rebuilt
 from aa_keras.tasks import fine_tuning
@@ -213,7 +214,8 @@ class Task(abc.ABC):
 
     def export(self, model, path):
         """Writes a network as a SavedModel that takes raw examples, in float32."""
-        saved_model.write(self.servable(rebuilt(model)), path)
+        with Progress("Writing the SavedModel"):
+            saved_model.write(self.servable(rebuilt(model)), path)
 
 
 def names_of_files(examples, folder):

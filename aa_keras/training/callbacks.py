@@ -1,5 +1,6 @@
 """Callbacks of training."""
 
+import contextlib
 import csv
 import datetime
 import io
@@ -10,6 +11,7 @@ import time
 
 import keras
 
+from aa_keras import data
 from aa_keras.errors import LostProcess, Terminated, UserError
 from aa_keras.files import write_whole
 
@@ -127,9 +129,9 @@ class StopOnSigterm(keras.callbacks.Callback):
     def __exit__(self, _, error, __):
         if self._in_main_thread:
             signal.signal(signal.SIGTERM, self._previous)
-        # Libraries may have turned the error that `_ask` raised in them into one of their own.
-        # A lost process was asked to stop as well.
-        meant = isinstance(error, UserError) and not isinstance(error, LostProcess)
+        # Libraries may have turned the error that `_ask` raised in them into one of their own, and that may have been
+        # reworded. A lost process was asked to stop as well.
+        meant = isinstance(error, UserError) and not isinstance(error, LostProcess) and not _has_terminated(error)
         if self._asked and isinstance(error, Exception) and not meant:
             raise Terminated(self._message()) from None
 
@@ -162,6 +164,15 @@ class StopOnSigterm(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self._training = False
         self._check()
+
+
+def _has_terminated(error):
+    """Whether an error was raised while `Terminated` was handled."""
+    while error is not None:
+        if isinstance(error, Terminated):
+            return True
+        error = error.__context__
+    return False
 
 
 class AfterFirstStep(keras.callbacks.Callback):
@@ -200,7 +211,8 @@ class Progress(keras.callbacks.Callback):
         steps_per_epoch: number of steps in an epoch.
         batch_size: number of examples in a step.
         examples: name of the examples.
-        seconds: longest time between two lines, unless a single step takes longer.
+        seconds: longest time between two lines. A step that takes longer, such as the first one, which is compiled, and
+            validation have lines of `aa_keras.data.Progress`.
     """
 
     def __init__(self, epochs, steps_per_epoch, batch_size, examples="images", seconds=30):
@@ -210,14 +222,31 @@ class Progress(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.examples = examples
         self.seconds = seconds
+        self._open = contextlib.ExitStack()
+
+    def on_train_begin(self, logs=None):
+        self._open.enter_context(data.Progress("Compiling the first step"))
+
+    def on_train_end(self, logs=None):
+        self._open.close()
+
+    def on_test_begin(self, logs=None):
+        self._validation = self._open.enter_context(data.Progress("Validating", unit="batches"))
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._validation.done += 1
+
+    def on_test_end(self, logs=None):
+        self._open.close()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        self._told = self._counted = time.monotonic()
+        self._started = self._told = self._counted = self._ended = time.monotonic()
         self._first = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        now = time.monotonic()
+        self._open.close()
+        self._ended = now = time.monotonic()
         if batch == 0:  # it may have taken minutes to compile
             self._counted, self._first = now, 1
         steps, done = self.steps_per_epoch, batch + 1
@@ -232,7 +261,11 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         metrics = ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
-        print(f"Epoch {epoch + 1}/{self.epochs}: {metrics}", flush=True)
+        print(f"Epoch {epoch + 1}/{self.epochs}, {_spent(self._ended - self._started)}: {metrics}", flush=True)
+
+
+def _spent(seconds):
+    return f"{seconds:.1f} s" if seconds < 100 else str(datetime.timedelta(seconds=round(seconds)))
 
 
 def write_metrics(path, history):

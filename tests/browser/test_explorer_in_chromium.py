@@ -120,9 +120,21 @@ def test_hovering_shows_where_the_pixel_looks(opened, row, column):
     assert stage(opened) == ("shifting", 2, (row, column), there)
     assert brightest(opened) == there
     status = opened.find_element("id", "status").text
-    assert (
-        f"Row {row + 1}, column {column + 1} of 4x6 looks most at row {there[0] + 1}, column {there[1] + 1}" in status
+    place = f"Row {row}, column {column} of the map, 4x6 and counted from 0,"
+    assert f"{place} looks most at row {there[0]}, column {there[1]}: " in status
+
+
+def test_colours_are_those_of_the_scale(opened):
+    """The largest attention has the colour of the scale's end, over whatever the image has there."""
+    hover(opened, 1, 3)
+    color = opened.execute_script(
+        """
+        const canvas = document.querySelector("#heads canvas"), context = canvas.getContext("2d");
+        return [...context.getImageData((3.5 / 6) * canvas.width, (1.5 / 4) * canvas.height, 1, 1).data];
+        """
     )
+    assert color == [252, 255, 164, 255]
+    assert "rgb(252, 255, 164)" in opened.execute_script("return document.getElementById('scale').style.background")
 
 
 def test_keys_move_the_query_and_change_head_and_layer(opened):

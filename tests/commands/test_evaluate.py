@@ -92,7 +92,7 @@ def test_weights_of_a_folder_say_how_images_are_normalized(tmp_path):
         expected = network.predict((images.images - np.float32(mean)) / np.float32(std), verbose=0)
         assert measured.top1 == np.mean(expected.argmax(axis=1) == images.labels)
         true = expected[np.arange(len(images)), images.labels]
-        assert measured.loss == pytest.approx(-np.log(true).mean(), rel=1e-4)
+        assert measured.cross_entropy == pytest.approx(-np.log(true).mean(), rel=1e-4)
 
 
 def test_a_folder_without_a_run(tmp_path):

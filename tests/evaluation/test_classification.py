@@ -51,7 +51,7 @@ def test_measures_are_those_of_plain_loops(make, classes):
     assert measured.examples == 200
     assert measured.top1 == pytest.approx(top1, abs=1e-12)
     assert measured.top5 == pytest.approx(top5, abs=1e-12)
-    assert measured.loss == pytest.approx(loss, rel=1e-6)
+    assert measured.cross_entropy == pytest.approx(loss, rel=1e-6)
     np.testing.assert_array_equal(measured.confusion, confusion)
     np.testing.assert_allclose(measured.per_class_accuracy, per_class, rtol=1e-12, equal_nan=True)
     assert np.isnan(measured.per_class_accuracy[1])
@@ -67,7 +67,7 @@ def test_equal_probabilities_everywhere_find_the_first_classes():
 
 def test_a_probability_of_zero_leaves_the_loss_finite():
     measured = measure(np.array([[1.0, 0.0]], dtype="float32"), np.array([1]))
-    assert 80 < measured.loss < 110  # -log of the smallest normal float32 is 87
+    assert 80 < measured.cross_entropy < 110  # -log of the smallest normal float32 is 87
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -155,8 +155,8 @@ def test_a_run_of_several_rates_resumes(plain, tmp_path):
         with pytest.raises(InterruptedError):
             train_and_evaluate(interrupted, tmp_path / "again")
     resumed = train_and_evaluate(interrupted, tmp_path / "again")
-    assert resumed["loss"] == pytest.approx(whole["loss"], rel=1e-5)
-    assert resumed["averaged"]["loss"] == pytest.approx(whole["averaged"]["loss"], rel=1e-5)
+    assert resumed["cross_entropy"] == pytest.approx(whole["cross_entropy"], rel=1e-5)
+    assert resumed["averaged"]["cross_entropy"] == pytest.approx(whole["averaged"]["cross_entropy"], rel=1e-5)
     model = keras.models.load_model(tmp_path / "again" / "model.keras")
     theirs = keras.models.load_model(plain / "model.keras")
     np.testing.assert_array_equal(model.get_layer("stem_conv").kernel, theirs.get_layer("stem_conv").kernel)

@@ -84,8 +84,8 @@ def metrics_of(workdir):
 
 def result_of(workdir):
     result = json.loads((workdir / "result.json").read_text())
-    measured = [result[key] for key in ("top1", "top5", "loss", "epochs")]
-    return measured + [result["averaged"][key] for key in ("top1", "top5", "loss")]
+    measured = [result[key] for key in ("top1", "top5", "cross_entropy", "epochs")]
+    return measured + [result["averaged"][key] for key in ("top1", "top5", "cross_entropy")]
 
 
 def assert_same_training(workdir, expected):
@@ -135,7 +135,9 @@ def test_two_processes_that_slurm_starts_and_only_the_first_one_writes(on_one_de
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert model.output_shape == (None, 10)
     evaluation = evaluate_run(workdir=tmp_path / "run", output=tmp_path / "evaluation")
-    np.testing.assert_allclose((evaluation.top1, evaluation.loss), np.array(result_of(tmp_path / "run"))[[0, 2]], 1e-5)
+    np.testing.assert_allclose(
+        (evaluation.top1, evaluation.cross_entropy), np.array(result_of(tmp_path / "run"))[[0, 2]], 1e-5
+    )
 
 
 def wait_for(path, processes, seconds=PATIENCE):

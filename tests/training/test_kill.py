@@ -30,7 +30,7 @@ def finished(workdir):
     with (workdir / "metrics.csv").open() as file:
         metrics = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
     result = json.loads((workdir / "result.json").read_text())
-    return metrics, [result[key] for key in ("top1", "top5", "loss", "best_validation_top1", "epochs")]
+    return metrics, [result[key] for key in ("top1", "top5", "cross_entropy", "best_validation_top1", "epochs")]
 
 
 def wait_for(condition, process):

@@ -58,7 +58,7 @@ def test_the_recipes_fields_get_where_they_belong(colour_digits, monkeypatch):
 def test_a_run_with_all_of_them_is_resumed_exactly(colour_digits, tmp_path, monkeypatch):
     config = tiny_config(**MODERN)
     expected = train_and_evaluate(config, tmp_path / "whole")
-    assert np.isfinite(expected["loss"])
+    assert np.isfinite(expected["cross_entropy"])
 
     def killed(path, history):
         raise KeyboardInterrupt
@@ -69,5 +69,5 @@ def test_a_run_with_all_of_them_is_resumed_exactly(colour_digits, tmp_path, monk
             train_and_evaluate(config, tmp_path / "run")
     keras.utils.set_random_seed(3)
     result = train_and_evaluate(config, tmp_path / "run")
-    for name in ("loss", "top1", "averaged", "best_validation_top1"):
+    for name in ("cross_entropy", "top1", "averaged", "best_validation_top1"):
         assert result[name] == expected[name]

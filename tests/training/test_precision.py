@@ -71,10 +71,10 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
 def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
     config = tiny_config(precision=precision, export=False)
     result = train_and_evaluate(config, tmp_path / "run")
-    assert abs(result["loss"] - finished[1]["loss"]) < 0.05
+    assert abs(result["cross_entropy"] - finished[1]["cross_entropy"]) < 0.05
     # It resumes from its checkpoints, with the scale of the loss.
     (tmp_path / "run" / "result.json").unlink()
-    assert train_and_evaluate(config, tmp_path / "run")["loss"] == result["loss"]
+    assert train_and_evaluate(config, tmp_path / "run")["cross_entropy"] == result["cross_entropy"]
 
 
 @slow_on_jax
@@ -85,9 +85,9 @@ def test_a_run_that_measures_precision_first_is_the_same_run(finished, tmp_path,
         r"A step takes [\d.e-]+ s in float32 and [\d.e-]+ s in mixed_bfloat16: [\d.]+ times as fast here\. This run is"
     )
     assert re.search(words, capsys.readouterr().out)
-    assert result["loss"] == finished[1]["loss"]
+    assert result["cross_entropy"] == finished[1]["cross_entropy"]
     # Whether it was measured is not part of what the run is.
-    assert train_and_evaluate(tiny_config(export=False), tmp_path / "run")["loss"] == result["loss"]
+    assert train_and_evaluate(tiny_config(export=False), tmp_path / "run")["cross_entropy"] == result["cross_entropy"]
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="XLA and PyTorch on CPUs are another matter")

@@ -25,8 +25,10 @@ def test_a_line_every_so_often_and_one_an_epoch(monkeypatch, capsys):
         "Epoch 2/3: step 5/100, 5 images a second, about 0:32:30 left",
         "Epoch 2/3: step 8/100, 5 images a second, about 0:32:00 left",
     ]
-    assert last == "Epoch 2/3: loss 0.2500"
+    assert last == "Epoch 2/3, 0:02:20: loss 0.2500"
 
 
 def test_short_epochs_have_one_line(monkeypatch, capsys):
-    assert printed(monkeypatch, capsys, [0, *(0.2 * step for step in range(1, 101))]) == ["Epoch 2/3: loss 0.2500"]
+    assert printed(monkeypatch, capsys, [0, *(0.2 * step for step in range(1, 101))]) == [
+        "Epoch 2/3, 20.0 s: loss 0.2500"
+    ]

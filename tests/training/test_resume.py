@@ -64,7 +64,7 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
     for name in ("model", "best"):
         for resumed, whole in zip(weights_of(workdir, name), weights_of(uninterrupted, name), strict=True):
             np.testing.assert_array_equal(resumed, whole)
-    for key in ("top1", "top5", "loss", "best_validation_top1", "epochs"):
+    for key in ("top1", "top5", "cross_entropy", "best_validation_top1", "epochs"):
         assert result[key] == expected[key]
     assert metrics_of(workdir) == metrics_of(uninterrupted)
 
@@ -76,15 +76,15 @@ def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, mon
     assert capsys.readouterr().out.count("Test, averaged weights: top-1") == 1
     measured = evaluate_run(config=config, weights=tmp_path / "uninterrupted" / "averaged.keras", output=tmp_path / "o")
     assert expected["averaged"]["top1"] == pytest.approx(measured.top1, abs=1e-9)
-    assert expected["averaged"]["loss"] == pytest.approx(measured.loss, rel=1e-5)
-    assert expected["averaged"]["loss"] != expected["loss"]
+    assert expected["averaged"]["cross_entropy"] == pytest.approx(measured.cross_entropy, rel=1e-5)
+    assert expected["averaged"]["cross_entropy"] != expected["cross_entropy"]
 
     with monkeypatch.context() as patch:
         interrupt_after_checkpoint(patch, 1)
         with pytest.raises(Interrupted):
             train_and_evaluate(config, tmp_path / "run")
     result = train_and_evaluate(config, tmp_path / "run")
-    assert (result["averaged"], result["loss"]) == (expected["averaged"], expected["loss"])
+    assert (result["averaged"], result["cross_entropy"]) == (expected["averaged"], expected["cross_entropy"])
     for resumed, whole in zip(
         *(weights_of(tmp_path / run, "averaged") for run in ("run", "uninterrupted")), strict=True
     ):
@@ -94,7 +94,7 @@ def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, mon
     assert train_and_evaluate(config, tmp_path / "run")["averaged"] == expected["averaged"]
     # The last network is that of a run without it.
     plain = finished[1]
-    assert (plain["loss"], plain["averaged"]) == (expected["loss"], None)
+    assert (plain["cross_entropy"], plain["averaged"]) == (expected["cross_entropy"], None)
 
 
 def test_overwriting_starts_over_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):

@@ -60,7 +60,7 @@ def test_after_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys
     assert str(error.value) == words
     result = train_and_evaluate(tiny_config(), workdir)
     assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
-    assert result["loss"] == finished[1]["loss"]
+    assert result["cross_entropy"] == finished[1]["cross_entropy"]
     # One of each of the two, and none of the run that was overwritten.
     events = [path.read_bytes() for path in (workdir / "tensorboard" / "train").iterdir()]
     assert [b"epoch_loss" in content for content in events] == [True, True]

@@ -59,7 +59,7 @@ def test_the_result_says_what_was_measured(finished):
     model = keras.models.load_model(workdir / "model.keras")
     measured = accuracy_and_loss(model, DIGITS.test)
     assert (result["top1"], result["top5"]) == pytest.approx(measured[:2], abs=1e-9)
-    assert result["loss"] == pytest.approx(measured[2], rel=1e-4)
+    assert result["cross_entropy"] == pytest.approx(measured[2], rel=1e-4)
     complexity = model_complexity(model)
     assert (result["parameters"], result["flops"]) == (complexity.parameters, complexity.flops)
     assert result["training_seconds"] > 0
@@ -119,7 +119,7 @@ def test_evaluating_it_again_gives_the_same_numbers(finished, tmp_path, way, cap
     }[way]
     evaluation = evaluate_run(**arguments, output=tmp_path / "output")
     assert (evaluation.examples, evaluation.top1, evaluation.top5) == (360, result["top1"], result["top5"])
-    assert evaluation.loss == pytest.approx(result["loss"], rel=1e-5)
+    assert evaluation.cross_entropy == pytest.approx(result["cross_entropy"], rel=1e-5)
     written = json.loads((tmp_path / "output" / "evaluation.json").read_text())
     assert (written["dataset"], written["examples"], written["top1"]) == ("digits", 360, result["top1"])
     assert list(written["per_class_accuracy"]) == list("0123456789")
