@@ -20,7 +20,7 @@ class Terminated(Exception):  # noqa: N818  an event rather than an error
 
 def described(error):
     """Returns an error of another library as part of a line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200].removesuffix(":")
 
 
 # Packages of the extras other than `train`, with their purpose.

@@ -147,6 +147,33 @@ def scaling():
     return table(("devices", "images a second", "ratio"), *rows)
 
 
+def augmented_digits():
+    """The accuracy of networks before and after `augment`."""
+    rows = [
+        (
+            "yes" if each["batch_normalization"] else "no",
+            f"{each['value_ratio']}",
+            *(f"{each[name]:.1%}" for name in ("trained", "augmented", "fine_tuned")),
+        )
+        for each in _read("augment_digits.json")
+    ]
+    return table(("batch normalization", "upsilon", "before", "augmented", "5 epochs later"), *rows)
+
+
+def explorer_pages():
+    """The sizes of pages to explore attention with."""
+    rows = [
+        (
+            f"`{each['network']}`{', ' + each['weights'] if each['weights'] else ', random weights'}",
+            f"{each['layers']}",
+            f"{each['thinned_layers'] or ''}",
+            f"{each['megabytes']:.2f} MB",
+        )
+        for each in _read("explorer_pages.json")
+    ]
+    return table(("network", "layers", "thinned", "page"), *rows)
+
+
 def ablation(name):
     return (RESULTS / "ablations" / name / "table.md").read_text(encoding="utf-8")
 
@@ -162,6 +189,8 @@ def _after_title(text):
 # {page: {name of a table: function that returns it}}
 TABLES = {
     "README.md": {"main networks": main_networks},
+    "docs/layers.md": {"augmented digits": augmented_digits},
+    "docs/explaining.md": {"explorer pages": explorer_pages},
     "docs/models.md": {"paper tables": paper_tables.markdown},
     "docs/weights.md": {"timm parity": timm_parity},
     "docs/exporting.md": {"exports": exports},

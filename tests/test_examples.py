@@ -1,10 +1,10 @@
 """The examples of README and of the documentation, each alone in a fresh process, from the installed wheel."""
 
+import ast
 import re
 import shutil
 
 import pytest
-from odd_images import encode, picture
 from wheel_helpers import ROOT, build, environment_in, install, run
 
 README = ROOT / "README.md"
@@ -12,21 +12,33 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 TRAINING = "aa-keras train --workdir=runs/digits"
 # The examples that take more than about ten seconds.
 LONG = (TRAINING, "aa-keras evaluate --workdir=runs/digits")
-# The exports of this run that pages load.
-EXPORTS = {"digits.onnx": "onnx", "digits.tflite": "litert", "runs/digits/saved_model": "saved_model"}
-# It installs the clone instead of the wheel.
-INSTALLATION = 'pip install ".[train]"'
+# A block that begins with it says what it needs, such as a download, and is not run.
+NEEDS = "# needs "
+# README's installs the clone instead of the wheel.
+NOT_RUN = (NEEDS, 'pip install ".[train]"')
 
 
-def examples(page, language):
-    """The blocks of a language in a page, with their lines for the names of tests."""
+def examples(page, *languages):
+    """The blocks of some languages in a page, (language, lines), with their places for the names of tests."""
     text = page.read_text(encoding="utf-8")
-    blocks = re.finditer(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.finditer(rf"^```({'|'.join(languages)})\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     return [
-        pytest.param(block[1], id=f"{page.stem}-{text.count(chr(10), 0, block.start()) + 2}")
+        pytest.param(block[1], block[2], id=f"{page.stem}-{text.count(chr(10), 0, block.start()) + 2}")
         for block in blocks
-        if not block[1].startswith(INSTALLATION)
+        if not block[2].startswith(NOT_RUN)
     ]
+
+
+def stated(lines):
+    """A pattern of what a block of Python prints: the comments behind its calls of `print`."""
+    patterns = []
+    for statement in ast.parse(lines).body:
+        comment = lines.splitlines()[statement.end_lineno - 1].partition("  # ")[2]
+        if ast.unparse(statement).startswith("print("):
+            patterns.append(re.escape(comment).replace(r"\.\.\.", ".*?") or ".*")
+        else:
+            assert not re.match(r"[\[({\d'\"]|array", comment), f"A comment with a value needs a print: {comment}"
+    return "".join(f"{pattern}\n" for pattern in patterns)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +64,18 @@ def shell(run_in):
 
 @pytest.fixture(scope="module")
 def prepared(shell, tmp_path_factory):
-    """A folder with a short run of the digits, and photographs."""
+    """A folder with a short run of the digits, and images of some."""
     folder = tmp_path_factory.mktemp("prepared")
     shell(f"{TRAINING} --config.epochs=1 --config.export=False", folder)
-    (folder / "photographs").mkdir()
-    for name in ("seven", "eight"):
-        (folder / "photographs" / f"{name}.png").write_bytes(encode(picture(20, 30), "PNG"))
+    shell("aa-keras predict --examples=photographs", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(shell, tmp_path_factory):
+    """A folder with the run that README's first command makes."""
+    folder = tmp_path_factory.mktemp("trained")
+    shell(TRAINING, folder)
     return folder
 
 
@@ -67,22 +85,29 @@ def folder(prepared, tmp_path):
     return shutil.copytree(prepared, tmp_path / "folder")
 
 
-@pytest.mark.parametrize("lines", examples(README, "python"))
-def test_python(lines, run_in, tmp_path):
-    run_in(tmp_path, "python", "-c", lines)
+def check_python(lines, run_in, folder):
+    printed = run_in(folder, "python", "-c", lines)
+    assert re.fullmatch(stated(lines), printed.replace("'", '"'), flags=re.DOTALL), printed
 
 
-@pytest.mark.parametrize("lines", [each for each in examples(README, "sh") if not each.values[0].startswith(LONG)])
-def test_shell(lines, shell, folder):
+@pytest.mark.parametrize(("_", "lines"), examples(README, "python"))
+def test_python(_, lines, run_in, tmp_path):
+    check_python(lines, run_in, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("_", "lines"), [each for each in examples(README, "sh") if not each.values[1].startswith(LONG)]
+)
+def test_shell(_, lines, shell, folder):
     before = set(folder.rglob("*"))
     printed = shell(lines, folder)
     assert printed
-    assert set(folder.rglob("*")) > before or "predict" in lines
+    assert set(folder.rglob("*")) > before
 
 
 @pytest.mark.slow
 def test_training_and_evaluation(shell, tmp_path):
-    blocks = [each.values[0] for each in examples(README, "sh") if each.values[0].startswith(LONG)]
+    blocks = [each.values[1] for each in examples(README, "sh") if each.values[1].startswith(LONG)]
     assert len(blocks) == len(LONG)
     for lines in blocks:
         assert re.search(r"Test: top-1 9[89]", shell(lines, tmp_path))
@@ -90,15 +115,21 @@ def test_training_and_evaluation(shell, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lines", [each for page in PAGES for each in examples(page, "python")])
-def test_python_of_the_pages(lines, run_in, shell, folder):
-    for path, export_format in EXPORTS.items():
-        if path in lines:
-            shell(f"aa-keras export --workdir=runs/digits --format={export_format} --output={path}", folder)
-    run_in(folder, "python", "-c", lines)
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page, "python", "sh")], ids=lambda page: page.stem)
+def test_a_page(page, run_in, shell, trained, tmp_path):
+    """Its blocks in their order, in a folder with the run that README's first command makes."""
+    folder = shutil.copytree(trained, tmp_path / "folder")
+    for each in examples(page, "python", "sh"):
+        language, lines = each.values
+        if language == "python":
+            check_python(lines, run_in, folder)
+        else:
+            assert shell(lines, folder), lines
 
 
 def test_there_are_examples():
     assert len(examples(README, "python")) == 5
     assert len(examples(README, "sh")) == 5
-    assert sum(len(examples(page, "python")) for page in PAGES) > 10
+    of_pages = [each.values[0] for page in PAGES for each in examples(page, "python", "sh")]
+    assert of_pages.count("python") > 10
+    assert of_pages.count("sh") >= 6

@@ -10,9 +10,11 @@ import types
 import keras
 import numpy as np
 import pytest
+import requests
 
 from aa_keras import errors, explain
 from aa_keras.applications import AAResNet50, AARetinaNet50, AAWideResNet, WideResNet
+from aa_keras.commands.export import export_network
 from aa_keras.data import CorruptFiles, load_dataset
 from aa_keras.export import export_model
 from aa_keras.layers import AttentionAugmentedConv2D
@@ -114,7 +116,14 @@ def of_logits(folder):
 
 def of_an_unknown_network(folder):
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
-    export_model(model, folder / "saved_model")
+    model.save(folder / "model.keras")
+    export_network(model=str(folder / "model.keras"), output=str(folder / "saved_model"))
+
+
+def of_a_download_without_a_network(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requests, "head", lambda *_, **__: (_ for _ in ()).throw(requests.ConnectionError()))
+        load_dataset("cifar100", str(folder))
 
 
 MISTAKES = {
@@ -132,6 +141,7 @@ MISTAKES = {
     "The weights cannot be downloaded": without_a_network,
     "The data folder does not exist": lambda folder: load_dataset("cifar100", str(folder / "none"), 0),
     "ImageNet is not prepared": of_imagenet,
+    "The data set cannot be downloaded": of_a_download_without_a_network,
     "The image folder has no classes": of_a_folder_without_classes,
     "Corrupt images": with_corrupt_images,
     "The recipe or field is unknown": lambda _: find_recipe("digit"),

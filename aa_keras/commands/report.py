@@ -34,16 +34,16 @@ def report_page(config, task, measured, folder, run, model):
     sections = [Section("Test", f"{config.builder} on {config.dataset}: {task.summary(measured)}")]
     sections += task.sections(measured, folder, model)
     if run is not None:
-        sections += _of_run(pathlib.Path(run))
+        sections += _of_run(pathlib.Path(run), f"val_{task.best_metric}")
     sections.append(_recipe(config))
     return page(config.name, "Report of a network trained with aa-keras.", sections)
 
 
-def _of_run(run):
+def _of_run(run, best_metric):
     """Returns the sections about training from the files of a run directory that exist."""
     if (run / "curves.png").is_file():
         pictures = ((run / "curves.png", "Metrics of each epoch"),)
-        yield Section("Training", _last_epoch(run / "metrics.csv"), pictures=pictures)
+        yield Section("Training", table=_epochs(run / "metrics.csv", best_metric), pictures=pictures)
     if (run / "result.json").is_file():
         result = read_json(run / "result.json")
         rows = [(heading, _text(result[name])) for name, heading in OUTCOME.items() if result.get(name) is not None]
@@ -52,16 +52,20 @@ def _of_run(run):
         yield Section("Run", table=(("result", ""), *rows))
 
 
-def _last_epoch(path):
-    """Returns the metrics of the last epoch as a sentence; "" without metrics."""
+def _epochs(path, best_metric):
+    """Returns a table of the metrics of the last epoch and of the best one; () without metrics."""
     if not path.is_file():
-        return ""
+        return ()
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
-        return ""
-    metrics = (f"{name} {float(value):.4g}" for name, value in rows[-1].items() if name != "epoch" and value)
-    return f"After epoch {rows[-1]['epoch']}: {', '.join(metrics)}."
+        return ()
+    chosen = {f"last epoch, {rows[-1]['epoch']}": rows[-1]}
+    if rows[-1].get(best_metric):
+        best = max(rows, key=lambda row: float(row[best_metric]))
+        chosen[f"epoch of the best {best_metric}, {best['epoch']}"] = best
+    names = [name for name, value in rows[-1].items() if name != "epoch" and value]
+    return (("", *chosen), *((name, *(f"{float(row[name]):.4g}" for row in chosen.values())) for name in names))
 
 
 def _recipe(config):

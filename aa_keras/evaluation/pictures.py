@@ -8,6 +8,7 @@ from aa_keras.explain.figures import broken, shortened
 
 # The number of classes up to which a confusion matrix can be read.
 LARGEST_MATRIX = 30
+LEGEND = "share of the true class's images"
 
 
 def plot_curves(history, panels, path):
@@ -58,7 +59,7 @@ def _plot_matrix(confusion, names, path):
     axes = figure.subplots()
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class's images", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=LEGEND, shrink=0.8)
     axes.set_xticks(range(len(names)), names, rotation=90 if longest > 2 else 0, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -72,7 +73,7 @@ def _plot_pairs(pairs, names, path):
     title = f"Of {len(names)} classes, the {len(pairs)} pairs that are confused most often" if pairs else "No mistakes"
     labels = [f"{names[pair.label]} as {names[pair.prediction]}" for pair in pairs]
     shares = [pair.images / pair.of for pair in pairs]
-    _plot_bars(labels, shares, [f"{pair.images:,} of {pair.of:,}" for pair in pairs], title, path)
+    _plot_bars(labels, shares, [f"{pair.images:,} of {pair.of:,}" for pair in pairs], title, LEGEND, path)
 
 
 def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
@@ -93,11 +94,11 @@ def plot_class_accuracy(per_class_accuracy, class_names, path, most=40):
     names = [shortened(class_names[index]) for index in order]
     mean = float(np.nanmean(per_class_accuracy))
     numbers = [f"{accuracy:.1%}" for accuracy in accuracies]
-    _plot_bars(names, accuracies, numbers, title, path, line=(mean, f"mean of all classes, {mean:.1%}"))
+    _plot_bars(names, accuracies, numbers, title, f"line: mean of all classes, {mean:.1%}", path, line=mean)
 
 
-def _plot_bars(labels, values, texts, title, path, line=None):
-    """Draws values from 0 to 1 as bars, the first on top, with a text beyond each; `line` is a value and its label."""
+def _plot_bars(labels, values, texts, title, legend, path, line=None):
+    """Draws values from 0 to 1 as bars, the first on top, with a text beyond each, and a line at a value."""
     figure = Figure(figsize=(8, 1.2 + 0.24 * max(len(labels), 2)), layout="constrained")
     axes = figure.subplots()
     rows = range(len(labels))
@@ -106,9 +107,8 @@ def _plot_bars(labels, values, texts, title, path, line=None):
     for row, text in zip(rows, texts, strict=True):
         axes.text(1.01, row, text, va="center", fontsize=7, transform=axes.get_yaxis_transform())
     if line is not None:
-        axes.axvline(line[0], color="#e4572e", linewidth=1)
-        axes.set_xlabel(f"line: {line[1]}")
-    axes.set(xlim=(0, 1), ylim=(len(labels) - 0.4, -0.6), title=title)
+        axes.axvline(line, color="#e4572e", linewidth=1)
+    axes.set(xlim=(0, 1), ylim=(max(len(labels), 1) - 0.4, -0.6), title=title, xlabel=legend)
     figure.savefig(path, dpi=120)
 
 

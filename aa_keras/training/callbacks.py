@@ -224,11 +224,12 @@ class Progress(keras.callbacks.Callback):
         self.seconds = seconds
         self._open = contextlib.ExitStack()
 
+    def close(self):
+        """Ends the lines of a step or a validation that was interrupted."""
+        self._open.close()
+
     def on_train_begin(self, logs=None):
         self._open.enter_context(data.Progress("Compiling the first step"))
-
-    def on_train_end(self, logs=None):
-        self._open.close()
 
     def on_test_begin(self, logs=None):
         self._validation = self._open.enter_context(data.Progress("Validating", unit="batches"))
@@ -237,7 +238,7 @@ class Progress(keras.callbacks.Callback):
         self._validation.done += 1
 
     def on_test_end(self, logs=None):
-        self._open.close()
+        self.close()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
@@ -245,7 +246,7 @@ class Progress(keras.callbacks.Callback):
         self._first = 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self._open.close()
+        self.close()
         self._ended = now = time.monotonic()
         if batch == 0:  # it may have taken minutes to compile
             self._counted, self._first = now, 1

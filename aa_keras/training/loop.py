@@ -65,7 +65,7 @@ def train_and_evaluate(
         run = Run(config, task_for(config), distribution, directory, overwrite)
         result = run.finished_result()
         if result is not None:
-            return result
+            return _ended(run, result)
 
         run.check_data()
         told_of_precision = precision.measured(run) if config.benchmark_precision else None
@@ -84,7 +84,16 @@ def train_and_evaluate(
             with run.task.reading_errors():
                 _fit(model, run, stop)
             averaged = _moving_average(model) if config.ema_momentum else None
-        return distribution.on_first(outcome.finish, run, complexity, averaged)
+        return _ended(run, distribution.on_first(outcome.finish, run, complexity, averaged))
+
+
+def _ended(run, result):
+    """Says in the processes that write nothing that they are done, and returns the result."""
+    path = run.distribution.on_first(os.path.abspath, run.directory.path)
+    if not run.distribution.is_first:
+        number, count = run.distribution.shard
+        print(f"Process {number} of {count} is done. Process 0 has the result in {path}")
+    return result
 
 
 def _hold(directory, stack):
@@ -105,24 +114,32 @@ def _fit(model, run, stop):
         run.start()
     if state.epochs >= config.epochs:
         return
+    progress = Progress(config.epochs, run.steps_per_epoch, config.batch_size, run.task.examples)
     if first:
         callbacks.append(LateTensorBoard(run.directory / "tensorboard", write_graph=False))
         if not sys.stdout.isatty():
-            callbacks.append(Progress(config.epochs, run.steps_per_epoch, config.batch_size, run.task.examples))
+            callbacks.append(progress)
     shard = run.distribution.shard
     validation = run.task.validation_batches(shard)
     if validation is not None:
         next(iter(validation))  # so that errors come before the first step
-    model.fit(
-        run.task.training_batches(range(state.epochs, config.epochs), run.steps_per_epoch, shard),
-        epochs=config.epochs,
-        initial_epoch=state.epochs,
-        steps_per_epoch=run.steps_per_epoch,
-        validation_data=validation,
-        callbacks=callbacks,
-        shuffle=False,  # the batches are shuffled already
-        verbose=1 if sys.stdout.isatty() and first else 0,
-    )
+    if shard[1] > 1:
+        print(
+            f"Process {shard[0]} of {shard[1]} compiles the first step, which may take a minute"
+            f"{'' if first else '; process 0 prints the progress'}",
+            flush=True,
+        )
+    with contextlib.closing(progress):
+        model.fit(
+            run.task.training_batches(range(state.epochs, config.epochs), run.steps_per_epoch, shard),
+            epochs=config.epochs,
+            initial_epoch=state.epochs,
+            steps_per_epoch=run.steps_per_epoch,
+            validation_data=validation,
+            callbacks=callbacks,
+            shuffle=False,  # the batches are shuffled already
+            verbose=1 if sys.stdout.isatty() and first else 0,
+        )
 
 
 def _moving_average(model):

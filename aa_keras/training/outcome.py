@@ -44,7 +44,8 @@ def finish(run, complexity, averaged):
     if of_average is not None:
         print(f"Test, averaged weights: {task.summary(of_average)}")
     if state.skipped:
-        print(f"Corrupt training {task.examples} that were skipped: {len(state.skipped)}")
+        skipped, given = len(state.skipped), task.training_examples
+        print(f"Corrupt training {task.examples} that were skipped: {skipped:,} of {given:,}")
     print(f"{directory.path}: {', '.join(sorted(path.name for path in directory.path.iterdir()))}")
     return result
 

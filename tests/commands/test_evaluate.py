@@ -18,7 +18,8 @@ from aa_keras.applications import AAWideResNet, WideResNet, paper
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing, load_dataset
 from aa_keras.errors import UserError
-from aa_keras.evaluation import report
+from aa_keras.evaluation import comparison
+from aa_keras.evaluation.classification import most_confused
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import classification
 
@@ -247,52 +248,68 @@ def test_data_may_lie_elsewhere_than_the_run_says(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("builder", "arguments", "dataset", "row"),
+    ("builder", "arguments", "dataset", "line"),
     [
         (
             "AAWideResNet28_10",
             {},
             "cifar100",
-            "| `AAWideResNet28_10()` | 36,054,100 | 36.2 M | 12.38 | 10.80 | 10.9 | 81.6 / 95.2 | 12.3 / 45.7 |",
+            "AAWideResNet28_10(): parameters 36,054,100 (published: 36.2 M); GFLOPs 12.38; GFLOPs without attention's "
+            "products 10.80 (published: 10.9); top-1 / top-5 12.3 / 45.7 (published: 81.6 / 95.2)",
         ),
         # Not a row of the paper's: the same network for other images, and another network.
         (
             "AAWideResNet28_10",
             {},
             "mine",
-            "| `AAWideResNet28_10()` | 36,054,100 |  | 12.38 | 10.80 |  |  | 12.3 / 45.7 |",
+            "AAWideResNet28_10(): parameters 36,054,100; GFLOPs 12.38; GFLOPs without attention's products 10.80",
         ),
         (
             "WideResNet",
             {"depth": 10, "width": 1},
             "cifar100",
-            "| `WideResNet(depth=10, width=1)` | 81,140 |  | 0.02 | 0.02 |  |  | 12.3 / 45.7 |",
+            "WideResNet(depth=10, width=1): parameters 81,140; GFLOPs 0.024",
         ),
     ],
 )
-def test_the_row_for_the_tables_of_models(builder, arguments, dataset, row):
+def test_numbers_next_to_published_ones(builder, arguments, dataset, line):
     config = digits_config(builder=builder)
     config.builder_arguments = ml_collections.ConfigDict(arguments)
     with keras.StatelessScope(initialize_variables=False):
         model = getattr(applications, builder)(**arguments)
     keras.utils.clear_session()
     evaluation = types.SimpleNamespace(top1=0.1234, top5=0.4567)
-    data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3), class_names=("a", "b"))
-    assert report.row(report.cells_of(config, data, model, evaluation)) == row
+    data = types.SimpleNamespace(name=dataset, image_shape=(32, 32, 3))
+    compared = comparison.of_classifier(config, data, model, evaluation)
+    assert str(compared) == line
+    has_published = "published" in line
+    section = compared.section()
+    assert section.title == ("Compared with published numbers" if has_published else "Size and cost")
+    assert section.table[:2] == (
+        (("", "here", "published"), ("parameters", "36,054,100", "36.2 M"))
+        if has_published
+        else (("", "here"), compared.rows[0][:2])
+    )
 
 
 @pytest.mark.parametrize("spec", dict.fromkeys(paper.CLASSIFIERS), ids=lambda spec: spec.title)
 def test_each_network_of_the_paper_finds_its_own_row(spec, monkeypatch):
     """Also where two have as many parameters and FLOPs: those of sines and of no positions."""
     measured = types.SimpleNamespace(parameters=spec.parameters, flops=1e9 * spec.gflops)
-    monkeypatch.setattr(report, "model_complexity", lambda *_, **__: measured)
+    monkeypatch.setattr(comparison, "model_complexity", lambda *_, **__: measured)
     config = digits_config(builder=spec.builder)
     # Defaults that are set, and how attention is computed, make no difference.
     defaults = {"num_heads": 8, "implementation": "dense"} if spec.builder.startswith("AAResNet") else {}
     config.builder_arguments = ml_collections.ConfigDict({**defaults, **dict(spec.arguments)})
-    data = types.SimpleNamespace(name=spec.dataset.name, image_shape=spec.dataset.input_shape, class_names=("a", "b"))
-    cells = report.cells_of(config, data, None, types.SimpleNamespace(top1=0.5, top5=0.75))
-    assert cells == report.cells(spec, "50.0 / 75.0")
+    data = types.SimpleNamespace(name=spec.dataset.name, image_shape=spec.dataset.input_shape)
+    compared = comparison.of_classifier(config, data, None, types.SimpleNamespace(top1=0.5, top5=0.75))
+    assert compared.title == spec.title
+    found = {name: (here, there) for name, here, there in compared.rows}
+    published = [f"{value}" for value in (spec.paper_top1, spec.paper_top5) if value is not None]
+    assert found.get("top-1 / top-5") == (("50.0 / 75.0", " / ".join(published)) if published else None)
+    millions = "" if spec.paper_parameters is None else f"{spec.paper_parameters} M"
+    assert found["parameters"] == (f"{spec.parameters:,}", millions)
+    assert found["GFLOPs"] == (f"{spec.gflops:.2f}", f"{spec.paper_gflops or ''}")
 
 
 def test_a_report_in_one_file(tmp_path, capsys):
@@ -301,10 +318,22 @@ def test_a_report_in_one_file(tmp_path, capsys):
     task = classification.Classification(digits_config())
     task.inference_model().save(workdir / "model.keras")
     measured = evaluate_run(workdir=workdir, report=True)
-    assert f"{workdir / 'report.html'}: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{workdir / 'report.html'}: " in printed
     page = (workdir / "report.html").read_text(encoding="utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
-    assert titles[:3] == ["Test", "Compared with the paper", "Which classes are taken for which"]
+    assert titles[:3] == ["Test", "Size and cost", "Which classes are taken for which"]
+    confused = most_confused(measured.confusion)
+    assert len(confused) > 3
+    for pair in confused:
+        cells = f"<td>{pair.label}</td><td>{pair.prediction}</td><td>{pair.images} of {pair.of}</td>"
+        assert cells in page
+    content = json.loads((workdir / "evaluation.json").read_text())
+    assert content["most_confused"] == [
+        {"class": str(pair.label), "taken_for": str(pair.prediction), "images": pair.images, "of": pair.of}
+        for pair in confused
+    ]
+    assert f"Most confused: {confused[0].label} as {confused[0].prediction} ({confused[0].images} of " in printed
     assert titles[-2:] == ["What the network looks at in its mistakes", "Recipe"]  # there are no curves
     assert "<h1>a &lt;b&gt;run</h1>" in page
     assert f"top-1 {measured.top1:.2%}" in page
@@ -317,4 +346,4 @@ def test_a_report_in_one_file(tmp_path, capsys):
     names = tuple(map(str, range(10)))
     write_saved_model(small_classifier(), Preprocessing((0.0,), (1.0,)), names, workdir / "saved_model")
     evaluate_run(saved_model=workdir / "saved_model", report=True)
-    assert "Compared with the paper" not in (workdir / "report.html").read_text(encoding="utf-8")
+    assert "Size and cost" not in (workdir / "report.html").read_text(encoding="utf-8")

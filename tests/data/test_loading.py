@@ -5,11 +5,12 @@ import pathlib
 
 import numpy as np
 import pytest
+import requests
 import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
 from aa_keras.applications.datasets import CIFAR100
-from aa_keras.data import load_dataset
+from aa_keras.data import load_dataset, tfds_images
 from aa_keras.data.tfds_images import tensorflow_datasets_folder
 from aa_keras.errors import UserError
 
@@ -36,6 +37,34 @@ def test_digits_are_split_by_a_fixed_permutation():
 def test_digits_use_the_whole_range_of_grey():
     images = load_dataset("digits").train.images
     assert (images.min(), images.max()) == (0, 255)
+
+
+def test_without_a_network_the_reason_comes_at_once(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(address, timeout):
+        asked.append(address)
+        assert timeout <= 5
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests, "head", refuse)
+    reasons = r"storage.googleapis.com cannot be reached \(ConnectTimeout\), www.cs.toronto.edu cannot be reached .*"
+    with pytest.raises(UserError, match=f"'cifar100' is not in .*, and cannot be downloaded: {reasons}data_dir"):
+        load_dataset("cifar100", data_dir=tmp_path)
+    # With something downloaded before, TFDS is asked, and here has the wrong file.
+    asked.clear()
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda _: 1 / 0)
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "cifar-100.tar.gz").write_bytes(b"")
+    with pytest.raises(UserError, match="could not be read or downloaded: division by zero"):
+        load_dataset("cifar100", data_dir=tmp_path)
+    assert asked == []
+
+
+def test_an_error_without_words_has_its_kind(tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds_images, "prepare", lambda _: next(iter(())))
+    with pytest.raises(UserError, match=r"could not be read or downloaded: StopIteration\. "):
+        load_dataset("cifar100", data_dir=tmp_path)
 
 
 def a_few_images(count, seed):

@@ -12,6 +12,7 @@ import time
 import pytest
 from training_helpers import EXPORT, tiny_config
 
+from aa_keras.data import tfds_images
 from aa_keras.errors import Terminated
 from aa_keras.tasks import classification
 from aa_keras.training import callbacks, loop, run, train_and_evaluate
@@ -47,6 +48,14 @@ def test_while_starting(tmp_path, monkeypatch, owner, function):
     monkeypatch.setattr(owner, function, terminate)
     with pytest.raises(Terminated, match=r"^stopped by SIGTERM before training; the same command starts or resumes it"):
         train_and_evaluate(tiny_config(), tmp_path / "run")
+
+
+def test_while_data_are_prepared(tmp_path, monkeypatch):
+    """Although the error of the signal becomes one of unreadable data on its way."""
+    monkeypatch.setattr(tfds_images, "prepare", terminate)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(Terminated, match="stopped by SIGTERM before training"):
+        train_and_evaluate(tiny_config(dataset="cifar100", data_dir=str(tmp_path / "data")), tmp_path / "run")
 
 
 def test_after_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys):
