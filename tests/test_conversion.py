@@ -190,7 +190,7 @@ def test_images_of_unknown_size_need_a_largest_one():
         "deep": (9, 6),
     }
     assert augmented(images(1, 36, 24, 3)).shape == augmented(images(1, 44, 20, 3)).shape == (1, 4)
-    # Of an image whose maps are too large by themselves, only the smaller ones are chosen.
+    # Where the first maps are too large to be chosen by themselves, only the smaller ones are.
     assert set(augmented_layers(aa_keras.augment(any_size(), num_heads=2, max_size=60))) == {"deep"}
     assert set(augmented_layers(aa_keras.augment(any_size(), ["first"], num_heads=2, position_encoding=None)))
 

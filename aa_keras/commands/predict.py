@@ -90,7 +90,7 @@ def predict_images(
     if targets:
         print(f"{drawings}: {len(answered):,} pictures")
     empty = sum(not len(each.answer["labels"]) for each in answered) if predictor.spec.task == "detection" else 0
-    if empty:
+    if empty and (targets or results is not None):  # the table has a line for each
         print(f"{empty:,} of {len(answered):,} images have no box with a score of at least {min_score} (--min_score)")
     return answered
 

@@ -335,6 +335,7 @@ def test_a_report_in_one_file(tmp_path, capsys):
     ]
     assert f"Most confused: {confused[0].label} as {confused[0].prediction} ({confused[0].images} of " in printed
     assert titles[-2:] == ["What the network looks at in its mistakes", "Recipe"]  # there are no curves
+    assert "<th>last epoch" not in page
     assert "<h1>a &lt;b&gt;run</h1>" in page
     assert f"top-1 {measured.top1:.2%}" in page
     assert "<td>learning_rate_per_256</td><td>0.2</td>" in page
@@ -343,7 +344,13 @@ def test_a_report_in_one_file(tmp_path, capsys):
     for name in ("confusion_matrix.png", "class_accuracy.png", "mistakes.png"):
         assert (workdir / name).read_bytes() in [base64.b64decode(content) for content, _ in pictures]
     assert len(re.findall("(?:src|href)=", page)) == 4
+    (workdir / "metrics.csv").write_text("epoch,seconds,loss,val_top1\n1,2.5,0.5,0.875\n2,2.25,0.25,0.75\n")
+    (workdir / "curves.png").write_bytes((workdir / "mistakes.png").read_bytes())
     names = tuple(map(str, range(10)))
     write_saved_model(small_classifier(), Preprocessing((0.0,), (1.0,)), names, workdir / "saved_model")
     evaluate_run(saved_model=workdir / "saved_model", report=True)
-    assert "Size and cost" not in (workdir / "report.html").read_text(encoding="utf-8")
+    page = (workdir / "report.html").read_text(encoding="utf-8")
+    assert "Size and cost" not in page
+    assert "<tr><th></th><th>last epoch, 2</th><th>epoch of the best val_top1, 1</th></tr>" in page
+    assert "<tr><td>val_top1</td><td>0.75</td><td>0.875</td></tr>" in page
+    assert "<tr><td>loss</td><td>0.25</td><td>0.5</td></tr>" in page

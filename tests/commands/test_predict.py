@@ -217,7 +217,7 @@ def test_detectors_in_the_other_formats(export_format, detector, photographs, tm
         np.testing.assert_allclose(each.answer["confidence"], other.answer["confidence"], atol=1e-4)
 
 
-def test_boxes_are_drawn(detector, photographs, tmp_path):
+def test_boxes_are_drawn(detector, photographs, tmp_path, capsys):
     drawn = tmp_path / "drawn"
     images = [str(photographs / "a.jpg"), str(photographs / "deep")]
     predict_images(images, model=str(detector), draw=str(drawn), output=str(tmp_path / "found.json"))
@@ -227,6 +227,9 @@ def test_boxes_are_drawn(detector, photographs, tmp_path):
     assert picture.shape == original.shape
     content = json.loads((tmp_path / "found.json").read_text())
     assert {annotation["image_id"] for annotation in content["annotations"]} == {1, 2, 3, 4}
+    assert "have no box" not in capsys.readouterr().out
+    predict_images(images, model=str(detector), draw=str(drawn), min_score=1.0)
+    assert "4 of 4 images have no box with a score of at least 1.0 (--min_score)\n" in capsys.readouterr().out
 
 
 def test_no_two_pictures_have_the_same_name():
