@@ -77,7 +77,7 @@ def _section(section):
         parts.append(f"<p>{html.escape(section.text)}</p>")
     if section.table:
         table = _table(section.table)
-        parts.append(f"<details><summary>All of them</summary>\n{table}\n</details>" if section.is_folded else table)
+        parts.append(f"<details><summary>As a table</summary>\n{table}\n</details>" if section.is_folded else table)
     for image, description in section.pictures:
         content = image if isinstance(image, bytes) else image.read_bytes()
         parts.append(f'<img src="{png_uri(content)}" alt="{html.escape(description)}">')

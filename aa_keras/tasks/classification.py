@@ -195,8 +195,9 @@ class Classification(Task):
         metrics = [
             keras.metrics.CategoricalCrossentropy(from_logits=True, name="cross_entropy"),
             keras.metrics.CategoricalAccuracy(name="top1"),
-            keras.metrics.TopKCategoricalAccuracy(k=min(5, classes), name="top5"),
         ]
+        if classes > 5:
+            metrics.append(keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"))
         smoothing = self.config.label_smoothing
         model.compile(
             optimizer=optimizer,
