@@ -38,14 +38,14 @@ def augment(
 ) -> keras.Model:
     """Returns a copy of a network in which some convolutions are augmented with attention.
 
-    Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters and
-    activation. The weights of everything else are copied, and so are those of the channels that remain the
-    convolution's, in the layer and in a batch normalization after it; attention's are new. They start at 0, so that the
-    next layers see no noise: a batch normalization right after the convolution starts with the scale 0 for attention's
-    channels, and with the mean of those that they replace; without one, the kernel of attention's output projection
-    starts at 1/1000 of its usual size. What the replaced channels knew of single pixels is lost. A line of the log says
-    how many layers start in which way. The new weights are trainable, also where the rest is frozen. The given model is
-    not changed.
+    Each `Conv2D` that is selected becomes an `AttentionAugmentedConv2D` of the same name, window, strides, filters
+    and activation. The weights of everything else are copied, and so are those of the channels that remain the
+    convolution's, in the layer and in a batch normalization after it; attention's are new. They start at 0, so that
+    the next layers see no noise: a batch normalization right after the convolution starts with the scale 0 for
+    attention's channels, and with the mean of those that they replace; without one, the kernel of attention's
+    output projection starts at 1/1000 of its usual size, and its bias with that of the convolution where that is
+    above 0. What the replaced channels knew of single pixels is lost. A line of the log says how many layers start
+    in which way. The new weights are trainable, also where the rest is frozen. The given model is not changed.
 
     Args:
         model: a functional or `Sequential` Keras model, which may hold others.
@@ -117,7 +117,7 @@ def augment(
         if new in converted:
             take_kept_channels(new, old.get_weights())
             if id(new) not in normalized:
-                quiet_attention(new)
+                quiet_attention(new, old.get_weights())
         elif new in followers:
             take_kept_statistics(new, old.get_weights(), kept_channels(followers[new]))
         elif isinstance(old, layers.Layer):  # not an operation such as the sum of two tensors
@@ -198,7 +198,7 @@ def _chooser(model, select, num_heads, sizes):
             return chosen if isinstance(chosen, dict) else {} if chosen else False
 
         return chosen_by
-    if isinstance(select, str) or not all(isinstance(name, str) for name in select):
+    if not isinstance(select, (list, tuple, set)) or not all(isinstance(name, str) for name in select):
         raise ValueError(
             f"`select` must be a function of a Conv2D, a list of names of Conv2Ds, or None. Received: select={select!r}"
         )

@@ -208,7 +208,7 @@ def test_select_may_be_names():
         aa_keras.augment(small_network(), ["secand"])
     with pytest.raises(ValueError, match="'dense', which is a Dense"):
         aa_keras.augment(small_network(), ("dense",))
-    for select in ("second", [2]):
+    for select in ("second", [2], 2):
         with pytest.raises(ValueError, match="`select` must be a function of a Conv2D, a list of names"):
             aa_keras.augment(small_network(), select)
 
@@ -221,10 +221,12 @@ def test_other_convolutions_are_never_offered():
 
 
 @pytest.mark.parametrize(("kind", "starts"), [("alone", 0), ("normalized", 1), ("shared", 0), ("later", 0)])
-def test_attention_starts_at_nothing_and_learns(kind, starts, caplog):
+def test_attention_starts_without_noise_and_learns(kind, starts, caplog):
     """With a batch normalization right after it, by that; otherwise by its output projection."""
     image = keras.Input((6, 5, 3))
-    maps = layers.Conv2D(8, 3, padding="same", name="first")(image)
+    convolution = layers.Conv2D(8, 3, padding="same", name="first")
+    maps = convolution(image)
+    convolution.bias.assign([1, 1, 1, 1, 1, 1, 0.5, -0.5])
     after = {
         "alone": lambda: layers.ReLU()(maps),
         "normalized": lambda: layers.BatchNormalization()(maps),
@@ -235,8 +237,10 @@ def test_attention_starts_at_nothing_and_learns(kind, starts, caplog):
     augmented = aa_keras.augment(model, num_heads=2, value_ratio=0.25)
     layer = augmented.get_layer("first")
     of_attention = keras.Model(augmented.inputs, layer.output)(images(2, 6, 5, 3))[..., 6:]
-    assert (np.max(np.abs(of_attention)) > 0.01) == starts
-    np.testing.assert_allclose(augmented(images(2, 6, 5, 3))[..., 6:], 0, atol=0.01)
+    # The bias of the channels that were there, unless a ReLU would be flat with it.
+    assert np.allclose(of_attention, np.broadcast_to([0.5, 0], of_attention.shape), atol=0.01) != starts
+    if starts:
+        np.testing.assert_array_equal(augmented(images(2, 6, 5, 3))[..., 6:], 0)
     way = "by the scale of batch normalization" if starts else "by a small projection"
     first = f"{model.name}: 1 convolutions are augmented. 25.0% of their channels are new, attention's, and start at 0"
     assert caplog.messages[-1] == f"{first}: 1 {way}"

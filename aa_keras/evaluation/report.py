@@ -27,13 +27,9 @@ def write(evaluation, dataset, folder, mean, std):
     names = dataset.class_names
     write_json(folder / "evaluation.json", _as_dictionary(evaluation, dataset))
     with Progress("Drawing pictures"):
-        _draw(evaluation, names, folder, mean, std)
-
-
-def _draw(evaluation, names, folder, mean, std):
-    pictures.plot_confusion(evaluation.confusion, names, folder / "confusion_matrix.png")
-    pictures.plot_class_accuracy(evaluation.per_class_accuracy, names, folder / "class_accuracy.png")
-    pictures.plot_mistakes(evaluation.mistakes, names, mean, std, folder / "mistakes.png")
+        pictures.plot_confusion(evaluation.confusion, names, folder / "confusion_matrix.png")
+        pictures.plot_class_accuracy(evaluation.per_class_accuracy, names, folder / "class_accuracy.png")
+        pictures.plot_mistakes(evaluation.mistakes, names, mean, std, folder / "mistakes.png")
 
 
 def _as_dictionary(evaluation, dataset):

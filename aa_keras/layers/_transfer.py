@@ -22,15 +22,22 @@ def take_kept_channels(augmented, weights):
         augmented.convolution.set_weights([weight[..., : kept_channels(augmented)] for weight in weights])
 
 
-def quiet_attention(augmented):
-    """Scales the kernel of attention's output projection in an augmented convolution by 1/1000.
+def quiet_attention(augmented, weights):
+    """Lets attention in an augmented convolution start with the bias of the channels that it replaces, without noise.
 
-    Attention then returns almost 0 until it has learned something, instead of noise, as new blocks do in ControlNet
-    (Zhang et al., ICCV 2023) and ReZero (Bachlechner et al., 2021). These start at 0; but what they return is added to
-    something else, and here a ReLU may follow, whose gradient at 0 is 0: attention would never learn.
+    The kernel of its output projection is scaled by 1/1000. New blocks start likewise in ControlNet (Zhang et al., ICCV
+    2023) and ReZero (Bachlechner et al., 2021), where they return 0; but that is added to something else, and here a
+    ReLU may follow, whose gradient at 0 and below is 0: attention would never learn. For the same reason a bias below 0
+    is not taken.
+
+    Args:
+        augmented: `AttentionAugmentedConv2D`, built.
+        weights: list of a `Conv2D`'s kernel and, where it has one, bias.
     """
-    kernel = augmented.self_attention.output_projection.kernel
-    kernel.assign(kernel * 1e-3)
+    projection = augmented.self_attention.output_projection
+    projection.kernel.assign(1e-3 * np.array(projection.kernel))
+    for bias in weights[1:]:
+        projection.bias.assign(np.maximum(bias[kept_channels(augmented) :], 0))
 
 
 def take_kept_statistics(normalization, weights, kept):

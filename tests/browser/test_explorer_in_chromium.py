@@ -120,7 +120,7 @@ def test_hovering_shows_where_the_pixel_looks(opened, row, column):
     assert stage(opened) == ("shifting", 2, (row, column), there)
     assert brightest(opened) == there
     status = opened.find_element("id", "status").text
-    place = f"Row {row}, column {column} of the map, 4x6 and counted from 0,"
+    place = f"Row {row}, column {column} of the 4x6 map (counted from 0)"
     assert f"{place} looks most at row {there[0]}, column {there[1]}: " in status
 
 
