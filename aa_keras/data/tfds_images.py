@@ -2,10 +2,10 @@
 
 import copy
 import pathlib
-import urllib.parse
+import urllib.error
+import urllib.request
 
 import numpy as np
-import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
@@ -189,14 +189,15 @@ def _check_network(builder):
     reasons = []
     for address in filter(None, (TFDS_BUCKET, builder.info.homepage)):
         try:
-            requests.head(address, timeout=CONNECTION_TIMEOUT)
+            urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=CONNECTION_TIMEOUT).close()
             return
-        except requests.RequestException as error:
-            reasons.append(f"{urllib.parse.urlsplit(address).hostname} cannot be reached ({type(error).__name__})")
+        except urllib.error.HTTPError:  # an answer
+            return
+        except (OSError, ValueError) as error:  # no answer, or no address
+            reasons.append(f"{address} cannot be reached ({getattr(error, 'reason', error)})")
     raise UserError(
-        f"The data set {builder.name!r} is not in {builder.data_path}, and cannot be downloaded: "
-        f"{', '.join(dict.fromkeys(reasons))}. Is there a network? Otherwise set config.data_dir to a folder of "
-        "TensorFlow Datasets that has it prepared"
+        f"The data set {builder.name!r} is not in {builder.data_path}, and cannot be downloaded: {', '.join(reasons)}. "
+        "Is there a network? Otherwise set config.data_dir to a folder of TensorFlow Datasets that has it prepared"
     )
 
 
