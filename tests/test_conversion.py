@@ -220,7 +220,9 @@ def test_other_convolutions_are_never_offered():
         aa_keras.augment(model, lambda layer: "depthwise" in layer.name)
 
 
-@pytest.mark.parametrize(("kind", "starts"), [("alone", 0), ("normalized", 1), ("shared", 0), ("later", 0)])
+@pytest.mark.parametrize(
+    ("kind", "starts"), [("alone", 0), ("normalized", 1), ("unscaled", 0), ("shared", 0), ("later", 0)]
+)
 def test_attention_starts_without_noise_and_learns(kind, starts, caplog):
     """With a batch normalization right after it, by that; otherwise by its output projection."""
     image = keras.Input((6, 5, 3))
@@ -230,6 +232,7 @@ def test_attention_starts_without_noise_and_learns(kind, starts, caplog):
     after = {
         "alone": lambda: layers.ReLU()(maps),
         "normalized": lambda: layers.BatchNormalization()(maps),
+        "unscaled": lambda: layers.BatchNormalization(scale=False)(maps),
         "shared": lambda: layers.Add()([layers.BatchNormalization()(maps), maps]),
         "later": lambda: layers.BatchNormalization()(layers.ReLU()(maps)),
     }

@@ -8,7 +8,7 @@ import pytest
 from wheel_helpers import ROOT, build, environment_in, install, run
 
 README = ROOT / "README.md"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TRAINING = "aa-keras train --workdir=runs/digits"
 # The examples that take more than about ten seconds.
 LONG = (TRAINING, "aa-keras evaluate --workdir=runs/digits")
