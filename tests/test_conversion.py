@@ -220,12 +220,11 @@ def test_other_convolutions_are_never_offered():
         aa_keras.augment(model, lambda layer: "depthwise" in layer.name)
 
 
-@pytest.mark.parametrize(
-    ("kind", "starts"), [("alone", 0), ("normalized", 1), ("unscaled", 0), ("shared", 0), ("later", 0)]
-)
-def test_attention_starts_without_noise_and_learns(kind, starts, caplog):
+@pytest.mark.parametrize("kind", ["alone", "normalized", "unscaled", "shared", "later"])
+def test_attention_starts_without_noise_and_learns(kind, caplog):
     """With a batch normalization right after it, by that; otherwise by its output projection."""
     image = keras.Input((6, 5, 3))
+    starts = kind == "normalized"
     convolution = layers.Conv2D(8, 3, padding="same", name="first")
     maps = convolution(image)
     convolution.bias.assign([1, 1, 1, 1, 1, 1, 0.5, -0.5])
@@ -251,7 +250,9 @@ def test_attention_starts_without_noise_and_learns(kind, starts, caplog):
     before = layer.get_weights()
     augmented.fit(images(2, 6, 5, 3), images(2, 6, 5, 8, seed=2), epochs=3, verbose=0)
     if kind != "normalized":  # whose weights move after its scale
-        assert not [old for old, new in zip(before, layer.get_weights(), strict=True) if np.array_equal(old, new)]
+        weights = zip(before, layer.get_weights(), strict=True)
+        # A batch normalization takes the bias away.
+        assert not [old for old, new in weights if np.array_equal(old, new) and (old.ndim > 1 or kind != "unscaled")]
 
 
 @pytest.mark.parametrize("activation", [layers.ReLU(), layers.ReLU(6.0), layers.Activation("silu"), layers.ELU()])
