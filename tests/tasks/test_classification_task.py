@@ -63,6 +63,7 @@ def test_what_a_run_knows_of_its_data_serves_a_network_without_it():
     assert spec.preprocessing.mean == datasets.IMAGENET.mean
 
 
+@pytest.mark.slow
 def test_what_trained_in_half_precision_is_exported_in_float32(tmp_path):
     task = task_of(small_config(precision="mixed_bfloat16"), dataset_of(np.zeros((2, 8, 6, 3))))
     model = randomized(task.inference_model())

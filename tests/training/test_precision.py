@@ -6,7 +6,6 @@ import types
 import keras
 import numpy as np
 import pytest
-from layer_helpers import slow_on_jax
 from training_helpers import tiny_config
 
 from aa_keras.errors import UserError
@@ -77,7 +76,7 @@ def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
     assert train_and_evaluate(config, tmp_path / "run")["cross_entropy"] == result["cross_entropy"]
 
 
-@slow_on_jax
+@pytest.mark.slow
 def test_a_run_that_measures_precision_first_is_the_same_run(finished, tmp_path, capsys):
     config = tiny_config(export=False, benchmark_precision=True)
     result = train_and_evaluate(config, tmp_path / "run")
