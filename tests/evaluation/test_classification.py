@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aa_keras.errors import UserError
-from aa_keras.evaluation.classification import evaluate, measure
+from aa_keras.evaluation.classification import evaluate, measure, most_confused
 
 
 def ranking(row):
@@ -128,3 +128,11 @@ def test_the_most_confident_mistakes_are_kept_with_their_images():
         assert mistake.prediction == np.argmax(probabilities[index])
         assert mistake.confidence == pytest.approx(probabilities[index].max())
     assert evaluate(predict, batches_of(images, labels, 3), 3).mistakes == ()
+
+
+def test_the_most_confused_pairs_come_first():
+    confusion = np.array([[5, 2, 0], [4, 6, 0], [0, 2, 0]])
+    found = [(pair.label, pair.prediction, pair.images, pair.of) for pair in most_confused(confusion)]
+    assert found == [(1, 0, 4, 10), (0, 1, 2, 7), (2, 1, 2, 2)]
+    assert [pair.described("abc") for pair in most_confused(confusion, count=1)] == ["b as a (4 of 10)"]
+    assert most_confused(np.diag([3, 4])) == []
