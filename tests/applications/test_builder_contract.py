@@ -14,7 +14,7 @@ from aa_keras import applications
 from aa_keras.applications import pyramid_outputs
 
 # The smallest network for most kinds of blocks: the others are exported on demand.
-EXPORTED = ("AAResNet34", "AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet", "WideResNet")
+EXPORTED = ("AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet", "WideResNet")
 
 
 def is_large(name):

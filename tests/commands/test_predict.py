@@ -191,7 +191,8 @@ def detector(tmp_path_factory):
 
 
 @needs_extras
-@pytest.mark.parametrize("export_format", [pytest.param("onnx", marks=pytest.mark.slow), "litert"])
+@pytest.mark.slow
+@pytest.mark.parametrize("export_format", ["onnx", "litert"])
 def test_detectors_in_the_other_formats(export_format, detector, photographs, tmp_path, capsys):
     """Other formats than SavedModels, which tests/tasks/test_detection_task.py has."""
     labels, output = tmp_path / "labels.txt", str(tmp_path / "exported")

@@ -77,6 +77,7 @@ def test_labels_of_any_editor(tmp_path, encoding):
     assert trained.read_labels(str(tmp_path / "labels.txt")) == ("Katze", "Ölbaum")
 
 
+@pytest.mark.slow
 def test_the_name_of_a_file_may_be_no_text(run, photographs, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

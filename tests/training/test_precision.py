@@ -6,6 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
+from layer_helpers import slow_on_jax
 from training_helpers import tiny_config
 
 from aa_keras.errors import UserError
@@ -66,6 +67,7 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
     assert not any(np.array_equal(now, was) for now, was in zip(state(), before, strict=True))
 
 
+@slow_on_jax
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
     config = tiny_config(precision=precision, export=False)
