@@ -43,11 +43,9 @@ def predict_images(
     Raises:
         UserError: if the flags do not name a network, or no image can be read.
     """
-    networks = {
-        **{"workdir": workdir, "model": model, "builder": builder},
-        **{"saved_model": saved_model, "onnx": onnx, "litert": litert},
-    }
-    given = {name: path for name, path in networks.items() if path is not None}
+    exports = {"saved_model": saved_model, "onnx": onnx, "litert": litert}
+    networks = {"workdir": workdir, "model": model, "builder": builder, **exports}
+    given = [name for name, value in networks.items() if value is not None]
     if len(given) > 1 or (not given and examples is None):
         raise UserError(f"exactly one of {', '.join(f'--{name}' for name in networks)} must be given")
     if not paths and examples is None:
@@ -65,11 +63,11 @@ def predict_images(
     if not given:
         return []
     images = find_images(roots)
-    if saved_model is None and onnx is None and litert is None:
-        predictor = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels).predictor()
+    (kind,) = given
+    if kind in exports:
+        predictor = _predictor(kind, local_path(f"--{kind}", exports[kind]))
     else:
-        ((kind, path),) = given.items()
-        predictor = _predictor(kind, local_path(f"--{kind}", path))
+        predictor = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels).predictor()
     if drawings is not None and predictor.spec.task != "detection":
         raise UserError(f"--draw is for detectors. Received: --draw={draw}, and a classifier")
     targets = {} if drawings is None else dict(zip(images, _targets(drawings, images, roots), strict=True))

@@ -22,13 +22,10 @@ from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
 
-# Arguments of the library's functions that flags set.
-_FLAGS = {
-    "class_names": "labels",
-    **{name: name for name in ("calibration", "dataset", "format", "output", "overwrite", "quantize", "size")},
-    "tolerance": "tolerance",
-}
-_ARGUMENT = re.compile(rf"(?<![\w.`-])({'|'.join(_FLAGS)})(?==| must| is for| is given)")
+# Arguments of the library's functions that flags set, in a message. All flags but one have their names.
+_ARGUMENTS = "class_names|calibration|dataset|format|output|overwrite|quantize|size|tolerance"
+_ARGUMENT = re.compile(rf"(?<![\w.`-])({_ARGUMENTS})(?==| must| is for| is given)")
+_OTHER_NAMES = {"class_names": "labels"}
 
 
 @contextlib.contextmanager
@@ -37,7 +34,7 @@ def naming_flags():
     try:
         yield
     except UserError as error:
-        raise UserError(_ARGUMENT.sub(lambda found: f"--{_FLAGS[found[1]]}", str(error))) from None
+        raise UserError(_ARGUMENT.sub(lambda found: f"--{_OTHER_NAMES.get(found[1], found[1])}", str(error))) from None
 
 
 def servable_of_flags(workdir=None, model=None, builder=None, weights=None, dataset=None, labels=None) -> Servable:

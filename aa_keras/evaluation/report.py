@@ -42,7 +42,7 @@ def _as_dictionary(evaluation, dataset):
         "cross_entropy": evaluation.cross_entropy,
         "per_class_accuracy": {
             name: None if np.isnan(accuracy) else float(accuracy)
-            for name, accuracy in zip(dataset.class_names, evaluation.per_class_accuracy, strict=True)
+            for name, accuracy in zip(names, evaluation.per_class_accuracy, strict=True)
         },
         "most_confused": [
             {"class": names[pair.label], "taken_for": names[pair.prediction], "images": pair.images, "of": pair.of}

@@ -16,17 +16,7 @@ from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideRe
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
 drawn = load_drawn()
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    return tmp_path / "keras" / "models" / "aa_keras"
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
-    return write(tmp_path / "small.safetensors", small_resnet())
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.mark.parametrize(
