@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from aa_keras.attention.dense import dense_attention
+from aa_keras.attention.shapes import shape_of
 
 # The most bytes of logits of one image, counted as float32, that a block of queries computes.
 BLOCK_BYTES = 2**23
@@ -34,7 +35,7 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
             return blockwise_attention(queries, keys, values, relative)[0]
 
         return ops.map(attend_in_image, (queries, keys, values))
-    _, num_heads, positions, _ = ops.shape(queries)
+    _, num_heads, positions, _ = shape_of(queries)
     size = _queries_in_a_block(num_heads, positions)
     blocks = -(-positions // size)
 
@@ -46,7 +47,7 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
 
     places = ()
     if relative:
-        width = ops.shape(relative[1])[0]
+        width = shape_of(relative[1])[0]
         # The positions of the queries that pad the last block do not matter.
         numbers = ops.minimum(ops.arange(blocks * size, dtype="int32"), positions - 1)
         # As floats, since TensorFlow warns about integer inputs of recomputed functions.
@@ -56,16 +57,19 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
     cut = _cut(queries, blocks, size)
     outputs = ops.map(lambda block: attend(keys, values, relative, *block), (cut, places))
     outputs = ops.transpose(outputs, (1, 2, 0, 3, 4))
-    outputs = ops.reshape(outputs, (-1, num_heads, blocks * size, values.shape[-1]))
+    outputs = ops.reshape(outputs, (-1, num_heads, blocks * size, shape_of(values)[-1]))
     return outputs[:, :, :positions]
 
 
 def _position_logits(queries, embeddings, indices):
     """Returns the logits along one axis of queries (B, heads, queries, key_dim), which are at its places `indices`."""
-    _, num_heads, count, key_dim = ops.shape(queries)
+    _, num_heads, count, key_dim = shape_of(queries)
+    length = shape_of(embeddings)[1]
     by_query = ops.reshape(ops.transpose(queries, (2, 0, 1, 3)), (count, -1, key_dim))
-    own = ops.transpose(ops.take(embeddings, indices, axis=0), (0, 2, 1))
-    logits = ops.reshape(ops.matmul(by_query, own), (count, -1, num_heads, ops.shape(own)[-1]))
+    # As rows of a matrix: PyTorch cannot export how Keras takes from other tensors.
+    own = ops.take(ops.reshape(embeddings, (length, length * key_dim)), indices, axis=0)
+    own = ops.transpose(ops.reshape(own, (count, length, key_dim)), (0, 2, 1))
+    logits = ops.reshape(ops.matmul(by_query, own), (count, -1, num_heads, length))
     return ops.transpose(logits, (1, 2, 0, 3))
 
 
@@ -79,6 +83,6 @@ def _queries_in_a_block(num_heads, positions):
 
 def _cut(queries, blocks, size):
     """Cuts (B, heads, HW, dim) into blocks of queries (blocks, B, heads, size, dim), the last padded with zeros."""
-    _, num_heads, positions, dim = ops.shape(queries)
+    _, num_heads, positions, dim = shape_of(queries)
     queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * size - positions), (0, 0)))
     return ops.transpose(ops.reshape(queries, (-1, num_heads, blocks, size, dim)), (2, 0, 1, 3, 4))

@@ -8,6 +8,7 @@ from keras import ops
 
 from aa_keras.attention import blockwise, dense, fused
 from aa_keras.attention.positions import relative_logits
+from aa_keras.attention.shapes import shape_of
 
 IMPLEMENTATIONS = ("auto", "dense", "blockwise", "fused")
 # The most bytes of logits of one image: beyond that, memory soon limits the batch.
@@ -94,8 +95,8 @@ def attention_2d(
     Raises:
         ValueError: if `implementation` is "fused" and the backend has no such kernel for this attention.
     """
-    _, num_heads, height, width, key_dim = ops.shape(queries)
-    value_dim, dtype = values.shape[-1], keras.backend.standardize_dtype(values.dtype)
+    _, num_heads, height, width, key_dim = shape_of(queries)
+    value_dim, dtype = shape_of(values)[-1], keras.backend.standardize_dtype(values.dtype)
     if return_scores:
         scores = attention_scores_2d(queries, keys, relative_height, relative_width)
         outputs = ops.matmul(ops.cast(scores, dtype), _flat(values))
@@ -148,7 +149,7 @@ def attention_scores_2d(
 def _scaled(queries, relative_height, relative_width, dtype):
     """Returns queries, scaled, and the pair of relative embeddings or (), all of one type."""
     # In float32: bfloat16 would round the factor.
-    scaled = ops.cast(queries, _at_least_float32(queries.dtype)) * queries.shape[-1] ** -0.5
+    scaled = ops.cast(queries, _at_least_float32(queries.dtype)) * shape_of(queries)[-1] ** -0.5
     queries = ops.cast(scaled, dtype)
     if relative_height is None:
         return queries, ()
@@ -161,7 +162,7 @@ def _at_least_float32(dtype):
 
 def _flat(tensor):
     """Flattens the positions of a tensor (B, heads, H, W, channels) row by row: (B, heads, HW, channels)."""
-    _, num_heads, height, width, channels = ops.shape(tensor)
+    _, num_heads, height, width, channels = shape_of(tensor)
     return ops.reshape(tensor, (-1, num_heads, height * width, channels))
 
 

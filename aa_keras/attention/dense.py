@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from aa_keras.attention.positions import with_key_positions, with_position_logits
+from aa_keras.attention.shapes import shape_of
+from aa_keras.attention.softmax_product import softmax, softmax_product, transposed
 
 # The largest sum of height and width with bfloat16 logits where the compute type is bfloat16: 32x32 positions.
 LARGEST_BFLOAT16 = 64
@@ -27,7 +29,7 @@ def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         The outputs, of shape (B, heads, queries, value_dim) and the values' type.
     """
     logits = _logits(queries, keys, position_logits)
-    return ops.cast(_softmax_product(logits, ops.cast(values, logits.dtype)), values.dtype)
+    return ops.cast(softmax_product(logits, ops.cast(values, logits.dtype)), values.dtype)
 
 
 def attention_probabilities(queries: Any, keys: Any, position_logits: tuple = ()) -> Any:
@@ -35,7 +37,7 @@ def attention_probabilities(queries: Any, keys: Any, position_logits: tuple = ()
 
     The arguments and the types are those of `dense_attention`.
     """
-    return _softmax(_logits(queries, keys, position_logits))
+    return softmax(_logits(queries, keys, position_logits))
 
 
 def logits_dtype(dtype: str, height: Any, width: Any, relative: bool) -> str:
@@ -60,54 +62,15 @@ def logits_dtype(dtype: str, height: Any, width: Any, relative: bool) -> str:
 def _logits(queries, keys, position_logits):
     keys = ops.cast(keys, queries.dtype)
     if not position_logits:
-        return ops.matmul(queries, _transposed(keys))
-    height, width = (ops.shape(of_axis)[-1] for of_axis in position_logits)
+        return ops.matmul(queries, transposed(keys))
+    height, width = (shape_of(of_axis)[-1] for of_axis in position_logits)
     if keras.backend.standardize_dtype(queries.dtype) == "bfloat16":
         queries, keys = with_position_logits(queries, position_logits), with_key_positions(keys, height, width)
-        return ops.matmul(queries, _transposed(keys))
-    logits = ops.matmul(queries, _transposed(keys))
-    _, num_heads, number_of_queries, positions = ops.shape(logits)
+        return ops.matmul(queries, transposed(keys))
+    logits = ops.matmul(queries, transposed(keys))
+    _, num_heads, number_of_queries, positions = shape_of(logits)
     # Broadcast over the key's other axis; never tiled out to (HW, HW) one by one.
     rows, columns = position_logits
     logits = ops.reshape(logits, (-1, num_heads, number_of_queries, height, width))
     logits = logits + rows[..., :, None] + columns[..., None, :]
     return ops.reshape(logits, (-1, num_heads, number_of_queries, positions))
-
-
-def _softmax_product(logits, values):
-    """Returns the softmax of logits, times values, with a gradient of fewer passes over (HW, HW) numbers than usual.
-
-    As in FlashAttention (Dao et al., 2022), the sum in the gradient of softmax is the product of an output with its own
-    gradient. Subtracting it is part of a matrix product here.
-    """
-    if keras.backend.backend() == "torch":  # custom gradients of PyTorch cannot be differentiated again
-        return ops.matmul(_softmax(logits), values)
-
-    @ops.custom_gradient
-    def product(logits, values):
-        probabilities = _softmax(logits)
-        outputs = ops.matmul(probabilities, values)
-
-        def gradient(*arguments, upstream=None):
-            upstream = arguments[0] if upstream is None else upstream
-            sums = ops.sum(upstream * outputs, axis=-1, keepdims=True)
-            of_probabilities_less_sums = ops.matmul(
-                ops.concatenate([upstream, -sums], axis=-1),
-                _transposed(ops.concatenate([values, ops.ones_like(values[..., :1])], axis=-1)),
-            )
-            # Faster on CPUs than the product of the transposed probabilities with the few columns of the gradient.
-            of_values = _transposed(ops.matmul(_transposed(upstream), probabilities))
-            return probabilities * of_probabilities_less_sums, of_values
-
-        return outputs, gradient
-
-    return product(logits, values)
-
-
-def _softmax(logits):
-    # Keras warns about the softmax of a single number.
-    return ops.exp(logits - logits) if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
-
-
-def _transposed(tensor):
-    return ops.transpose(tensor, (0, 1, 3, 2))

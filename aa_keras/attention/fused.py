@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from aa_keras.attention.positions import with_key_positions, with_position_logits
+from aa_keras.attention.shapes import shape_of
 
 # Fused kernels need heads in multiples of this.
 HEAD_MULTIPLE = 8
@@ -28,11 +29,11 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
     Returns:
         The outputs, of shape (B, heads, HW, value_dim).
     """
-    value_dim = values.shape[-1]
+    value_dim = shape_of(values)[-1]
     queries = ops.cast(with_position_logits(queries, position_logits), values.dtype)
     if position_logits:
-        keys = with_key_positions(keys, *(ops.shape(of_axis)[-1] for of_axis in position_logits))
-    length = _padded_length(max(queries.shape[-1], value_dim))
+        keys = with_key_positions(keys, *(shape_of(of_axis)[-1] for of_axis in position_logits))
+    length = _padded_length(max(shape_of(queries)[-1], value_dim))
     queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
     # On a GPU with JAX, Keras would otherwise hold all logits silently where it expects that the kernel does not run.
     flash_attention = True if keras.backend.backend() == "jax" and _jax_device().platform == "gpu" else None
@@ -45,7 +46,7 @@ def _padded_length(length):
 
 
 def _padded(tensor, length):
-    return ops.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, length - tensor.shape[-1])))
+    return ops.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, length - shape_of(tensor)[-1])))
 
 
 def _heads_last_but_one(tensor):

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from aa_keras.attention.shapes import shape_of
+
 
 def relative_embeddings(table: Any, size: Any) -> Any:
     """Expands a table of embeddings by offset to a matrix of embeddings by (query, key).
@@ -95,4 +97,4 @@ def with_key_positions(keys: Any, height: Any, width: Any) -> Any:
     rows = ops.equal(numbers[:, None] // width, ops.arange(height, dtype="int32"))
     columns = ops.equal(numbers[:, None] % width, ops.arange(width, dtype="int32"))
     one_hot = ops.cast(ops.concatenate([rows, columns], axis=-1), keys.dtype)
-    return ops.concatenate([keys, ops.broadcast_to(one_hot, (*ops.shape(keys)[:3], height + width))], axis=-1)
+    return ops.concatenate([keys, ops.broadcast_to(one_hot, (*shape_of(keys)[:3], height + width))], axis=-1)

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from aa_keras.attention.shapes import shape_of
+
 
 def average_pool(inputs, strides):
     """Average-pools maps with 3x3 windows and padding "same"; each window averages the pixels inside the map.
@@ -16,7 +18,7 @@ def average_pool(inputs, strides):
     Returns:
         A tensor of shape (B, ceil(H / strides[0]), ceil(W / strides[1]), channels) and the same type.
     """
-    _, height, width, _ = ops.shape(inputs)
+    _, height, width, _ = shape_of(inputs)
     padding = [_same_padding(length, stride) for length, stride in zip((height, width), strides, strict=True)]
 
     def pooled(maps):
@@ -46,7 +48,7 @@ def resize_bilinear(inputs, size):
     Returns:
         A tensor of shape (B, height, width, channels) and the same type.
     """
-    _, height, width, _ = ops.shape(inputs)
+    _, height, width, _ = shape_of(inputs)
     rows = _interpolation(height, size[0], inputs.dtype)
     columns = _interpolation(width, size[1], inputs.dtype)
     return ops.einsum("byxc,vx->byvc", ops.einsum("byxc,uy->buxc", inputs, rows), columns)

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from aa_keras import attention
+from aa_keras.attention.shapes import shape_of
 from aa_keras.layers import _arguments
 from aa_keras.layers._arguments import IntegerPair
 from aa_keras.layers._convolutional import ConvolutionalLayer
@@ -234,7 +235,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             attended = average_pool(attended, strides)
         attended = self.self_attention(attended)
         if self.attention_pooling > 1:
-            size = _strided(ops.shape(inputs)[1:3], self.strides)
+            size = _strided(shape_of(inputs)[1:3], self.strides)
             attended = resize_bilinear(attended, size)
         outputs = attended
         if self.convolution is not None:

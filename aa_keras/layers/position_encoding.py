@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from aa_keras import attention
+from aa_keras.attention.shapes import shape_of
 from aa_keras.layers import _arguments
 from aa_keras.layers._arguments import IntegerPair
 
@@ -62,7 +63,7 @@ class RelativePositionEmbedding2D(keras.layers.Layer):
         return self.add_weight(name=name, shape=(2 * size - 1, self.dim), initializer=initializer)
 
     def call(self, inputs):
-        _, height, width, _ = ops.shape(inputs)
+        _, height, width, _ = shape_of(inputs)
         return (
             attention.relative_embeddings(ops.convert_to_tensor(self.height_table), height),
             attention.relative_embeddings(ops.convert_to_tensor(self.width_table), width),
@@ -114,7 +115,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
             )
 
     def call(self, inputs):
-        _, height, width, channels = ops.shape(inputs)
+        _, height, width, channels = shape_of(inputs)
         wavelengths = channels // 4
         rows = ops.broadcast_to(self._signal(height, wavelengths)[:, None, :], (height, width, 2 * wavelengths))
         columns = ops.broadcast_to(self._signal(width, wavelengths)[None, :, :], (height, width, 2 * wavelengths))
@@ -162,7 +163,7 @@ class CoordinateChannels2D(keras.layers.Layer):
         _arguments.feature_map_shape(self, input_shape)
 
     def call(self, inputs):
-        batch, height, width, _ = ops.shape(inputs)
+        batch, height, width, _ = shape_of(inputs)
         rows = ops.broadcast_to(self._coordinates(height)[None, :, None, None], (batch, height, width, 1))
         columns = ops.broadcast_to(self._coordinates(width)[None, None, :, None], (batch, height, width, 1))
         return ops.concatenate([inputs, ops.cast(rows, inputs.dtype), ops.cast(columns, inputs.dtype)], axis=-1)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from aa_keras.layers import AttentionAugmentedConv2D
+
 # For tests that take more than about ten seconds where each operation is compiled.
 slow_on_jax = pytest.mark.slow if keras.backend.backend() == "jax" else lambda test: test
 
@@ -45,3 +47,18 @@ def randomize_weights(layer, seed=2):
     generator = np.random.default_rng(seed)
     layer.set_weights([generator.normal(scale=0.5, size=weight.shape) for weight in layer.weights])
     return layer
+
+
+def small_network(implementation="auto"):
+    """A classifier of maps of 6x4 with three channels, with two augmented convolutions and random weights."""
+    arguments = {"num_heads": 2, "value_ratio": 0.5, "min_key_dim": 4, "implementation": implementation}
+    model = keras.Sequential(
+        [
+            keras.Input((6, 4, 3)),
+            AttentionAugmentedConv2D(8, 3, attention_pooling=2, **arguments),
+            AttentionAugmentedConv2D(8, 3, strides=2, **arguments),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+    return randomize_weights(model)
