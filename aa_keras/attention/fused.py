@@ -1,16 +1,20 @@
 """Attention with a fused kernel of the backend, and where there is one."""
 
 import functools
+import logging
 from typing import Any
 
 import keras
 from keras import ops
 
+from aa_keras.attention.kernel_check import kernel_fault
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 from aa_keras.attention.shapes import shape_of
 
 # Fused kernels need heads in multiples of this.
 HEAD_MULTIPLE = 8
+
+_LOGGER = logging.getLogger("aa_keras")
 
 
 def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
@@ -18,6 +22,10 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
 
     Queries and keys include their positions (`with_position_logits`). Heads are padded to a multiple of 8, and
     values to the length of keys, as kernels require.
+
+    The kernel sees logits whose mean over the keys of a query is zero. Softmax is the same without a constant, and so
+    are all gradients; but the sum of a query's exponentials is at least its number of keys then, whatever the logits,
+    where kernels in bfloat16 have failed with small sums (see `kernel_check`).
 
     Args:
         queries: tensor of shape (B, heads, HW, key_dim), scaled.
@@ -30,15 +38,27 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         The outputs, of shape (B, heads, HW, value_dim).
     """
     value_dim = shape_of(values)[-1]
+    keys = _without_mean(keys, axis=2)
+    position_logits = tuple(_without_mean(of_axis, axis=-1) for of_axis in position_logits)
     queries = ops.cast(with_position_logits(queries, position_logits), values.dtype)
     if position_logits:
         keys = with_key_positions(keys, *(shape_of(of_axis)[-1] for of_axis in position_logits))
     length = _padded_length(max(shape_of(queries)[-1], value_dim))
     queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
+    return ops.transpose(_kernel(queries, keys, values), (0, 2, 1, 3))[..., :value_dim]
+
+
+def _kernel(queries, keys, values):
+    """Calls the kernel with queries, scaled, keys and values, and returns the outputs; all are (B, HW, heads, head)."""
     # On a GPU with JAX, Keras would otherwise hold all logits silently where it expects that the kernel does not run.
     flash_attention = True if keras.backend.backend() == "jax" and _jax_device().platform == "gpu" else None
-    outputs = ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
-    return ops.transpose(outputs, (0, 2, 1, 3))[..., :value_dim]
+    return ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
+
+
+def _without_mean(tensor, axis):
+    # In float32: the mean of many bfloat16 numbers would be rounded on the way.
+    precise = ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
+    return ops.cast(precise - ops.stop_gradient(ops.mean(precise, axis=axis, keepdims=True)), tensor.dtype)
 
 
 def _padded_length(length):
@@ -62,6 +82,9 @@ def fused_obstacle(dtype: str, head: int, positions: int) -> str | None:
     - none takes float16 here: the logits of positions are part of a query, where float16 could overflow;
     - that of TPUs is not used: Keras 3.15 calls it with a causal mask.
 
+    On GPUs, the kernel is run once for each length of head and number of positions, forward and backward, and must
+    compute what dense attention does (`kernel_fault`).
+
     Args:
         dtype: name of the type of queries, keys and values.
         head: length of a head, before it is padded.
@@ -72,7 +95,10 @@ def fused_obstacle(dtype: str, head: int, positions: int) -> str | None:
         return f"the {backend} backend of Keras has no fused attention kernel (those of JAX and PyTorch have)"
     if dtype == "float16":
         return "the logits of positions, which are part of the queries of a fused kernel, could overflow float16"
-    return _jax_obstacle(dtype, _padded_length(head), positions) if backend == "jax" else None
+    head = _padded_length(head)
+    if backend == "jax":
+        return _jax_obstacle(dtype, head, positions)
+    return _kernel_obstacle(dtype, head, positions) if _torch_has_a_gpu() else None
 
 
 def _jax_obstacle(dtype, head, positions):
@@ -91,13 +117,19 @@ def _jax_obstacle(dtype, head, positions):
         return f"the kernel takes heads of up to {longest} on this GPU, and this one has {head}"
     if positions % 2:  # seen with cuDNN of JAX 0.11: "Unsupported sequence length" in the backward pass
         return f"the kernel for GPUs takes an even number of positions, and this map has {positions}"
-    return _cudnn_obstacle()
+    return _kernel_obstacle(dtype, head, positions)
 
 
 def _jax_device():
     import jax
 
     return jax.devices()[0]
+
+
+def _torch_has_a_gpu():
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def compute_capability(device):
@@ -109,15 +141,12 @@ def compute_capability(device):
 
 
 @functools.cache
-def _cudnn_obstacle():
-    """Returns why cuDNN's kernel does not run, or None if it does: it is tried once, on a tiny input."""
-    import jax
-
-    # Also while a function is being traced.
-    with jax.ensure_compile_time_eval():
-        tensor = jax.numpy.zeros((1, 64, 1, 64), "bfloat16")
-        try:
-            jax.nn.dot_product_attention(tensor, tensor, tensor, implementation="cudnn").block_until_ready()
-        except Exception as error:  # whatever the reason, attention must be computed in another way
-            return f"cuDNN's kernel does not run here ({error})"
-    return None
+def _kernel_obstacle(dtype, head, positions):
+    """Returns why the kernel is not used for heads of a length that it takes, or None if it is right for them."""
+    fault = kernel_fault(fused_attention, dtype, head, positions)
+    if fault is None:
+        return None
+    obstacle = f"the kernel of this GPU was tried, and {fault}"
+    of = f"{positions} positions, heads of {head}, {dtype}"
+    _LOGGER.warning(f"No fused attention for {of}: {obstacle}")
+    return obstacle
