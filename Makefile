@@ -5,7 +5,8 @@ BIN = $(VENV)/bin
 
 # Tests that must pass on every backend of Keras.
 BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
-  tests/training/test_checkpoints.py tests/training/test_precision.py tests/training/test_resume.py \
+  tests/training/test_checkpoints.py tests/training/test_non_finite.py tests/training/test_precision.py \
+  tests/training/test_resume.py \
   tests/explain/test_scores.py tests/explain/test_grad_cam.py::test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels \
   tests/explain/test_grad_cam.py::test_of_a_model_in_another
 # Tests of detectors, on JAX alone.

@@ -19,7 +19,7 @@ from aa_keras.data import CorruptFiles, load_dataset
 from aa_keras.export import export_model
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.recipes import checks, default_config, find_recipe
-from aa_keras.training.callbacks import StopOnNonFinite
+from aa_keras.training.non_finite import StopOnNonFinite
 from aa_keras.training.run_directory import RunDirectory
 
 PAGE = (pathlib.Path(__file__).parents[1] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -98,9 +98,13 @@ def with_another_config(folder):
 
 
 def with_a_loss_of_nan(folder):
-    stop = StopOnNonFinite(types.SimpleNamespace(epochs=0), None)
+    config = default_config()
+    config.learning_rate_per_256 = 0.1
+    run = types.SimpleNamespace(config=config, state=types.SimpleNamespace(epochs=0))
+    stop = StopOnNonFinite(run)
+    stop.set_model(network(classes=4))
     stop.on_epoch_begin(0)
-    stop.on_epoch_end(0, {"loss": float("nan")})
+    stop.on_train_batch_end(0, {"loss": float("nan")})
 
 
 def with_the_distribution_of_another_backend(folder):

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from aa_keras.attention import blockwise, dense, fused
+from aa_keras.attention import blockwise, dense, fused, softmax_product
 from aa_keras.attention.positions import relative_logits
 from aa_keras.attention.shapes import shape_of
 
@@ -124,6 +124,16 @@ def attention_scores_2d(
 ) -> Any:
     """The attention probabilities of `attention_2d`, of some queries alone.
 
+    The arguments and the result are those of `attention_logits_2d`, but for the softmax.
+    """
+    return softmax_product.softmax(attention_logits_2d(queries, keys, relative_height, relative_width, positions))
+
+
+def attention_logits_2d(
+    queries: Any, keys: Any, relative_height: Any = None, relative_width: Any = None, positions: Any = None
+) -> Any:
+    """The logits of `attention_2d`, of some queries alone.
+
     Args:
         queries: tensor of shape (B, heads, H, W, key_dim), not yet scaled.
         keys: tensor of shape (B, heads, H, W, key_dim).
@@ -143,7 +153,7 @@ def attention_scores_2d(
         positions = ops.convert_to_tensor(positions, dtype="int32")
         queries = ops.take(queries, positions, axis=2)
         position_logits = tuple(ops.take(of_axis, positions, axis=2) for of_axis in position_logits)
-    return dense.attention_probabilities(queries, _flat(keys), position_logits)
+    return dense.attention_logits(queries, _flat(keys), position_logits)
 
 
 def _scaled(queries, relative_height, relative_width, dtype):

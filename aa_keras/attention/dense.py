@@ -7,7 +7,7 @@ from keras import ops
 
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 from aa_keras.attention.shapes import shape_of
-from aa_keras.attention.softmax_product import softmax, softmax_product, transposed
+from aa_keras.attention.softmax_product import softmax_product, transposed
 
 # The largest sum of height and width with bfloat16 logits where the compute type is bfloat16: 32x32 positions.
 LARGEST_BFLOAT16 = 64
@@ -28,16 +28,8 @@ def dense_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
     Returns:
         The outputs, of shape (B, heads, queries, value_dim) and the values' type.
     """
-    logits = _logits(queries, keys, position_logits)
+    logits = attention_logits(queries, keys, position_logits)
     return ops.cast(softmax_product(logits, ops.cast(values, logits.dtype)), values.dtype)
-
-
-def attention_probabilities(queries: Any, keys: Any, position_logits: tuple = ()) -> Any:
-    """Returns the attention probabilities alone, of shape (B, heads, queries, HW), rows being queries.
-
-    The arguments and the types are those of `dense_attention`.
-    """
-    return softmax(_logits(queries, keys, position_logits))
 
 
 def logits_dtype(dtype: str, height: Any, width: Any, relative: bool) -> str:
@@ -59,7 +51,11 @@ def logits_dtype(dtype: str, height: Any, width: Any, relative: bool) -> str:
     return "bfloat16" if dtype == "bfloat16" and (small or not relative) else "float32"
 
 
-def _logits(queries, keys, position_logits):
+def attention_logits(queries: Any, keys: Any, position_logits: tuple = ()) -> Any:
+    """Returns the logits alone, of shape (B, heads, queries, HW), rows being queries.
+
+    The arguments and the types are those of `dense_attention`.
+    """
     keys = ops.cast(keys, queries.dtype)
     if not position_logits:
         return ops.matmul(queries, transposed(keys))

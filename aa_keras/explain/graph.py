@@ -32,14 +32,15 @@ def is_graph(model: Any) -> bool:
     return _graph_of(model) is not None
 
 
-def run(model: keras.Model, inputs: Any, replace: Callable | None = None) -> tuple:
-    """Calls a functional or `Sequential` model in inference mode.
+def run(model: keras.Model, inputs: Any, replace: Callable | None = None, training: bool = False) -> tuple:
+    """Calls a functional or `Sequential` model.
 
     Args:
         model: the model.
         inputs: its inputs, a structure of tensors.
         replace: function of the number of a call, from 0, of the operation and of its arguments, that returns its
             outputs, in place of the operation itself; or None. It may return None for the operation's own outputs.
+        training: boolean, whether in training mode instead of inference mode.
 
     Returns:
         The outputs, and the list of each `Call`, those of a nested model before that of the model itself.
@@ -54,7 +55,7 @@ def run(model: keras.Model, inputs: Any, replace: Callable | None = None) -> tup
                     outputs = run_graph(_graph_of(operation), args[0], f"{name}/")
                 else:
                     if getattr(operation, "_call_has_training_arg", False):
-                        kwargs["training"] = False
+                        kwargs["training"] = training
                     outputs = None if replace is None else replace(len(calls), operation, args)
                     outputs = operation(*args, **kwargs) if outputs is None else outputs
                 tensors = [tensor for tensor in keras.tree.flatten(args) if hasattr(tensor, "shape")]

@@ -195,6 +195,12 @@ class SelfAttention2D(ConvolutionalLayer):
         of_height, of_width = self._relative_embeddings(inputs)
         return attention.attention_scores_2d(queries, keys, of_height, of_width, positions)
 
+    def attention_logits(self, inputs: Any, positions: Any = None) -> Any:
+        """Returns what `attention_scores` returns, before the softmax."""
+        queries, keys, _ = self._queries_keys_values(inputs)
+        of_height, of_width = self._relative_embeddings(inputs)
+        return attention.attention_logits_2d(queries, keys, of_height, of_width, positions)
+
     def _queries_keys_values(self, inputs):
         encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
         projected = self.query_key_value(encoded)

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import datetime
 import io
-import math
 import signal
 import threading
 import time
@@ -52,51 +51,6 @@ class EpochRecorder(keras.callbacks.Callback):
     def _write(self, is_best):
         self.run.checkpoints.save(self.model, self.run.state, is_best)
         write_metrics(self.run.directory / "metrics.csv", self.run.state.history)
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stops training when the loss or a weight becomes infinite or NaN, before it is saved in a checkpoint.
-
-    The loss that Keras reports is the mean since the beginning of the epoch, and so stays infinite or NaN. It is only
-    checked from time to time, since each check waits for the device.
-
-    Args:
-        state: `TrainingState`.
-        checkpoints: `Checkpoints`.
-    """
-
-    STEPS = 50
-
-    def __init__(self, state, checkpoints):
-        super().__init__()
-        self.state = state
-        self.checkpoints = checkpoints
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch + 1
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch % self.STEPS == 0:
-            self._check("loss", float(logs["loss"]))
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._check("loss", float(logs["loss"]))
-        # The update of the last step may have overflowed after the last loss.
-        for variable in self.model.weights:
-            self._check(f"weight {variable.path}", float(keras.ops.convert_to_numpy(keras.ops.sum(variable))))
-
-    def _check(self, name, value):
-        if not math.isfinite(value):
-            epochs = self.state.epochs
-            last = (
-                f"the last checkpoint is {self.checkpoints.folder_of(epochs)}"
-                if epochs
-                else "there is no checkpoint yet"
-            )
-            raise UserError(
-                f"The {name} became {value} in epoch {self._epoch}, and training stopped before a checkpoint was made "
-                f"of it: {last}. A lower --config.learning_rate_per_256 (with another --workdir) may help"
-            )
 
 
 class StopOnSigterm(keras.callbacks.Callback):

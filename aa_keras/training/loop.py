@@ -17,12 +17,12 @@ from aa_keras.training.callbacks import (
     EpochRecorder,
     LateTensorBoard,
     Progress,
-    StopOnNonFinite,
     StopOnSigterm,
     write_metrics,
 )
 from aa_keras.training.distribution import distribution_for
 from aa_keras.training.hosts import Hosts
+from aa_keras.training.non_finite import StopOnNonFinite
 from aa_keras.training.run import Run
 from aa_keras.training.run_directory import RunDirectory
 
@@ -104,7 +104,7 @@ def _hold(directory, stack):
 def _fit(model, run, stop):
     """Trains the remaining epochs of the run."""
     config, state, first = run.config, run.state, run.distribution.is_first
-    callbacks = [stop, StopOnNonFinite(state, run.checkpoints), EpochRecorder(run)]
+    callbacks = [stop, StopOnNonFinite(run), EpochRecorder(run)]
     if not state.epochs:
         callbacks.insert(2, AfterFirstStep(run.start))  # what failed before this has changed nothing
     else:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+import types
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import classification
 from aa_keras.training import callbacks, train_and_evaluate
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
+from aa_keras.training.non_finite import StopOnNonFinite
 from aa_keras.training.run_directory import fingerprint
 
 
@@ -100,7 +102,7 @@ def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, mon
 def test_overwriting_starts_over_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    with pytest.raises(UserError, match=r"became (nan|-?inf) in epoch 1.*no checkpoint yet.*learning_rate_per_256"):
+    with pytest.raises(UserError, match=r"became (nan|-?inf) in step 2 of epoch 1.*no checkpoint yet.*learning_rate"):
         train_and_evaluate(tiny_config(learning_rate_per_256=1e30, warmup_fraction=0.0), workdir, overwrite=True)
     # Nothing is left of the previous run, and NaN was not saved in a checkpoint.
     assert not list(workdir.glob("checkpoints/epoch_*"))
@@ -148,7 +150,7 @@ def test_a_new_folder_is_empty_until_the_first_step_is_done_and_goes_if_it_is_no
         assert list((tmp_path / "deep" / "run").iterdir()) == []
         raise Interrupted
 
-    monkeypatch.setattr(callbacks.StopOnNonFinite, "on_train_batch_end", interrupted)
+    monkeypatch.setattr(StopOnNonFinite, "on_train_batch_end", interrupted)
     with pytest.raises(Interrupted):
         train_and_evaluate(tiny_config(), tmp_path / "deep" / "run")
     assert list(tmp_path.iterdir()) == []
@@ -162,11 +164,12 @@ def test_other_content_in_a_result_is_named(finished, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path):
-    checkpoints, state = Checkpoints(tmp_path), TrainingState(history=[{"epoch": epoch} for epoch in (1, 2, 3)])
-    stop = callbacks.StopOnNonFinite(state, checkpoints)
+    state = TrainingState(history=[{"epoch": epoch} for epoch in (1, 2, 3)])
+    stop = StopOnNonFinite(types.SimpleNamespace(config=tiny_config(), checkpoints=Checkpoints(tmp_path), state=state))
+    stop.set_model(keras.Sequential())
     stop.on_epoch_begin(3)
     stop.on_train_batch_end(0, {"loss": 1.0})
-    with pytest.raises(UserError, match=r"loss became nan in epoch 4.*the last checkpoint is .*epoch_0003\. A lower"):
+    with pytest.raises(UserError, match=r"nan in one of the steps 1 to 51 of epoch 4.*is .*epoch_0003\. What may help"):
         stop.on_train_batch_end(50, {"loss": float("nan")})
 
 
