@@ -1,5 +1,6 @@
 """The common parts of the programs: the flag of a recipe, and one line for a user's mistake."""
 
+import ast
 import contextlib
 import copy
 import errno
@@ -45,6 +46,7 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
         try:
             if path is not None or default_config is not None:
                 config = load_recipe(find_recipe(default_config if path is None else path))
+                arguments = _take_builder_arguments(config, arguments)
             sys.argv[:] = [program, *arguments]
             return _parse(config, sys.argv, flags.FLAGS) if takes_recipe else flags.FLAGS(sys.argv)
         except UserError as error:
@@ -161,6 +163,21 @@ def _split_recipe(arguments):
             path = arguments.pop(index) if index < len(arguments) else ""
         return path, arguments
     return None, arguments
+
+
+def _take_builder_arguments(config, arguments):
+    """Gives a config the arguments of its builder that the recipe does not set; returns the other flags."""
+    others = []
+    for argument in arguments:
+        match = re.fullmatch(r"--?config\.builder_arguments\.(\w+)=(.*)", argument, flags=re.DOTALL)
+        if match is None or match[1] in config.builder_arguments:
+            others.append(argument)  # ml_collections knows its type
+            continue
+        try:
+            config.builder_arguments[match[1]] = ast.literal_eval(match[2])
+        except (ValueError, SyntaxError):  # a text
+            config.builder_arguments[match[1]] = match[2]
+    return others
 
 
 def _is_out_of_memory(error):

@@ -174,6 +174,17 @@ def explorer_pages():
     return table(("network", "layers", "thinned", "page"), *rows)
 
 
+def backend_tools(backend):
+    """What a backend's tools do with networks."""
+    networks = ("plain", "augmented", "blockwise")
+    rows = [
+        (each["tool"], *(each[name] if each[name] == "yes" else f"no: `{each[name]}`" for name in networks))
+        for each in _read("backend_tools.json")
+        if each["backend"] == backend
+    ]
+    return table(("", "plain", "augmented", '"blockwise"'), *rows)
+
+
 def ablation(name):
     return (RESULTS / "ablations" / name / "table.md").read_text(encoding="utf-8")
 
@@ -191,6 +202,9 @@ TABLES = {
     "README.md": {"main networks": main_networks},
     "docs/layers.md": {"augmented digits": augmented_digits},
     "docs/explaining.md": {"explorer pages": explorer_pages},
+    "docs/backends.md": {
+        f"tools of {backend}": functools.partial(backend_tools, backend) for backend in ("tensorflow", "jax", "torch")
+    },
     "docs/models.md": {"paper tables": paper_tables.markdown},
     "docs/weights.md": {"timm parity": timm_parity},
     "docs/exporting.md": {"exports": exports},

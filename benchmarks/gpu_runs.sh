@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The commands of gpu_runs.md: gpu_runs.sh [--dry_run] [PART ...], of attention, models, precision, small, large, detectors.
+# The commands of gpu_runs.md: gpu_runs.sh [--dry_run] [PART ...], of nan, attention, models, precision, small, large, detectors.
 # Finished runs only report, interrupted ones resume. With --dry_run everything is as small as possible, to see that it
 # works on a CPU in minutes, below /tmp/dry_run.
 set -euo pipefail
@@ -11,6 +11,9 @@ results=benchmarks/results/gpu runs=/tmp/runs
 sizes=7,14,28,32 large_sizes=56,64 batch=128 large_batch=8
 models=(--precision=mixed_bfloat16 --batch_size=256 --steps=30 --rounds=3)
 precision=(--batch_size=128 --seconds=2)
+# The first of the 30 epochs of `large`: two thirds of its warm-up.
+nan_batch=256 nan=(--config.epochs=1 --config.batch_size=256 --config.warmup_fraction=0.99)
+nan_rate=0.132 fused=fused
 seeds=(0 1 2) small=(--config.epochs=60 --config.batch_size=256) large=(--config.epochs=30 --config.batch_size=256)
 detectors=(--config.epochs=40) both=(--config.precision=mixed_bfloat16)
 if [[ ${1:-} == --dry_run ]]; then
@@ -21,19 +24,34 @@ if [[ ${1:-} == --dry_run ]]; then
   precision=(--batch_size=1 --seconds=0 --cases=core_14)
   dry=(--config.epochs=1 --config.steps_per_epoch=1)
   digits=(--config.dataset=digits --config.batch_size=32) # whose test images are few and small
+  nan_batch=4 nan=("${dry[@]}" "${digits[@]}") fused=auto # there is no fused kernel on CPUs
   seeds=(0) small=("${dry[@]}" "${digits[@]}") large=("${dry[@]}" "${digits[@]}")
   detectors=("${dry[@]}" --config.batch_size=2)
 fi
 parts=("$@")
-[[ ${#parts[@]} -gt 0 ]] || parts=(attention models precision small large detectors)
+[[ ${#parts[@]} -gt 0 ]] || parts=(nan attention models precision small large detectors)
 
 run() {
   printf '+ %s\n' "$*"
   "$python" "$@"
 }
 
+# The first epoch of AA-Wide-ResNet-28-10: fails if the loss becomes NaN. The arguments are a name, the implementation of
+# attention, and the learning rate at the end of the epoch.
+first_epoch() {
+  run train.py --config=cifar100_aa_wide_resnet28_10 --workdir="$runs/nan-$1" "${nan[@]}" "${both[@]}" \
+    --config.builder_arguments.implementation="$2" --config.learning_rate_per_256="$3"
+}
+
 for part in "${parts[@]}"; do
   case $part in
+    nan)
+      run benchmarks/kernel_nan.py --batch_size=$nan_batch --output=$results
+      if ! first_epoch fused $fused $nan_rate; then
+        first_epoch dense dense $nan_rate || true
+        first_epoch longer_warmup $fused 0.066 || true # --config.warmup_fraction=0.1 in 30 epochs
+      fi
+      ;;
     attention)
       run benchmarks/attention.py --dtype=bfloat16 --batch_size=$batch --sizes=$sizes --output=$results
       run benchmarks/attention.py --dtype=bfloat16 --batch_size=$large_batch --sizes=$large_sizes --output="${results}_large"
@@ -55,7 +73,7 @@ for part in "${parts[@]}"; do
       ;;
     detectors) run train.py --config=bccd_aa_retinanet --workdir="$runs/bccd" "${detectors[@]}" "${both[@]}" ;;
     *)
-      echo "gpu_runs.sh: there is no part $part, but attention, models, precision, small, large and detectors" >&2
+      echo "gpu_runs.sh: there is no part $part, but nan, attention, models, precision, small, large and detectors" >&2
       exit 1
       ;;
   esac

@@ -72,7 +72,7 @@ JPEG = b"\xff\xd8\xff\xe0 never decoded"
 MISTAKES = {
     "train.py --epochs=3": ["Unknown", "epochs"],
     "train.py --config.epoch=3": ["config.epoch", "Did you mean"],
-    "train.py --config.builder_arguments.depht=16": ["config.builder_arguments.depht", 'Did you mean "depth"'],
+    "train.py --config.builder_arguments.depht=16": ["config.builder_arguments", "Received: depht"],
     "train.py --config.epochs=many": ["--config.epochs must be an integer. Received: --config.epochs=many"],
     "train.py --config.warmup_fraction=x": ["--config.warmup_fraction must be a number. Received: --config.warmup_"],
     "train.py --config.export=perhaps": ["--config.export must be true or false. Received: --config.export=perhaps"],
@@ -97,7 +97,7 @@ MISTAKES = {
     "train.py --config.decay_epochs=(3,2)": ["config.decay_epochs", "ascending"],
     "train.py --config.builder_arguments.num_heads=64": ["num_heads", "64", "filters"],
     "train.py --config.builder_arguments.width=0": ["width", "0", "positive"],
-    "train.py --config.builder_arguments.pooling=avg": ["config.builder_arguments.pooling"],
+    "train.py --config.builder_arguments.pooling=avg": ["config.builder_arguments", "Received: pooling"],
     "train.py --config.dataset=cifar1000": ["config.dataset", "cifar1000", "image_folder"],
     "train.py --config.dataset=imagenet2012 --config.image_size=64 --config.data_dir={folder}/empty": [
         "ILSVRC2012_img_train.tar",
@@ -111,9 +111,11 @@ MISTAKES = {
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few": ["few", "config.test_fraction"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/stranger": ["stranger/validation/fox", "without training images"],
     f"{FOLDER_RECIPE} --config.data_dir={{folder}}/few --config.test_split=holdout": ["config.test_split", "holdout"],
-    "train.py --config.epochs=3 --config.seed=7 --config.builder_arguments.key_ratio=nan": [
-        "train.py: flags: the recipe has no field config.builder_arguments.key_ratio. "
+    "train.py --config.epochs=3 --config.seed=7 --config.zzz=nan": [
+        "train.py: flags: the recipe has no field config.zzz."
     ],
+    "train.py --config.builder_arguments.key_ratio=nan": ["key_ratio", "Received: key_ratio='nan'"],
+    "train.py --config.builder_arguments.attention_stages=(4,)": ["attention_stages", "(4,)"],
     "train.py --config.epochs=3 --config.seed=x7 --config.export=False": ["--config.seed", "x7"],
     "train.py --config=recipe.py --config.builder_arguments=3": ["config.builder_arguments", "'3'"],
     "train.py --config=bug.py": ["bug.py: line 6 of the recipe raises AttributeError: ", "'nope'"],

@@ -9,7 +9,6 @@ from keras import ops
 
 from aa_keras.attention.blockwise import blockwise_attention
 
-IMAGES, HEADS = 2, 2
 # Largest error that passes, as a share of the largest number: with inputs of 16 bits, and with others.
 TOLERANCES = {"bfloat16": 2.0**-4, "float16": 2.0**-4}
 TOLERANCE = 2.0**-8
@@ -39,12 +38,10 @@ def kernel_fault(attend: Callable, dtype: str, head: int, positions: int) -> str
 
 def _fault(attend, dtype, head, positions):
     tolerance = TOLERANCES.get(dtype, TOLERANCE)
-    tested = _with_gradients(attend)
-    exact = _with_gradients(blockwise_attention)  # dense, of as many queries at a time as fit into memory
+    tested = with_gradients(attend)
+    exact = with_gradients(blockwise_attention)  # dense, of as many queries at a time as fit into memory
     try:
-        for kind, arrays in _cases(head, positions):
-            # Rounded to bfloat16 in all types, so that products are exact also where float32 is multiplied as TF32.
-            tensors = [ops.cast(array, "bfloat16") for array in arrays]
+        for kind, tensors in cases((2, 2, positions, head)):
             found, expected = (
                 [np.asarray(ops.convert_to_numpy(ops.cast(result, "float32"))) for result in results]
                 for results in (
@@ -63,20 +60,25 @@ def _fault(attend, dtype, head, positions):
     return None
 
 
-def _cases(head: int, positions: int) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Yields kinds of inputs: a name, and queries, keys, values and the gradient of the outputs."""
+def cases(shape: tuple) -> Iterator[tuple[str, list]]:
+    """Yields kinds of inputs: a name, and queries, scaled, keys, values and the gradient of the outputs.
+
+    All are tensors of `shape` (B, heads, HW, head), rounded to bfloat16: so their products are exact in all types, also
+    where float32 is multiplied as TF32.
+    """
     generator = np.random.default_rng(0)
 
-    def draw():
-        return generator.normal(size=(IMAGES, HEADS, positions, head)).astype("float32")
+    def draw(mean, deviation):
+        return ops.cast((mean + deviation * generator.normal(size=shape)).astype("float32"), "bfloat16")
 
-    yield "random inputs", [draw() * head**-0.5, draw(), draw(), draw()]
+    head = shape[-1]
+    yield "random inputs", [draw(0, head**-0.5), draw(0, 1), draw(0, 1), draw(0, 1)]
     # Each of the products of a query and a key is -120 / head, and a little more or less.
-    common, spread = (120 / head) ** 0.5, 0.25
-    yield "logits near -120", [common + spread * draw(), -common + spread * draw(), draw(), draw()]
+    common = (120 / head) ** 0.5
+    yield "logits near -120", [draw(common, 0.25), draw(-common, 0.25), draw(0, 1), draw(0, 1)]
 
 
-def _with_gradients(attend):
+def with_gradients(attend: Callable) -> Callable:
     """Returns a function of queries, keys, values and the gradient of the outputs, that returns `RESULTS`."""
     if keras.backend.backend() == "jax":
         import jax

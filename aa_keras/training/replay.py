@@ -77,7 +77,7 @@ def find(model: keras.Model, batches: Any) -> Finding | None:
                 variable.assign(value)
             return Finding(step, *_inside(model, batch, gradients))
         _apply(model, gradients)
-        for variable in model.trainable_variables:
+        for variable in model.weights:
             if not _is_finite(variable.value):
                 return Finding(step, f"The loss and its gradients are finite, and the update of {variable.path} is not")
     return None
@@ -98,15 +98,15 @@ def _inside(model, batch, gradients):
     # Backwards, as gradients are computed.
     for variable, gradient in reversed(list(zip(model.trainable_variables, gradients, strict=True))):
         if not _is_finite(gradient):
-            call = next(call for call in calls if _owns(call.operation, variable))
-            details, implementation = _details(call, maps)
+            owners = (call for call in calls if any(variable is each for each in _variables_of(call.operation)))
+            details, implementation = _details(next(owners), maps)
             sentence = "All layers' outputs are finite, and the first gradient that is not, from the loss backwards, is"
             return f"{sentence} that of {variable.path}{details}", implementation
     return (f"The outputs of the network are finite, up to {_largest(outputs):.3g}, and their loss is not",)
 
 
-def _owns(operation, variable):
-    return any(variable is each for each in getattr(operation, "variables", ()))
+def _variables_of(operation):
+    return getattr(operation, "variables", ())  # functions of `keras.ops` have none
 
 
 def _details(call, maps):
