@@ -176,13 +176,13 @@ def explorer_pages():
 
 def backend_tools(backend):
     """What a backend's tools do with networks."""
-    networks = ("plain", "augmented", "blockwise")
+    networks = ("plain", "auto", "dense", "blockwise")
     rows = [
         (each["tool"], *(each[name] if each[name] == "yes" else f"no: `{each[name]}`" for name in networks))
         for each in _read("backend_tools.json")
         if each["backend"] == backend
     ]
-    return table(("", "plain", "augmented", '"blockwise"'), *rows)
+    return table(("", "plain network", 'augmented, "auto"', '"dense"', '"blockwise"'), *rows)
 
 
 def ablation(name):
