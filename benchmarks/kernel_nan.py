@@ -25,9 +25,7 @@ DRAWN = 4
 def main(_):
     import measure as measuring
 
-    installed = importlib.metadata.distributions()
-    versions = sorted({f"{each.name} {each.version}" for each in installed if "cudnn" in each.name})
-    device = f"{measuring.device()}; {', '.join(versions) or 'no cuDNN'}"
+    device = f"{measuring.device()}, {cudnn()}"
     print(device, flush=True)
     rows = []
     for size in map(int, SIZES.value):
@@ -38,6 +36,18 @@ def main(_):
     header = "| map | inputs | kernel | output | of queries | of keys | of values |"
     lines = [device, "", header, "| --- " * 7 + "|", *map(formatted, rows)]
     (folder / "kernel_nan.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def cudnn():
+    """Returns the version of cuDNN that is loaded, or those of its packages."""
+    try:
+        from jax._src.lib import cuda_versions  # nothing public has it
+
+        return f"cuDNN {cuda_versions.cudnn_get_version()}"
+    except Exception:  # without JAX, or without a GPU
+        installed = importlib.metadata.distributions()
+        versions = sorted({f"{each.name} {each.version}" for each in installed if "cudnn" in each.name})
+        return ", ".join(versions) or "no cuDNN"
 
 
 def rows_of(size, batch_size, device):
