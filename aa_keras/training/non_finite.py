@@ -16,8 +16,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     The loss that Keras reports is the mean since the beginning of the epoch, and so stays infinite or NaN. It is only
     checked from time to time, since each check waits for the device. When it fails, the steps since the last check run
-    again, from a copy of the variables that stays on the device, to find the first number that is not finite. With
-    several devices they do not.
+    again, from a copy of the variables that stays on the device, to find the first number that is not finite; not so
+    where `config.distribution` distributes the run.
 
     Args:
         run: `Run`.
@@ -34,7 +34,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self._epoch, self._checked, self._start = epoch, 0, None
 
     def on_train_batch_begin(self, batch, logs=None):
-        if batch % self.STEPS == 0 and self.run.distribution.devices == 1:
+        if batch % self.STEPS == 0 and self.run.config.distribution == "none":
             self._next = replay.Snapshot(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
@@ -77,7 +77,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         except Exception as error:  # such as too little memory: the message without it is better than none
             return None, f"Running these steps again, to find out why, failed ({described(error)}). "
         if finding is None:
-            return None, "Run again, outside of the compiled step, these steps are finite. "
+            return None, "Run again, these steps are finite. "
         return finding, f"{finding.sentence}. "
 
     def _batches(self, steps, progress):

@@ -1,4 +1,4 @@
-"""Where a number that is not finite came from: steps run again outside of the compiled step, with a look inside."""
+"""Where a number that is not finite came from: steps run again, and a look at the layers of the first that fails."""
 
 import dataclasses
 from typing import Any
@@ -26,7 +26,7 @@ class Snapshot:
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._variables = [*model.variables, *model.optimizer.variables]
-        self._values = [ops.copy(ops.stop_gradient(variable.value)) for variable in self._variables]
+        self._values = [ops.copy(ops.stop_gradient(value)) for value in _values(self._variables)]
 
     def _synchronize(self):
         if keras.backend.backend() == "jax":  # where `fit` trains other variables than the model's
@@ -35,8 +35,7 @@ class Snapshot:
     def restore(self) -> None:
         """Gives the variables the values that they had."""
         self._synchronize()  # or they would be overwritten
-        for variable, value in zip(self._variables, self._values, strict=True):
-            variable.assign(value)
+        _assign(self._variables, self._values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +54,7 @@ class Finding:
 
 
 def find(model: keras.Model, batches: Any) -> Finding | None:
-    """Runs training steps again, operation by operation, until a number is not finite.
-
-    Each layer, gradient and weight is looked at as soon as the loss or a gradient is not finite.
+    """Runs training steps again until a number is not finite, and looks for it layer by layer.
 
     Args:
         model: compiled model, restored to its state before the first of these steps. It is trained again.
@@ -68,15 +65,15 @@ def find(model: keras.Model, batches: Any) -> Finding | None:
     """
     # Such an optimizer leaves out a step whose gradients are not finite, and scales the next loss down.
     may_overflow = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    loss_and_gradients, apply = _functions_of(model)
     for step, batch in enumerate(batches):
         batch = keras.tree.map_structure(lambda tensor: ops.convert_to_tensor(np.asarray(tensor)), batch)
-        state = [(variable, ops.copy(variable.value)) for variable in model.non_trainable_variables]
-        loss, gradients = _loss_and_gradients(model, batch)
+        state = [ops.copy(value) for value in _values(model.non_trainable_variables)]
+        loss, gradients = loss_and_gradients(batch)
         if not _is_finite(loss) or not (may_overflow or all(map(_is_finite, gradients))):
-            for variable, value in state:  # such as seeds: dropout is to drop the same
-                variable.assign(value)
+            _assign(model.non_trainable_variables, state)  # such as seeds: dropout is to drop the same
             return Finding(step, *_inside(model, batch, gradients))
-        _apply(model, gradients)
+        apply(gradients)
         for variable in model.weights:
             if not _is_finite(variable.value):
                 return Finding(step, f"The loss and its gradients are finite, and the update of {variable.path} is not")
@@ -115,7 +112,8 @@ def _details(call, maps):
     for layer in [call.operation, *getattr(call.operation, "_flatten_layers", list)()]:
         if isinstance(layer, SelfAttention2D) and layer.path in maps:
             inputs = maps[layer.path]
-            largest = max(_largest(layer.attention_logits(inputs[index : index + 1])) for index in range(len(inputs)))
+            of_images = (layer.attention_logits(inputs[index : index + 1]) for index in range(len(inputs)))
+            largest = np.max([_largest(logits) for logits in of_images])
             chosen = layer.implementation
             if chosen == "auto":
                 chosen = attention.choose_implementation(layer.attention_spec(tuple(inputs.shape[1:3])))
@@ -124,9 +122,9 @@ def _details(call, maps):
 
 
 def _largest(tensors):
-    """Returns the largest absolute value in a structure of tensors."""
+    """Returns the largest absolute value in a structure of tensors, NaN if there is one."""
     tensors = [ops.stop_gradient(ops.cast(tensor, "float32")) for tensor in keras.tree.flatten(tensors)]
-    return max((float(ops.max(ops.abs(tensor))) for tensor in tensors), default=0.0)
+    return np.max([0.0, *(np.abs(ops.convert_to_numpy(tensor)).max() for tensor in tensors)])
 
 
 def _is_finite(tensor):
@@ -134,51 +132,78 @@ def _is_finite(tensor):
     return "float" not in keras.backend.standardize_dtype(tensor.dtype) or bool(ops.all(ops.isfinite(tensor)))
 
 
-def _loss_and_gradients(model, batch):
-    """Returns the loss of a batch in training, scaled as the optimizer wants it, and its gradients for the weights."""
-    images, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+def _functions_of(model):
+    """Returns two functions: of a batch, that returns its loss and the gradients; of gradients, the optimizer's step.
+
+    The loss is scaled as the optimizer wants it.
+    """
     variables = model.trainable_variables
 
-    def loss():
+    def loss(batch):
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
         outputs = model(images, training=True)
         of_batch = model.compute_loss(images, labels, outputs, weights, training=True)
         return model.optimizer.scale_loss(of_batch)
 
+    def apply(gradients):
+        model.optimizer.apply(gradients, variables)
+
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        with tf.GradientTape() as tape:
-            total = loss()
-        values = [variable.value for variable in variables]
-        return total, tape.gradient(total, values, unconnected_gradients="zero")
+        def loss_and_gradients(batch):
+            with tf.GradientTape() as tape:
+                total = loss(batch)
+            return total, tape.gradient(total, _values(variables), unconnected_gradients="zero")
+
+        return loss_and_gradients, apply
     if keras.backend.backend() == "torch":
         import torch
 
-        total = loss()
-        values = [variable.value for variable in variables]
-        return total.detach(), torch.autograd.grad(total, values, allow_unused=True, materialize_grads=True)
+        def loss_and_gradients_of_torch(batch):
+            total = loss(batch)
+            gradients = torch.autograd.grad(total, _values(variables), allow_unused=True, materialize_grads=True)
+            return total.detach(), gradients
+
+        return loss_and_gradients_of_torch, torch.no_grad()(apply)
+    return _functions_of_jax(model, loss)
+
+
+def _functions_of_jax(model, loss):
+    """The same on JAX, where each function is compiled: to compile each operation alone would take minutes."""
     import jax
 
-    def of_values(values):
-        mapping = list(zip(variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping) as scope:
-            total = loss()
-        return total, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+    variables, optimizer = model.trainable_variables, model.optimizer
+    others = [*model.non_trainable_variables, *optimizer.variables]
 
-    values = [variable.value for variable in variables]
-    (total, state), gradients = jax.value_and_grad(of_values, has_aux=True)(values)
-    for variable, value in zip(model.non_trainable_variables, state, strict=True):
-        if value is not None:
-            variable.assign(value)
-    return total, gradients
+    @jax.jit
+    def gradient(values, states, batch):
+        def of_values(values):
+            mapping = [*zip(variables, values, strict=True), *zip(others, states, strict=True)]
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                total = loss(batch)
+            return total, [scope.get_current_value(variable) for variable in others]
+
+        return jax.value_and_grad(of_values, has_aux=True)(values)
+
+    def loss_and_gradients(batch):
+        (total, states), gradients = gradient(_values(variables), _values(others), batch)
+        _assign(others, states)
+        return total, gradients
+
+    step = jax.jit(optimizer.stateless_apply)
+
+    def apply(gradients):
+        values, states = step(_values(optimizer.variables), gradients, _values(variables))
+        _assign([*variables, *optimizer.variables], [*values, *states])
+
+    return loss_and_gradients, apply
 
 
-def _apply(model, gradients):
-    """Makes the step of the optimizer."""
-    if keras.backend.backend() == "torch":
-        import torch
+def _values(variables):
+    return [variable.value for variable in variables]
 
-        with torch.no_grad():
-            model.optimizer.apply(gradients, model.trainable_variables)
-    else:
-        model.optimizer.apply(gradients, model.trainable_variables)
+
+def _assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -268,6 +268,7 @@ def test_what_jax_has_kernels_for(platform, capability, dtype, head, positions, 
 @pytest.mark.parametrize(("dtype", "head"), [("float32", 500), ("bfloat16", 20), ("float16", 20)])
 def test_what_pytorch_has_kernels_for(dtype, head, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    monkeypatch.setattr(fused, "_torch_has_a_gpu", lambda: False)
     found = fused.fused_obstacle(dtype, head, 49)
     assert "overflow float16" in found if dtype == "float16" else found is None
 

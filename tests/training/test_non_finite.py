@@ -16,6 +16,7 @@ from aa_keras.training.non_finite import StopOnNonFinite
 
 STEPS = 26
 CONFIG = {"learning_rate_per_256": 0.1, "warmup_fraction": 0.05, "clip_norm": 0.0, "precision": "float32"}
+CONFIG["distribution"] = "none"
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -70,11 +71,11 @@ class Task:
         return tf.data.Dataset.from_tensor_slices((maps, labels)).repeat(len(epochs))
 
 
-def message(model, large=None, epochs=1, devices=1, **changes):
+def message(model, large=None, epochs=1, **changes):
     """The message with which training stops."""
     run = types.SimpleNamespace(
         task=Task(large),
-        distribution=types.SimpleNamespace(devices=devices, shard=(0, 1)),
+        distribution=types.SimpleNamespace(shard=(0, 1)),
         steps_per_epoch=STEPS,
         state=types.SimpleNamespace(epochs=0),
         config=ml_collections.ConfigDict({**CONFIG, **changes}),
@@ -127,14 +128,14 @@ def test_a_gradient_that_is_not_finite():
 
 
 @slow_on_jax
-def test_several_devices_are_not_looked_into():
-    text = message(network(Overflowing(name="marker")), large=16, devices=2)
+def test_a_distributed_run_is_not_looked_into():
+    text = message(network(Overflowing(name="marker")), large=16, distribution="mirrored")
     assert "in one of the steps 11 to 21 of epoch 1" in text
     assert "there is no checkpoint yet. What may help" in text
 
 
 @slow_on_jax
-def test_what_is_finite_outside_of_the_compiled_step(monkeypatch):
+def test_what_is_finite_when_it_runs_again(monkeypatch):
     """As where a kernel is at fault in some places only: the batch with the large value is not drawn again."""
     task = Task.training_batches
     model = network(Overflowing(name="marker"))
@@ -147,7 +148,7 @@ def test_what_is_finite_outside_of_the_compiled_step(monkeypatch):
     monkeypatch.setattr(Task, "training_batches", other_batches)
     text = message(model, large=16)
     assert "in one of the steps 11 to 21 of epoch 1" in text
-    assert "Run again, outside of the compiled step, these steps are finite. What may help" in text
+    assert "Run again, these steps are finite. What may help" in text
 
 
 @slow_on_jax
