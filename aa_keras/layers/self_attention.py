@@ -205,9 +205,12 @@ class SelfAttention2D(ConvolutionalLayer):
         encoded = inputs if self.input_encoding is None else self.input_encoding(inputs)
         projected = self.query_key_value(encoded)
         depth = self.num_heads * self.key_dim
+        # Not with slices: the gradient of each slice is an array as large as all three.
         if keras.backend.backend() == "torch":  # where `ops.split` depends on data, which `torch.export` cannot follow
-            parts = projected[..., :depth], projected[..., depth : 2 * depth], projected[..., 2 * depth :]
-        else:  # the gradient of each slice is an array as large as all three
+            import torch
+
+            parts = torch.split(projected, [depth, depth, self.num_heads * self.value_dim], dim=-1)
+        else:
             parts = ops.split(projected, [depth, 2 * depth], axis=-1)
         return tuple(attention.split_heads(part, self.num_heads) for part in parts)
 
