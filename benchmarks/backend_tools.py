@@ -38,11 +38,10 @@ def main(_):
             print(f"{backend} is not installed")
             continue
         os.environ["KERAS_BACKEND"] = backend
-        row = in_a_process(__file__, {})
-        rows += row.get("rows", [{"backend": backend, **row}])
-        for row in rows:
-            if row["backend"] == backend:
-                print(row)
+        outcome = in_a_process(__file__, {})
+        of_backend = outcome.get("rows", [{"backend": backend, **outcome}])
+        print(*of_backend, sep="\n", flush=True)
+        rows += of_backend
     folder = pathlib.Path(OUTPUT.value)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "backend_tools.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -92,7 +92,9 @@ def error(found, expected):
 
 def formatted(row):
     """Returns a row of the table."""
-    cells = [row.get("failed", "")] if "failed" in row else list(row.values())[4:]
+    from aa_keras.attention.kernel_check import RESULTS
+
+    cells = [row["failed"]] if "failed" in row else [row[name] for name in RESULTS]
     cells = [cell if isinstance(cell, str) else f"{cell:.4f}" for cell in cells]
     return f"| {row['size']}x{row['size']} | {row['inputs']} | {row['kernel']} | {' | '.join(cells)} |"
 
