@@ -3,23 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-# Tests that must pass on every backend of Keras.
-BACKEND_TESTS = tests/attention tests/layers tests/applications/test_training_step.py \
-  tests/training/test_checkpoints.py tests/training/test_non_finite.py tests/training/test_precision.py \
-  tests/training/test_resume.py \
-  tests/explain/test_scores.py tests/explain/test_grad_cam.py::test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels \
-  tests/explain/test_grad_cam.py::test_of_a_model_in_another
-# Tests of detectors, on JAX alone.
-JAX_TESTS = tests/applications/test_retinanet.py::test_the_loss_is_the_papers \
-  tests/applications/test_retinanet.py::test_training_through_fit_alone
-# Tests of PyTorch's checkpoints, on PyTorch alone.
-TORCH_TESTS = tests/applications/test_torch_checkpoints.py::test_pytorchs_own_files
-# Slow tests on JAX, without those that start programs on JAX themselves.
-SLOW_BACKEND_TESTS = tests/training tests/tasks/test_detection_task.py tests/applications/test_retinanet.py \
-  tests/layers/test_layer_serialization.py tests/explain \
-  --deselect tests/training/test_distribution.py --deselect tests/training/test_detection_distribution.py
-# XLA's optimizations are not what is tested, and compiling with them takes twice as long.
-JAX = KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1
 # What pip installs for test-torch. Linux's default wheel includes CUDA;
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
@@ -34,13 +17,13 @@ train: $(VENV)/installed  # the environment, and a network trained on the digits
 
 test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
-	$(JAX) $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(JAX_TESTS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "backend and not slow"
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
 test-torch: torch  # the tests that must pass on every backend, on PyTorch, and those of its files
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "not slow" $(BACKEND_TESTS) $(TORCH_TESTS)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "backend and not slow"
 
 test-timm: torch  # converted networks compared with timm's own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "timm>=1,<2" --no-deps
@@ -52,7 +35,7 @@ test-browser: $(VENV)/installed  # the explorer in Chromium, with the system pac
 
 test-slow: $(VENV)/installed  # the slow tests
 	$(BIN)/python -m pytest -n 2 -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 $(SLOW_BACKEND_TESTS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "jax or (backend and slow)"
 
 lint: $(VENV)/installed  # style and types
 	$(BIN)/ruff check .

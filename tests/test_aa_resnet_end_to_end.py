@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from export_helpers import write_saved_model
+from helpers.exports import write_saved_model
 
 from aa_keras.applications import AAResNet50
 from aa_keras.applications.datasets import IMAGENET

@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from wheel_helpers import ROOT, run
+from helpers.wheel import ROOT, run
 
 import aa_keras
 from aa_keras import applications

@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from wheel_helpers import ROOT, build, environment_in, install, run
+from helpers.wheel import ROOT, build, environment_in, install, run
 
 README = ROOT / "README.md"
 PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

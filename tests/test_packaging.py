@@ -8,7 +8,7 @@ import tomllib
 import zipfile
 
 import pytest
-from wheel_helpers import ROOT, build, checkout_in, environment_in, install, run
+from helpers.wheel import ROOT, build, checkout_in, environment_in, install, run
 
 import aa_keras
 

@@ -1,7 +1,7 @@
 """Checkpoints and the cache of converted ones, for the tests of both."""
 
 import pytest
-from timm_checkpoints import small_resnet, write
+from helpers.timm_checkpoints import small_resnet, write
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images, with_random_statistics, without_values
+from helpers.builders import images, with_random_statistics, without_values
 
 from aa_keras.applications import AAMnasNet, MnasNet
 from aa_keras.layers import AttentionAugmentedConv2D, SqueezeExcite

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from builder_helpers import without_values
+from helpers.builders import without_values
 
 from aa_keras.applications import AAMnasNet, AAResNet50, AAWideResNet
 from aa_keras.attention import attention_memory

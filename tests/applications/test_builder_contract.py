@@ -1,4 +1,4 @@
-"""The contract of every builder: it builds, learns in every weight, and can be saved and described."""
+"""The contract of every kind of network: it learns in every weight, and can be saved and described."""
 
 import inspect
 import json
@@ -8,33 +8,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from builder_helpers import CLASSIFIERS, build, images, with_random_statistics, without_values
+from helpers.builders import CLASSIFIERS, KINDS, build, images, with_random_statistics, without_values
 
 from aa_keras import applications
 from aa_keras.applications import pyramid_outputs
 
-# The smallest network for most kinds of blocks: the others are exported on demand.
+# Kinds of which a SavedModel or a file of HDF5 is made: the others have the same layers in other numbers.
 EXPORTED = ("AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet", "WideResNet")
 
 
-def is_large(name):
-    """Whether there is a smaller one of the same blocks."""
-    return name.endswith(("50", "101", "152", "28_10", "26t", "26ts", "33ts"))
-
-
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow if is_large(name) else ()) for name in CLASSIFIERS],
-)
-def builder(request):
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def model(builder):
-    """One network of each builder with 7 classes, for the tests that only look at it."""
+def model(kind):
+    """One network of each kind with 7 classes, for the tests that only look at it."""
     keras.utils.set_random_seed(0)  # a fixture of a module is made before each test sets it
-    return with_random_statistics(build(builder, classes=7))
+    return with_random_statistics(build(kind, classes=7))
 
 
 def test_outputs_are_probabilities_of_the_classes(model):
@@ -57,7 +49,7 @@ def test_a_gradient_reaches_every_weight(model):
     assert without == []
 
 
-def test_a_keras_file_gives_the_same_network(builder, model, tmp_path):
+def test_a_keras_file_gives_the_same_network(model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for before, after in zip(model.weights, loaded.weights, strict=True):
@@ -69,11 +61,9 @@ def test_a_keras_file_gives_the_same_network(builder, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "builder",
-    [pytest.param(name, marks=() if name in EXPORTED else pytest.mark.slow) for name in CLASSIFIERS],
-    indirect=True,
+    "kind", [pytest.param(kind, marks=() if kind in EXPORTED else pytest.mark.slow) for kind in KINDS], indirect=True
 )
-def test_a_saved_model_gives_the_same_network(builder, model, tmp_path):
+def test_a_saved_model_gives_the_same_network(kind, model, tmp_path):
     model.export(tmp_path / "saved_model", format="tf_saved_model", verbose=False)
     served = tf.saved_model.load(tmp_path / "saved_model")
     inputs = images(3, *model.input_shape[1:])
@@ -91,21 +81,20 @@ def test_a_copy_has_its_feature_maps(model, tmp_path):
     assert "P2" in found
 
 
-def test_a_legacy_file_loads_as_those_of_keras_applications_do(builder, model, tmp_path):
-    if builder not in EXPORTED:
-        pytest.skip("the same layers in other numbers")
+@pytest.mark.parametrize("kind", EXPORTED, indirect=True)
+def test_a_legacy_file_loads_as_those_of_keras_applications_do(kind, model, tmp_path):
     model.save(tmp_path / "model.h5")
     inputs = images(2, *model.input_shape[1:])
     loaded = keras.models.load_model(tmp_path / "model.h5")
     np.testing.assert_allclose(loaded(inputs), model(inputs), rtol=0, atol=1e-6)
 
 
-def test_layer_names_are_unique_and_the_same_each_time(builder, model):
+def test_layer_names_are_unique_and_the_same_each_time(kind, model):
     def names(network):
         return [layer.name for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
 
     with without_values():
-        again = names(build(builder, classes=7))
+        again = names(build(kind, classes=7))
     assert again == names(model)
     assert len(set(again)) == len(again)
     # None is left to Keras, which numbers layers by what was built before: "conv2d_17".

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from builder_helpers import images, with_random_statistics
+from helpers.builders import images, with_random_statistics
 
 from aa_keras.applications import AAWideResNet, WideResNet
 

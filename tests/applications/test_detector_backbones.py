@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builder_helpers import with_random_statistics
+from helpers.builders import with_random_statistics
 
 import aa_keras
 from aa_keras import recipes

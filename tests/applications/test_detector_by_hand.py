@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images
+from helpers.builders import images
 
 from aa_keras._startup import quiet_import
 from aa_keras.applications import AARetinaNet

@@ -3,7 +3,7 @@
 import functools
 
 import pytest
-from builder_helpers import ARGUMENTS, without_values
+from helpers.builders import ARGUMENTS, without_values
 
 from aa_keras import applications
 from aa_keras.applications.paper import CLASSIFIERS

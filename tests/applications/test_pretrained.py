@@ -10,7 +10,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from builder_helpers import DETECTORS, build, images, with_random_statistics, without_values
+from helpers.builders import DETECTORS, build, images, with_random_statistics, without_values
 
 from aa_keras import applications
 from aa_keras.applications import AAWideResNet, AAWideResNet16_4, WideResNet16_4, aa_wide_resnet, pretrained

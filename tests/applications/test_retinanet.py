@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from builder_helpers import DETECTORS, build, images, with_random_statistics, without_values
+from helpers.builders import build, images, with_random_statistics, without_values
 
 from aa_keras import applications
 from aa_keras._startup import quiet_import
@@ -19,6 +19,8 @@ with quiet_import():
 
 from aa_keras.applications import _detection_decoder as decoder
 from aa_keras.applications import _detector as detector
+
+pytestmark = pytest.mark.jax
 
 SMALL = {"depth": 18, "width": 8, "blocks": (1, 1, 1, 1), "max_level": 5, "head_convolutions": 1}
 
@@ -43,7 +45,7 @@ def test_specs_have_parameters_and_flops(spec):
     assert round(without.flops / 1e9, 2) == spec.gflops_without_products
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", ["AARetinaNet", "RetinaNet", "SERetinaNet"])  # others are of other sizes
 def test_every_detector_is_built(name):
     with without_values():
         network = build(name)
@@ -150,6 +152,7 @@ def loss_of(model, boxes, labels, weights=None):
     return float(model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=sample_weight)), expected / positives
 
 
+@pytest.mark.backend
 def test_the_loss_is_the_papers(model):
     model.compile("sgd")
     boxes = np.full((2, 3, 4), -1, "float32")
@@ -302,6 +305,7 @@ def test_pixels_may_be_normalized_inside():
     np.testing.assert_allclose(with_inside(pixels)["cls_logits"], expected["cls_logits"], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.backend
 def test_training_through_fit_alone(model):
     """As a user of Keras would: `compile` and `fit` with dense boxes."""
     keras.utils.set_random_seed(0)

@@ -9,8 +9,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images, with_random_statistics
-from hub import Hub
+from helpers.builders import images, with_random_statistics
+from helpers.hub import Hub
 
 import aa_keras
 from aa_keras.applications import AAWideResNet, MnasNet, WideResNet

@@ -8,8 +8,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from hub import Hub
-from timm_checkpoints import FIXTURES, SMALL, load_drawn, read_fixture, small_resnet, write
+from helpers.hub import Hub
+from helpers.timm_checkpoints import FIXTURES, SMALL, load_drawn, read_fixture, small_resnet, write
 
 from aa_keras import applications
 from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet, _sources

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from timm_checkpoints import SMALL, load_drawn, small_resnet, write
+from helpers.timm_checkpoints import SMALL, load_drawn, small_resnet, write
 
 from aa_keras.applications import AAResNet, ResNet
 
@@ -45,6 +45,7 @@ def test_a_checkpoint_without_a_classifier(checkpoint, tmp_path, caplog):
     assert AAResNet(weights=headless, **SMALL).has_new_weights
 
 
+@pytest.mark.backend
 def test_pytorchs_own_files(checkpoint, tmp_path, caplog):
     """The weights are found next to other objects, and nothing in a file is executed."""
     torch = pytest.importorskip("torch")

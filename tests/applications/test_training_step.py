@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images
+from helpers.builders import images
 
 from aa_keras.applications import AAWideResNet
+
+pytestmark = pytest.mark.backend
 
 
 @pytest.mark.parametrize("implementation", ["auto", "blockwise"])

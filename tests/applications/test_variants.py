@@ -1,11 +1,13 @@
 """Builders that are variants of others: what they fix, what they still take, and how they are found by name."""
 
+import dataclasses
 import inspect
 import re
+import types
 
 import keras
 import pytest
-from builder_helpers import build, without_values
+from helpers.builders import ARGUMENTS, build, without_values
 
 from aa_keras import applications
 from aa_keras.applications import (
@@ -16,6 +18,7 @@ from aa_keras.applications import (
     BoTNet,
     ResNet50,
     SEWideResNet28_10,
+    _builders,
     create_model,
     list_models,
     pretrained,
@@ -38,6 +41,27 @@ def test_a_variant_is_its_builder_with_some_arguments_fixed():
     squeezed = {"attention_stages": (), "channel_attention": "squeeze_excite", "name": "se_wide_resnet28_10"}
     small["input_shape"] = (8, 8, 3)
     assert description(SEWideResNet28_10, **small) == description(AAWideResNet, 28, 10, **squeezed, **small)
+
+
+@pytest.mark.parametrize("name", applications.__all__)
+def test_every_builder_calls_the_function_of_its_family(name):
+    """With its own defaults and what it fixes: what holds for one builder holds for the others of its family."""
+    definition = getattr(applications, name).definition
+    whole = getattr(applications, definition.function.__name__).definition
+    assert (whole.function, whole.fixed) == (definition.function, {})
+    assert sorted([*definition.fixed, *definition.signature.parameters]) == sorted(whole.signature.parameters)
+
+    def function(**arguments):
+        return types.SimpleNamespace(arguments=arguments)
+
+    recorded = _builders._build(dataclasses.replace(definition, function=function), name, None)
+    given = {**ARGUMENTS[name], "name": "mine"}
+    network = recorded(**given)
+    defaults = {parameter.name: parameter.default for parameter in definition.signature.parameters.values()}
+    assert network.arguments == {**defaults, **given, **definition.fixed}
+    assert network.builder == name
+    # The name of the network is the builder's.
+    assert defaults["name"].replace("_", "") == name.lower().replace("_", "")
 
 
 @pytest.mark.parametrize("name", applications.__all__)

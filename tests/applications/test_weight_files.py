@@ -7,7 +7,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from builder_helpers import images, with_random_statistics
+from helpers.builders import images, with_random_statistics
 
 from aa_keras.applications import AAWideResNet
 from aa_keras.applications._building import dtype_policy

@@ -7,6 +7,8 @@ from keras import ops
 
 from aa_keras import attention
 
+pytestmark = pytest.mark.backend
+
 BATCH, HEADS, HEIGHT, WIDTH, KEY_DIM, VALUE_DIM = 2, 3, 4, 5, 6, 2
 
 

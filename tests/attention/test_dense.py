@@ -8,6 +8,8 @@ from keras import ops
 from aa_keras import attention
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 
+pytestmark = pytest.mark.backend
+
 BACKEND = keras.backend.backend()
 
 

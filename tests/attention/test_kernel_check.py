@@ -12,6 +12,8 @@ from aa_keras import attention
 from aa_keras.attention import fused
 from aa_keras.attention.kernel_check import kernel_fault
 
+pytestmark = pytest.mark.backend
+
 BACKEND = keras.backend.backend()
 if BACKEND == "tensorflow":
     pytest.skip("TensorFlow has no fused kernels", allow_module_level=True)

@@ -4,11 +4,13 @@ import itertools
 
 import keras
 import numpy as np
-import oracle
 import pytest
+from helpers import oracle
 from keras import ops
 
 from aa_keras.attention import attention_2d, blockwise, reference_attention, relative_embeddings
+
+pytestmark = pytest.mark.backend
 
 BATCH, HEADS, HEIGHT, WIDTH, KEY_DIM, VALUE_DIM = 2, 3, 4, 5, 6, 2
 IMPLEMENTATIONS = ["dense", "blockwise", *(["fused"] if keras.backend.backend() == "torch" else [])]

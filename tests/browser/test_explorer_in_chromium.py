@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from known_attention import SHIFT, shifting_network
+from helpers.explain import SHIFT, shifting_network
 
 from aa_keras.explain.explorer import explorer_page
 

@@ -10,7 +10,7 @@ import keras
 import ml_collections
 import numpy as np
 import pytest
-from export_helpers import write_saved_model
+from helpers.exports import write_saved_model
 
 import aa_keras
 from aa_keras import applications, recipes

@@ -5,11 +5,11 @@ import shutil
 
 import keras
 import numpy as np
-import odd_images
 import pytest
-from export_helpers import write_saved_model
+from helpers import odd_images
+from helpers.exports import write_saved_model
+from helpers.runs import folder_run
 from PIL import Image
-from run_helpers import folder_run
 
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing

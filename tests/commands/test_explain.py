@@ -4,11 +4,10 @@ import base64
 
 import numpy as np
 import pytest
-from export_helpers import small_network
-from known_attention import shifting_network
+from helpers.explain import content_of, shifting_network
+from helpers.exports import small_network
+from helpers.runs import CLASSES, finished_run
 from PIL import Image
-from run_helpers import CLASSES, finished_run
-from test_explorer import content_of
 
 from aa_keras.applications import WideResNet
 from aa_keras.commands.explain import FIGURES, explain_image

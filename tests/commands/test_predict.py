@@ -7,11 +7,11 @@ import pathlib
 
 import keras
 import numpy as np
-import odd_images
 import pytest
-from export_helpers import small_network
+from helpers import odd_images
+from helpers.exports import small_network
+from helpers.runs import CLASSES, finished_run
 from PIL import Image
-from run_helpers import CLASSES, finished_run
 
 from aa_keras.applications._building import dtype_policy
 from aa_keras.commands import answers, predict, trained

@@ -7,10 +7,10 @@ import sys
 
 import keras
 import numpy as np
-import odd_images
 import pytest
-from export_helpers import small_network
-from run_helpers import CLASSES, finished_run
+from helpers import odd_images
+from helpers.exports import small_network
+from helpers.runs import CLASSES, finished_run
 
 from aa_keras.commands import predict, trained
 from aa_keras.commands.explain import explain_image

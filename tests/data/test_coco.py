@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from detection_helpers import annotation
+from helpers.detection import annotation
 
 from aa_keras.data import BadBoxes
 from aa_keras.data.coco import read_coco

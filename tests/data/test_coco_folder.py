@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from detection_helpers import squares, write_split
+from helpers.detection import squares, write_split
 from PIL import Image
 
 from aa_keras.data import BadBoxes, CorruptFiles, load_detection_dataset

@@ -1,9 +1,9 @@
 """Crops of images of any size, each eager and inside `tf.data`: against Pillow and plain loops."""
 
 import numpy as np
-import odd_images
 import pytest
 import tensorflow as tf
+from helpers import odd_images
 from PIL import Image
 
 from aa_keras.data import Preprocessing, image_ops

@@ -5,9 +5,9 @@ import struct
 import zlib
 
 import numpy as np
-import odd_images
 import pytest
 import tensorflow as tf
+from helpers import odd_images
 from PIL import Image
 
 from aa_keras.data import raw_dataset

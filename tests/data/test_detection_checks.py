@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from detection_helpers import squares
+from helpers.detection import squares
 
 from aa_keras.data import BadBoxes, DetectionPreprocessing, check_boxes
 from aa_keras.data.coco_folder import load_coco_folder

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from detection_helpers import COLORS, squares
+from helpers.detection import COLORS, squares
 
 from aa_keras.data.coco import AnnotatedImage
 from aa_keras.data.coco_folder import FileDetections, load_coco_folder

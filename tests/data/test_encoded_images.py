@@ -5,9 +5,9 @@ import os
 import pathlib
 
 import numpy as np
-import odd_images
 import pytest
 import tensorflow as tf
+from helpers import odd_images
 
 from aa_keras.data import CorruptFiles, Preprocessing, evaluation_dataset, image_ops, raw_dataset, training_dataset
 from aa_keras.data.image_folder import FileImages

@@ -5,8 +5,8 @@ import pathlib
 import shutil
 
 import numpy as np
-import odd_images
 import pytest
+from helpers import odd_images
 
 from aa_keras.data import Preprocessing, evaluation_dataset, load_dataset, training_dataset
 from aa_keras.errors import UserError

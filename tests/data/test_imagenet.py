@@ -3,10 +3,10 @@
 import pathlib
 
 import numpy as np
-import odd_images
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from helpers import odd_images
 
 from aa_keras.data import CorruptFiles, Preprocessing, evaluation_dataset, load_dataset, raw_dataset, training_dataset
 from aa_keras.errors import UserError

@@ -1,8 +1,8 @@
 """The shards of several processes: each reads its own share of every batch, and nothing twice."""
 
 import numpy as np
-import odd_images
 import pytest
+from helpers import odd_images
 
 from aa_keras.data import LabelledImages, Mixing, Preprocessing, training_dataset, validation_dataset
 from aa_keras.data.image_folder import FileImages

@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from detection_helpers import squares
+from helpers.detection import squares
 from PIL import Image
 
 from aa_keras.data.coco_folder import load_coco_folder

@@ -1,29 +1,15 @@
 """The explorer's page: what it holds is the network's attention, thinned where it says so, and nothing else."""
 
-import base64
-import json
 import re
-import zlib
 
 import numpy as np
 import pytest
-from known_attention import SHIFT, shifting_network
-from test_scores import images_of, small_network
+from helpers.explain import SHIFT, content_of, images_of, shifting_network, small_network
 
 from aa_keras import explain
 from aa_keras.explain import explorer
 
-
-def content_of(page):
-    """The data of a page, with arrays (heads, query height, query width, key height, key width)."""
-    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    content = json.loads(data)
-    for layer in content["layers"]:
-        shape = (layer["heads"], *layer["size"])
-        largest = np.frombuffer(base64.b64decode(layer["largest"]), "<f4").reshape(*shape, 1, 1)
-        values = np.frombuffer(zlib.decompress(base64.b64decode(layer["values"])), np.uint8)
-        layer["attention"] = largest * values.reshape(*shape, *layer["size"]) / 255
-    return content
+pytestmark = pytest.mark.jax
 
 
 def page_of(model, images, **options):

@@ -2,9 +2,12 @@
 
 import matplotlib
 import numpy as np
+import pytest
 from PIL import Image
 
 from aa_keras.explain import figures
+
+pytestmark = pytest.mark.jax
 
 
 def test_colours_are_unmixed_from_half_of_the_largest_value_on(tmp_path):

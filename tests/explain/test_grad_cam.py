@@ -14,6 +14,8 @@ from aa_keras.applications import AAMnasNet, AAWideResNet, ResNet
 from aa_keras.data.decoding import decode_image
 from aa_keras.explain import grad_cam
 
+pytestmark = pytest.mark.jax
+
 NAMES = ("ant", "bee", "cat")
 
 
@@ -33,6 +35,7 @@ def classifier(activation="softmax"):
     )
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("activation", ["softmax", None])
 def test_of_a_linear_head_it_is_the_weighted_sum_of_the_channels(activation):
     """The gradient of a logit after a pooling is the class's weights over the number of pixels."""
@@ -131,6 +134,7 @@ def test_the_last_activation_is_always_left_out(ending):
     np.testing.assert_allclose(model.predict(images, verbose=0), before, atol=1e-6)  # the model is as it was
 
 
+@pytest.mark.backend
 def test_of_a_model_in_another():
     """A headless network with its pooling inside: the last map is in it, and layers are named by their paths."""
     flat = classifier()

@@ -2,39 +2,20 @@
 
 import keras
 import numpy as np
-import oracle
 import pytest
+from helpers import oracle
+from helpers.explain import augmented, images_of, small_network
+from helpers.layers import attention_weights, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 from keras import ops
-from layer_helpers import attention_weights, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 
 import aa_keras
 from aa_keras import explain
 from aa_keras.applications import AAResNet
 from aa_keras.explain import scores as scores_module
-from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+from aa_keras.layers import SelfAttention2D
 from aa_keras.layers._resampling import average_pool
 
-
-def images_of(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype("float32")
-
-
-def augmented(name, **options):
-    return AttentionAugmentedConv2D(8, 3, num_heads=2, min_key_dim=3, name=name, **options)
-
-
-def small_network(size=(12, 10)):
-    """A pooled, a strided, a shared and a nested layer; and one of attention alone."""
-    inputs = keras.Input((*size, 3))
-    outputs = augmented("pooled", attention_pooling=2, max_size=(12, 10))(inputs)
-    outputs = augmented("strided", strides=2, max_size=(12, 10))(outputs)
-    shared = augmented("shared", max_size=(6, 5))
-    outputs = shared(shared(outputs))
-    middle = keras.Input(outputs.shape[1:])
-    inner = keras.Model(middle, augmented("deep", max_size=(6, 5))(middle), name="inner")
-    outputs = SelfAttention2D(2, 3, position_encoding="sinusoidal", name="bare")(inner(outputs))
-    return randomize_weights(keras.Model(inputs, outputs, name="network"))
-
+pytestmark = pytest.mark.backend
 
 SIZES = {
     "pooled": (6, 5),

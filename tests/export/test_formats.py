@@ -8,7 +8,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from export_helpers import (
+from helpers.exports import (
     LITERT,
     NAMES,
     ONNX,

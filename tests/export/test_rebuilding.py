@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from export_helpers import randomized, small_network
+from helpers.exports import randomized, small_network
 
 from aa_keras import attention
 from aa_keras.applications import AAResNet, AAWideResNet

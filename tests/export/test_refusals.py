@@ -6,7 +6,17 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
-from export_helpers import FORMATS, NAMES, ONNX, OUTPUTS, PREPROCESSING, blank_classifier, load, servable, small_network
+from helpers.exports import (
+    FORMATS,
+    NAMES,
+    ONNX,
+    OUTPUTS,
+    PREPROCESSING,
+    blank_classifier,
+    load,
+    servable,
+    small_network,
+)
 
 from aa_keras.applications import AAWideResNet
 from aa_keras.errors import UserError

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from export_helpers import blank_classifier, small_network, write_saved_model
+from helpers.exports import blank_classifier, small_network, write_saved_model
 
 from aa_keras.data import Preprocessing
 from aa_keras.errors import UserError

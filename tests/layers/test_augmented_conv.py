@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
-import oracle
 import pytest
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, weights_by_name, with_random_weights
+from helpers import oracle
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, weights_by_name, with_random_weights
 
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+
+pytestmark = pytest.mark.backend
 
 
 def built(input_shape, **arguments):

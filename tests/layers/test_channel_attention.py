@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, to_numpy, with_random_weights
+from helpers.layers import feature_map, to_numpy, with_random_weights
 
 from aa_keras.layers import EfficientChannelAttention, GatherExcite, SqueezeExcite
+
+pytestmark = pytest.mark.backend
 
 
 def sigmoid(values):

@@ -4,14 +4,16 @@ import types
 
 import keras
 import numpy as np
-import oracle
 import pytest
+from helpers import oracle
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 from keras import ops
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
 from aa_keras import attention
 from aa_keras.attention import AttentionSpec, blockwise, choice, dense, fused
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+
+pytestmark = pytest.mark.backend
 
 BACKEND = keras.backend.backend()
 # The implementations on the CPU, where the tests run.

@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map
+from helpers.layers import feature_map
 
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
@@ -65,6 +65,7 @@ def test_a_bad_argument_is_named_with_its_value(layer_class, name, value):
         layer_class(**{**GOOD.get(layer_class, {}), name: value})
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("layer_class", GOOD)
 def test_the_arguments_that_the_bad_ones_replace_are_good(layer_class):
     """And NumPy's integers are as good as Python's, and lists as good as tuples."""
@@ -90,6 +91,7 @@ def test_key_ratio_may_exceed_1_and_value_ratio_may_be_1():
     assert (layer.key_depth, layer.value_depth) == (24, 8)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("layer_class", [SelfAttention2D, AttentionAugmentedConv2D])
 def test_channels_first_as_the_default_of_keras_is_refused(layer_class):
     keras.config.set_image_data_format("channels_first")
@@ -102,6 +104,7 @@ def test_channels_first_as_the_default_of_keras_is_refused(layer_class):
         keras.config.set_image_data_format("channels_last")
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("size", [(None, None), (None, 4), (4, None)])
 @pytest.mark.parametrize("layer_class", GOOD)
 def test_unknown_height_or_width_needs_max_size(layer_class, size):
@@ -112,6 +115,7 @@ def test_unknown_height_or_width_needs_max_size(layer_class, size):
         layer.build(input_shape)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("channels", [1, 3])
 def test_sinusoids_need_four_channels(channels):
     for layer in [
@@ -123,6 +127,7 @@ def test_sinusoids_need_four_channels(channels):
             layer(feature_map(1, 4, 4, channels))
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("input_shape", [(2, 4, 5), (2, 3, 4, 4, 5), (2, 4, 4, None)])
 @pytest.mark.parametrize(
     "layer_class", [*GOOD, SinusoidalPositionEncoding2D, CoordinateChannels2D], ids=lambda layer: layer.__name__

@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 from keras import ops
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
+
+pytestmark = pytest.mark.backend
 
 ROUNDING = {"float16": 2**-11, "bfloat16": 2**-8}
 

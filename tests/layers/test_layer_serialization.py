@@ -9,7 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, randomize_weights, slow_on_jax, to_numpy, with_random_weights
+from helpers.layers import feature_map, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
@@ -18,6 +18,8 @@ from aa_keras.layers import (
     SelfAttention2D,
     SinusoidalPositionEncoding2D,
 )
+
+pytestmark = pytest.mark.backend
 
 OF_CONVOLUTIONS = {
     "data_format": "channels_last",

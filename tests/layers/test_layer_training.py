@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
 from aa_keras.attention import blockwise
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D, SqueezeExcite
+
+pytestmark = pytest.mark.backend
 
 AUGMENTED = {"filters": 7, "kernel_size": 3, "num_heads": 2, "value_ratio": 0.6, "min_key_dim": 3}
 LAYERS = {

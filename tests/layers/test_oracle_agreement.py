@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-import oracle
 import pytest
-from layer_helpers import (
+from helpers import oracle
+from helpers.layers import (
     POSITION_ENCODINGS,
     attention_weights,
     feature_map,
@@ -19,6 +19,8 @@ from aa_keras.layers import (
     SelfAttention2D,
     SinusoidalPositionEncoding2D,
 )
+
+pytestmark = pytest.mark.backend
 
 HEADS = 3
 

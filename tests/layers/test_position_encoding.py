@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
 from aa_keras.layers import (
     CoordinateChannels2D,
@@ -11,6 +11,8 @@ from aa_keras.layers import (
     SelfAttention2D,
     SinusoidalPositionEncoding2D,
 )
+
+pytestmark = pytest.mark.backend
 
 
 def test_tables_have_a_row_for_each_offset_of_the_size_they_are_built_for():

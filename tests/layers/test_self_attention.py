@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, weights_by_name, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, weights_by_name, with_random_weights
 
 from aa_keras.layers import SelfAttention2D
+
+pytestmark = pytest.mark.backend
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, small_network
+from helpers.layers import feature_map, small_network
 
 if keras.backend.backend() != "jax":
     pytest.skip("JAX's own tools", allow_module_level=True)
 
 import jax
 import jax.numpy as jnp
+
+pytestmark = pytest.mark.backend
 
 
 def as_a_function(implementation):

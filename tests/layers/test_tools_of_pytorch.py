@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, small_network, with_random_weights
+from helpers.layers import feature_map, small_network, with_random_weights
 
 from aa_keras.layers import AttentionAugmentedConv2D
 
@@ -11,6 +11,8 @@ if keras.backend.backend() != "torch":
     pytest.skip("PyTorch's own tools", allow_module_level=True)
 
 import torch
+
+pytestmark = pytest.mark.backend
 
 IMPLEMENTATIONS = ["auto", "dense", "blockwise"]
 

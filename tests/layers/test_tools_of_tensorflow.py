@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, small_network
+from helpers.layers import feature_map, small_network
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("TensorFlow's own tools", allow_module_level=True)
 
 import tensorflow as tf
+
+pytestmark = pytest.mark.backend
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_helpers import feature_map, randomize_weights, to_numpy
+from helpers.layers import feature_map, randomize_weights, to_numpy
 
 from aa_keras.attention import blockwise
 from aa_keras.layers import AttentionAugmentedConv2D

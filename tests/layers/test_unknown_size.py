@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from layer_helpers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
 
 from aa_keras.attention import blockwise
 from aa_keras.layers import (
@@ -15,6 +15,8 @@ from aa_keras.layers import (
     SelfAttention2D,
     SinusoidalPositionEncoding2D,
 )
+
+pytestmark = pytest.mark.backend
 
 SIZES = [(4, 7), (9, 5)]
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from export_helpers import randomized
+from helpers.exports import randomized
 
 from aa_keras import applications
 from aa_keras.applications import datasets

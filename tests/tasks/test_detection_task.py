@@ -9,7 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from detection_helpers import detection_config, squares
+from helpers.detection import detection_config, squares
 from PIL import Image
 
 from aa_keras.commands.evaluate import evaluate_run
@@ -19,6 +19,8 @@ from aa_keras.data.coco_folder import FileDetections
 from aa_keras.errors import UserError
 from aa_keras.tasks import detection, task_for
 from aa_keras.training import callbacks, train_and_evaluate
+
+pytestmark = pytest.mark.jax
 
 pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
 pytest.importorskip("pycocotools", reason="the extra `detection` is not installed")

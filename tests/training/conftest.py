@@ -1,7 +1,7 @@
 """The run that several tests use."""
 
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.training import train_and_evaluate
 

@@ -13,6 +13,8 @@ import pytest
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
 from aa_keras.training.distribution import Distribution
 
+pytestmark = pytest.mark.backend
+
 ONE_DEVICE = Distribution()
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.training import Hosts

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from detection_helpers import squares
-from test_distribution import end, start, start_two
+from helpers.detection import squares
+from helpers.distributed import end, start, start_two
 
 pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
 

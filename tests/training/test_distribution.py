@@ -2,20 +2,17 @@
 
 import csv
 import json
-import os
-import pathlib
 import resource
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
 import pytest
-from training_helpers import tiny_config
+from helpers.distributed import PATIENCE, end, start, start_two, start_two_by_slurm
+from helpers.training import tiny_config
 
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.errors import UserError
@@ -23,57 +20,7 @@ from aa_keras.recipes.checks import check_backend, check_config
 from aa_keras.training import Hosts, hosts
 from aa_keras.training.distribution import distribution_for
 
-FOLDER = pathlib.Path(__file__).parent
-# Seconds after which something hangs: a busy machine takes minutes to compile a network in two processes.
-PATIENCE = 900
 LONGER = ("epochs=30",)  # long enough for something to happen during it
-
-
-def start(backend, workdir, distribution, *fields, hosts=None, variables=None):
-    # XLA's optimizations are not what is tested.
-    jax = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment = {**os.environ, "KERAS_BACKEND": backend, **jax, **(variables or {})}
-    if hosts:
-        environment["HOSTS"] = hosts
-    command = [sys.executable, FOLDER / "distributed_run.py", workdir, distribution, *fields]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def start_two(workdir, *fields, of_second=()):
-    """Starts two processes that find each other on loopback; `of_second` are more fields of the second one's."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    # The second one's folder is its own, and stays empty.
-    folders = (workdir, workdir.with_name(f"{workdir.name}_of_second"))
-    return [
-        start("jax", folder, "multihost", *fields, *more, hosts=f"localhost:{port} 2 {index}")
-        for index, (folder, more) in enumerate(zip(folders, ((), of_second), strict=True))
-    ]
-
-
-def start_two_by_slurm(workdir):
-    """Starts two processes as `srun` does: their environment has what they must know of each other."""
-    first_port = 2**16 - 2**12  # JAX adds the number of the job
-    job = next(job for job in range(1, 2**12) if is_free(first_port + job))
-    variables = {"SLURM_JOB_ID": str(job), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
-    folders = (workdir, workdir.with_name(f"{workdir.name}_of_second"))
-    return [
-        start("jax", folder, "multihost", variables={**variables, "SLURM_PROCID": index, "SLURM_LOCALID": index})
-        for folder, index in zip(folders, "01", strict=True)
-    ]
-
-
-def is_free(port):
-    with socket.socket() as listener:
-        return listener.connect_ex(("localhost", port)) != 0
-
-
-def end(*processes, timeout=PATIENCE):
-    """Waits for the end of processes, and returns what each one printed."""
-    outcomes = [process.communicate(timeout=timeout) for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), outcomes
-    return [output for output, _ in outcomes]
 
 
 def metrics_of(workdir):

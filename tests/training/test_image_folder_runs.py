@@ -5,11 +5,13 @@ import json
 import keras
 import numpy as np
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_json
 from aa_keras.training import loop, train_and_evaluate
+
+pytestmark = pytest.mark.jax
 
 
 def add_images(folder, names):

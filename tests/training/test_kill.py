@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.jax
+
 ROOT = pathlib.Path(__file__).parents[2]
 # `KILLED_RUNS=20 python -m pytest -m slow tests/training/test_kill.py -s` prints what each kill hit.
 RUNS = int(os.environ.get("KILLED_RUNS", "2"))

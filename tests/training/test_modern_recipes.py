@@ -5,12 +5,14 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.data import LabelledImages, load_dataset
 from aa_keras.errors import UserError
 from aa_keras.tasks import Classification, classification
 from aa_keras.training import callbacks, train_and_evaluate
+
+pytestmark = pytest.mark.jax
 
 MODERN = {
     "rand_augment_operations": 2,

@@ -7,12 +7,14 @@ import ml_collections
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.layers import slow_on_jax
 from keras import ops
-from layer_helpers import slow_on_jax
 
 from aa_keras.errors import UserError
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.training.non_finite import StopOnNonFinite
+
+pytestmark = pytest.mark.backend
 
 STEPS = 26
 CONFIG = {"learning_rate_per_256": 0.1, "warmup_fraction": 0.05, "clip_norm": 0.0, "precision": "float32"}

@@ -6,8 +6,8 @@ import types
 import keras
 import numpy as np
 import pytest
-from layer_helpers import slow_on_jax
-from training_helpers import tiny_config
+from helpers.layers import slow_on_jax
+from helpers.training import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.recipes.checks import check_backend
@@ -26,6 +26,7 @@ def compiled(precision, **fields):
     return model
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("precision", COMPUTE)
 def test_layers_compute_in_it_while_weights_and_logits_are_float32(precision):
     model = compiled(precision)
@@ -42,6 +43,7 @@ def test_layers_compute_in_it_while_weights_and_logits_are_float32(precision):
     assert len(np.unique(logits)) == 10
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("precision", COMPUTE)
 def test_only_float16_scales_its_loss(precision):
     assert isinstance(compiled(precision).optimizer, keras.optimizers.LossScaleOptimizer) == (
@@ -49,6 +51,7 @@ def test_only_float16_scales_its_loss(precision):
     )
 
 
+@pytest.mark.backend
 def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
     model = compiled("mixed_float16")
     optimizer = model.optimizer
@@ -67,6 +70,7 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
     assert not any(np.array_equal(now, was) for now, was in zip(state(), before, strict=True))
 
 
+@pytest.mark.backend
 @slow_on_jax
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
@@ -78,6 +82,7 @@ def test_a_run_learns_what_one_in_float32_does(precision, finished, tmp_path):
     assert train_and_evaluate(config, tmp_path / "run")["cross_entropy"] == result["cross_entropy"]
 
 
+@pytest.mark.backend
 @pytest.mark.slow
 def test_a_run_that_measures_precision_first_is_the_same_run(finished, tmp_path, capsys):
     config = tiny_config(export=False, benchmark_precision=True)
@@ -109,6 +114,7 @@ def test_where_bfloat16_may_be_faster_a_line_says_so(flags, flops, fields, expec
     assert hint is None if expected is None else hint.startswith(expected)
 
 
+@pytest.mark.backend
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="which shares none")
 def test_what_shares_a_batch_is_not_measured():
     distribution = "mirrored" if keras.backend.backend() == "tensorflow" else "data_parallel"

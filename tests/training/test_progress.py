@@ -2,7 +2,11 @@
 
 import time
 
+import pytest
+
 from aa_keras.training.callbacks import Progress
+
+pytestmark = pytest.mark.jax
 
 
 def printed(monkeypatch, capsys, times):

@@ -9,7 +9,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.errors import UserError
@@ -47,6 +47,7 @@ def weights_of(workdir, name):
     return keras.models.load_model(workdir / f"{name}.keras").get_weights()
 
 
+@pytest.mark.backend
 def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatch, capsys):
     uninterrupted, expected = finished
     workdir = tmp_path / "run"
@@ -71,6 +72,7 @@ def test_an_interrupted_run_ends_as_it_would_have(finished, tmp_path, monkeypatc
     assert metrics_of(workdir) == metrics_of(uninterrupted)
 
 
+@pytest.mark.backend
 @pytest.mark.slow
 def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, monkeypatch, capsys):
     config = tiny_config(ema_momentum=0.5, export=False)
@@ -99,6 +101,7 @@ def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, mon
     assert (plain["cross_entropy"], plain["averaged"]) == (expected["cross_entropy"], None)
 
 
+@pytest.mark.backend
 def test_overwriting_starts_over_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
@@ -126,6 +129,7 @@ def test_a_config_that_cannot_be_trained_overwrites_nothing(finished, fields, me
     assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("function", ["training_dataset", "validation_dataset"])
 def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
     """Whatever fails in the pipelines, they are tried before anything is removed."""
@@ -145,6 +149,7 @@ def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
     assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
 
 
+@pytest.mark.backend
 def test_a_new_folder_is_empty_until_the_first_step_is_done_and_goes_if_it_is_not(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         assert list((tmp_path / "deep" / "run").iterdir()) == []
@@ -173,6 +178,7 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path):
         stop.on_train_batch_end(50, {"loss": float("nan")})
 
 
+@pytest.mark.backend
 def test_the_best_network_is_that_of_its_checkpoint_and_not_the_last(finished, tmp_path):
     """A run that was interrupted after its last epoch, and whose first epoch was the best."""
     workdir, config = tmp_path / "run", tiny_config(export=False)

@@ -5,7 +5,7 @@ import pathlib
 
 import ml_collections
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_json
@@ -19,6 +19,8 @@ from aa_keras.training.run_directory import (
     fingerprint,
     flattened,
 )
+
+pytestmark = pytest.mark.jax
 
 CONFIG = {
     "name": "run",

@@ -11,6 +11,8 @@ from aa_keras.recipes import default_config
 from aa_keras.tasks import Classification
 from aa_keras.training.optimization import add_weight_decay, compile_model
 
+pytestmark = pytest.mark.jax
+
 WEIGHT_DECAY = 0.03
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from training_helpers import EXPORT, tiny_config
+from helpers.training import EXPORT, tiny_config
 
 from aa_keras.data import tfds_images
 from aa_keras.errors import Terminated
@@ -18,6 +18,8 @@ from aa_keras.tasks import classification
 from aa_keras.training import callbacks, loop, run, train_and_evaluate
 from aa_keras.training.checkpoints import TrainingState, _whole_state
 from aa_keras.training.run_directory import fingerprint
+
+pytestmark = pytest.mark.jax
 
 PATIENCE = 600  # seconds, of a busy machine
 ROOT = pathlib.Path(__file__).parents[2]

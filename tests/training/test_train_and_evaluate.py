@@ -8,7 +8,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from training_helpers import tiny_config
+from helpers.training import tiny_config
 
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.complexity import model_complexity
@@ -16,6 +16,8 @@ from aa_keras.data import LabelledImages, load_dataset
 from aa_keras.errors import UserError
 from aa_keras.tasks import Classification
 from aa_keras.training import train_and_evaluate
+
+pytestmark = pytest.mark.jax
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"  # only TensorFlow writes a SavedModel
 DIGITS = load_dataset("digits")

@@ -20,8 +20,8 @@ if distribution == "mirrored":
     tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 
 sys.path.append(str(pathlib.Path(__file__).parents[1]))
-from detection_helpers import detection_config  # noqa: E402
-from training_helpers import tiny_config  # noqa: E402
+from helpers.detection import detection_config  # noqa: E402
+from helpers.training import tiny_config  # noqa: E402
 
 from aa_keras import command_line  # noqa: E402
 from aa_keras.training import Hosts, train_and_evaluate  # noqa: E402

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import venv
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def run(command, folder="/", **environment):

@@ -66,14 +66,28 @@ ARGUMENTS = {
     "WideResNet16_4": _WIDE_RESNET,
     "WideResNet28_10": _WIDE_RESNET,
 }
-# The builders for tests of classifiers, and for tests of detectors.
+# The builders of classifiers, and of detectors.
 CLASSIFIERS = tuple(applications.list_models(task="classification"))
 DETECTORS = tuple(applications.list_models(task="detection"))
+# A network of each kind of block, for tests that build one. The other builders are these with other arguments, which
+# test_variants.py proves: one more network of the same blocks would test nothing more.
+KINDS = {
+    "AAMnasNet": {},
+    "AAResNet": {},
+    "AAResNet of basic blocks": {"depth": 18, "blocks": (1, 1, 1, 1)},
+    "AAWideResNet": {},
+    "BoTNet": {},
+    "GEWideResNet": {},
+    "SEResNet": {},
+    "SEWideResNet": {},
+    "WideResNet": {},
+}
 
 
 def build(name, **arguments):
-    """Builds a network of the library by name, for small images."""
-    return getattr(applications, name)(**{**ARGUMENTS[name], **arguments})
+    """Builds a network of the library by name or kind, for small images."""
+    builder = name.split()[0]
+    return getattr(applications, builder)(**{**ARGUMENTS[builder], **KINDS.get(name, {}), **arguments})
 
 
 @contextlib.contextmanager

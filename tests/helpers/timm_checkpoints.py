@@ -7,7 +7,7 @@ import pathlib
 ROOT = pathlib.Path(__file__).parents[2]
 # The arguments of the network that `small_resnet` has tensors for.
 SMALL = {"depth": 50, "blocks": (1, 1, 1, 1), "width": 8, "input_shape": (64, 64, 3), "classes": 5}
-FIXTURES = sorted((pathlib.Path(__file__).parent / "timm").glob("*.json"))
+FIXTURES = sorted((ROOT / "tests" / "applications" / "timm").glob("*.json"))
 
 
 def load_drawn():
