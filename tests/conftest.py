@@ -18,11 +18,20 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import keras
 import pytest
+from helpers.programs import WarmPython
 
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def warm_python():
+    """A Python that has imported the library, in an environment without the tests' data."""
+    python = WarmPython(AA_KERAS_DATA=None, PYTHONPATH=str(pathlib.Path(__file__).parents[1]))
+    yield python
+    python.close()
 
 
 def pytest_collection_finish():

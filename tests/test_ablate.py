@@ -79,8 +79,9 @@ def test_a_run_that_is_killed_costs_no_other(tmp_path):
         (["--sweep=depths"], "sweep"),
     ],
 )
-def test_mistakes_are_reported_in_a_line(arguments, message, tmp_path):
-    completed = ablate("--config=digits_aa_wide_resnet10_2", f"--workdir={tmp_path}", *arguments)
+def test_mistakes_are_reported_in_a_line(warm_python, arguments, message, tmp_path):
+    command = [ROOT / "benchmarks" / "ablate.py", "--config=digits_aa_wide_resnet10_2", f"--workdir={tmp_path}"]
+    completed = warm_python.run(*command, *arguments, folder=ROOT)
     assert completed.returncode == 1
     assert message in completed.stderr
     assert "Traceback" not in completed.stderr

@@ -1,12 +1,14 @@
-"""The examples of README and of the documentation, each alone in a fresh process, from the installed wheel."""
+"""The examples of README and of the documentation, each alone in a process of its own, from the installed wheel."""
 
 import ast
 import importlib.util
 import re
+import shlex
 import shutil
 
 import pytest
-from helpers.wheel import ROOT, build, environment_in, install, run
+from helpers.programs import WarmPython
+from helpers.wheel import ROOT, built, environment_in, install, run
 
 README = ROOT / "README.md"
 PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,28 +48,48 @@ def stated(lines):
 def python(tmp_path_factory):
     """A Python with the wheel."""
     python = environment_in(tmp_path_factory.mktemp("environment"))
-    install(python, build(tmp_path_factory.mktemp("built"))[0])
+    install(python, built(tmp_path_factory)[0])
     return python
 
 
 @pytest.fixture(scope="module")
-def run_in(python):
-    """A function that runs a command in a folder, with the wheel, and with Keras's files outside of the folder."""
-    settings = {"KERAS_HOME": str(python.parents[1] / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3", "AA_KERAS_DATA": ""}
-    return lambda folder, *command: run(command, folder, PATH=f"{python.parent}:/usr/bin:/bin", **settings)
+def settings(python):
+    """The environment of examples: with Keras's files outside of their folders."""
+    return {"KERAS_HOME": str(python.parents[1] / "keras"), "TF_CPP_MIN_LOG_LEVEL": "3", "AA_KERAS_DATA": ""}
 
 
 @pytest.fixture(scope="module")
-def shell(run_in):
-    """A function that runs lines of shell in a folder."""
-    return lambda lines, folder: run_in(folder, "bash", "-euc", lines)
+def run_python(python, settings):
+    """A function that runs what would stand behind `python` in a folder, and returns what it printed."""
+    warm = WarmPython(python, **settings, PYTHONPATH=None, PYTHONSAFEPATH=None)
+
+    def run_python(folder, *command):
+        completed = warm.run(*command, folder=folder)
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
+
+    yield run_python
+    warm.close()
+
+
+@pytest.fixture(scope="module")
+def shell(python, settings, run_python):
+    """A function that runs lines of shell in a folder: those of the program alone in a process that is warm."""
+
+    def shell(lines, folder):
+        words = shlex.split(lines, comments=True)
+        if words[0] == "aa-keras" and lines.count("\n") == 1:
+            return run_python(folder, "-m", "aa_keras", *words[1:])
+        return run(["bash", "-euc", lines], folder, PATH=f"{python.parent}:/usr/bin:/bin", **settings)
+
+    return shell
 
 
 @pytest.fixture(scope="module")
 def prepared(shell, tmp_path_factory):
     """A folder with a short run of the digits."""
     folder = tmp_path_factory.mktemp("prepared")
-    shell(f"{TRAINING} --config.epochs=1 --config.export=False", folder)
+    shell(f"{TRAINING} --config.epochs=1 --config.export=False\n", folder)
     return folder
 
 
@@ -75,19 +97,19 @@ def prepared(shell, tmp_path_factory):
 def trained(shell, tmp_path_factory):
     """A folder with the run that README's first command makes."""
     folder = tmp_path_factory.mktemp("trained")
-    shell(TRAINING, folder)
+    shell(f"{TRAINING}\n", folder)
     return folder
 
 
-def check_python(lines, run_in, folder):
-    printed = run_in(folder, "python", "-c", lines)
+def check_python(lines, run_python, folder):
+    printed = run_python(folder, "-c", lines)
     printed = re.sub(r"^(.*(\x08|/step).*)?\n", "", printed, flags=re.MULTILINE)  # Keras's progress bars
     assert re.fullmatch(stated(lines), printed.replace("'", '"'), flags=re.DOTALL), printed
 
 
 @pytest.mark.parametrize(("_", "lines"), examples(README, "python"))
-def test_python(_, lines, run_in, tmp_path):
-    check_python(lines, run_in, tmp_path)
+def test_python(_, lines, run_python, tmp_path):
+    check_python(lines, run_python, tmp_path)
 
 
 def test_shell(shell, prepared):
@@ -110,7 +132,7 @@ def test_training_and_evaluation(shell, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page, "python", "sh")], ids=lambda page: page.stem)
-def test_a_page(page, run_in, shell, trained, tmp_path):
+def test_a_page(page, run_python, shell, trained, tmp_path):
     """Its blocks in their order, in a folder with the run that README's first command makes."""
     folder = shutil.copytree(trained, tmp_path / "folder")
     for each in examples(page, "python", "sh"):
@@ -120,7 +142,7 @@ def test_a_page(page, run_in, shell, trained, tmp_path):
         ):
             continue  # such as PyTorch, which the tests can do without
         if language == "python":
-            check_python(lines, run_in, folder)
+            check_python(lines, run_python, folder)
         else:
             assert shell(lines, folder), lines
 

@@ -8,7 +8,7 @@ import tomllib
 import zipfile
 
 import pytest
-from helpers.wheel import ROOT, build, checkout_in, environment_in, install, run
+from helpers.wheel import ROOT, built, checkout_in, environment_in, install, run
 
 import aa_keras
 
@@ -34,7 +34,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
     """The wheel and the source distribution."""
-    return build(tmp_path_factory.mktemp("built"))
+    return built(tmp_path_factory)
 
 
 def found_by(python, **environment):

@@ -8,6 +8,8 @@ import sys
 import sysconfig
 import venv
 
+from .once import once
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -42,15 +44,20 @@ def checkout_in(folder, link=True):
     return folder
 
 
+def built(tmp_path_factory):
+    """Returns the paths of the wheel and of the source distribution."""
+    folder = once(tmp_path_factory, "built", build)
+    (wheel,) = folder.glob("*.whl")
+    (source,) = folder.glob("*.tar.gz")
+    return wheel, source
+
+
 def build(folder):
-    """Builds the wheel and the source distribution from a copy of the checkout, and returns their paths."""
+    """Builds the wheel and the source distribution from a copy of the checkout."""
     checkout = checkout_in(folder / "checkout")
     for name in ("tests", "benchmarks", "docs", ".ci"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
     run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout])
-    (wheel,) = folder.glob("*.whl")
-    (source,) = folder.glob("*.tar.gz")
-    return wheel, source
 
 
 def environment_in(folder):
