@@ -89,8 +89,10 @@ def test_recipes_are_listed_and_shown():
     assert printed("recipes", "--show=image_folder") == find_recipe("image_folder").read_text(encoding="utf-8")
 
 
-def test_networks_are_listed_with_their_numbers_and_weights():
-    header, *rows = printed("models", "--filter=*wide*").splitlines()
+def test_networks_are_listed_with_their_numbers_and_weights(warm_python):
+    completed = warm_python.run("-m", "aa_keras", "models", "--filter=*wide*")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    header, *rows = completed.stdout.splitlines()
     assert header.split() == ["network", "parameters", "GFLOPs", "images", "weights"]
     assert rows[0] == "AAWideResNet(depth, width)"
     assert rows[1].split() == ["AAWideResNet16_4()", "2,735,156", "0.81", "32x32", "cifar100"]

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import aa_keras
-from aa_keras.applications import AAResNet50, ResNet50
+from aa_keras.applications import AAResNet, ResNet
 from aa_keras.layers import AttentionAugmentedConv2D
 
 
@@ -85,7 +85,7 @@ def test_it_trains_and_reloads(tmp_path):
 
 
 @pytest.mark.parametrize("fully_attentional", [False, True])
-def test_resnet50_augmented_is_aa_resnet50(fully_attentional):
+def test_a_resnet_augmented_is_an_aa_resnet(fully_attentional):
     """The same layers with the same weights, and so the same outputs."""
     ratios = {"key_ratio": 1.0, "value_ratio": 1.0} if fully_attentional else {}
 
@@ -94,9 +94,9 @@ def test_resnet50_augmented_is_aa_resnet50(fully_attentional):
             return False
         return {"attention_pooling": 2 if layer.name.startswith("stage2") else 1}
 
-    arguments = {"input_shape": (64, 96, 3), "classes": 3}
-    built = AAResNet50(**arguments, **ratios)
-    converted = aa_keras.augment(ResNet50(**arguments), select, **ratios)
+    arguments = {"depth": 50, "width": 16, "blocks": (1, 2, 1, 1), "input_shape": (64, 96, 3), "classes": 3}
+    built = AAResNet(**arguments, **ratios)
+    converted = aa_keras.augment(ResNet(**arguments), select, **ratios)
     assert [layer.name for layer in converted.layers][1:] == [layer.name for layer in built.layers][1:]
     assert set(augmented_layers(converted)) == set(augmented_layers(built))
     assert [weight.shape for weight in converted.weights] == [weight.shape for weight in built.weights]

@@ -18,7 +18,7 @@ TABLE = "layers/attention_augmented_conv2d/self_attention/relative_embedding/var
 
 
 def network(**arguments):
-    return AAWideResNet(10, 1, **{"input_shape": (8, 12, 3), "classes": 5, **arguments})
+    return AAWideResNet(10, 1, **{"input_shape": (8, 12, 3), "classes": 5, "attention_stages": (1,), **arguments})
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def test_boxes_follow_what_they_are_of(flip, jitter):
     augment = tf.function(preprocessing(scale_jitter=jitter, horizontal_flip=flip).for_training)
     mirrored = 0
     for seed in range(12):
-        image, boxes, labels = augment(image_of_boxes(), BOXES, LABELS, [seed, 0])
+        image, boxes, labels = augment(image_of_boxes(), BOXES, LABELS, tf.constant([seed, 0]))
         assert image.shape == (64, 96, 3)
         order = np.argsort(boxes[:, 1])
         mirrored += order.tolist() == [1, 0]
@@ -89,7 +89,7 @@ def test_larger_images_are_cropped_anywhere_and_boxes_with_them():
     augment = tf.function(preprocessing(scale_jitter=(3.0, 3.0)).for_training)
     numbers, corners = set(), set()
     for seed in range(30):
-        image, boxes, labels = augment(image_of_boxes(), BOXES, LABELS, [seed, 1])
+        image, boxes, labels = augment(image_of_boxes(), BOXES, LABELS, tf.constant([seed, 1]))
         numbers.add(len(labels))
         boxes = boxes.numpy()
         assert np.all(boxes[:, :2] >= 0)

@@ -14,7 +14,8 @@ def finished_run(folder, model, **fields):
     """The folder of a finished run of image_folder, whose images are gone."""
     config = recipes.default_config()
     config.update(name="run", dataset="image_folder", data_dir="/gone", builder="AAWideResNet", epochs=1, batch_size=2)
-    config.update(learning_rate_per_256=0.2, builder_arguments={"depth": 10, "width": 1}, image_size=24)
+    config.update(learning_rate_per_256=0.2, image_size=24)
+    config.update(builder_arguments={"depth": 10, "width": 1, "attention_stages": (1,)})
     config.update(fields)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(as_dictionary(config)))
