@@ -125,6 +125,8 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         box_loss = SmoothL1Loss() if box_loss == "auto" else box_loss
         classification_loss = FocalLoss() if classification_loss == "auto" else classification_loss
         super().compile(optimizer, box_loss, classification_loss, **kwargs)
+        # Here, not in the first step: TensorFlow would trace a step that makes the means of the losses twice.
+        self._compile_loss.build(self.output, self.output)
 
     def get_compile_config(self):
         """Returns the arguments of `compile` for a file, or None before it was called."""
