@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers import oracle
 from helpers.explain import augmented, images_of, small_network
-from helpers.layers import attention_weights, randomize_weights, slow_on_jax, to_numpy, with_random_weights
+from helpers.layers import attention_weights, outputs_of, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 from keras import ops
 
 import aa_keras
@@ -29,7 +29,7 @@ SIZES = {
 
 def test_every_layer_has_its_scores_and_the_model_stays_as_it_is():
     model, images = small_network(), images_of(2, 12, 10, 3)
-    before, outputs = model.get_weights(), to_numpy(model(images))
+    before, outputs = model.get_weights(), outputs_of(model, images)
     scores = explain.attention_scores(model, images)
     assert {name: array.shape for name, array in scores.items()} == {
         name: (2, 2, *size, *size) for name, size in SIZES.items()
@@ -40,7 +40,7 @@ def test_every_layer_has_its_scores_and_the_model_stays_as_it_is():
         np.testing.assert_allclose(array.sum(axis=(-1, -2)), 1, atol=1e-5)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    np.testing.assert_array_equal(to_numpy(model(images)), outputs)
+    np.testing.assert_array_equal(outputs_of(model, images), outputs)
 
 
 def test_the_scores_are_those_of_the_layers_and_of_the_oracle():

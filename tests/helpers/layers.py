@@ -1,5 +1,7 @@
 """Helpers for the tests of the layers."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -22,6 +24,18 @@ def to_numpy(tensors):
     return keras.tree.map_structure(
         lambda tensor: keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(tensor)), tensors
     )
+
+
+def outputs_of(layer, inputs, **options):
+    """The outputs of a layer as arrays. On JAX all of it is compiled at once, and not one operation after another."""
+    if not layer.built:
+        layer.build(inputs.shape)
+    call = functools.partial(layer, **options)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        call = jax.jit(call)
+    return to_numpy(call(inputs))
 
 
 def weights_by_name(layer):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import oracle
-from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, weights_by_name, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, weights_by_name, with_random_weights
 
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 
@@ -95,15 +95,15 @@ def test_the_convolution_comes_first_and_attention_last(size, kernel_size, strid
     weights = weights_by_name(layer)
     convolution.set_weights([weights["convolution/kernel"], weights["convolution/bias"]])
 
-    outputs = to_numpy(layer(inputs))
+    outputs = outputs_of(layer, inputs)
 
-    np.testing.assert_allclose(outputs[..., :6], to_numpy(convolution(inputs)), atol=1e-5)
+    np.testing.assert_allclose(outputs[..., :6], outputs_of(convolution, inputs), atol=1e-5)
     if layer.strides == (1, 1):
         # Dilated or not, attention is that of the layer which does nothing else.
         alone = SelfAttention2D(num_heads=2, key_dim=3, value_dim=2)
         alone.build(inputs.shape)
         alone.set_weights([weights[f"self_attention/{name}"] for name in weights_by_name(alone)])
-        np.testing.assert_allclose(outputs[..., 6:], to_numpy(alone(inputs)), atol=1e-5)
+        np.testing.assert_allclose(outputs[..., 6:], outputs_of(alone, inputs), atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "kernel_size", "strides"), [((6, 7), 3, 2), ((8, 6), 5, 3), ((6, 8), (3, 1), (1, 2))])
@@ -129,7 +129,7 @@ def test_symmetric_padding_is_pytorchs(size, kernel_size, strides):
         ],
         axis=1,
     )
-    outputs = to_numpy(layer(inputs))
+    outputs = outputs_of(layer, inputs)
     assert outputs.shape == (2, *layer.compute_output_shape(inputs.shape)[1:])
     np.testing.assert_allclose(outputs[..., :6].reshape(expected.shape), expected + bias, atol=1e-5)
 
@@ -149,18 +149,18 @@ def test_value_ratio_1_leaves_no_convolution():
     alone = SelfAttention2D(num_heads=3, key_dim=2)
     alone.build(inputs.shape)
     alone.set_weights([weights[f"self_attention/{name}"] for name in weights_by_name(alone)])
-    np.testing.assert_allclose(to_numpy(layer(inputs)), to_numpy(alone(inputs)), atol=1e-5)
+    np.testing.assert_allclose(outputs_of(layer, inputs), outputs_of(alone, inputs), atol=1e-5)
 
 
 @pytest.mark.parametrize("activation", ["relu", keras.ops.tanh])
 def test_activation_applies_to_the_whole_output(activation):
     arguments = {"filters": 6, "kernel_size": 3, "num_heads": 2, "value_ratio": 0.7, "min_key_dim": 3}
     inputs = feature_map(2, 5, 4, 3)
-    linear = to_numpy(built(inputs.shape, **arguments)(inputs))
+    linear = outputs_of(built(inputs.shape, **arguments), inputs)
     convolved, attended = linear[..., :2], linear[..., 2:]
     assert convolved.min() < -0.1
     assert attended.min() < -0.1
-    activated = to_numpy(built(inputs.shape, activation=activation, **arguments)(inputs))
+    activated = outputs_of(built(inputs.shape, activation=activation, **arguments), inputs)
     np.testing.assert_allclose(activated, to_numpy(keras.activations.get(activation)(linear)), atol=1e-6)
 
 
@@ -185,9 +185,9 @@ def test_compute_output_shape_agrees_with_the_output_and_with_conv2d(size, strid
     layer = AttentionAugmentedConv2D(
         6, 3, strides=strides, num_heads=2, min_key_dim=2, attention_pooling=attention_pooling
     )
-    outputs = layer(feature_map(2, *size, 3))
+    outputs = outputs_of(layer, feature_map(2, *size, 3))
     convolved = keras.layers.Conv2D(6, 3, strides=strides, padding="same").compute_output_shape((2, *size, 3))
-    assert tuple(outputs.shape) == layer.compute_output_shape((2, *size, 3)) == convolved
+    assert outputs.shape == layer.compute_output_shape((2, *size, 3)) == convolved
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_attention_sees_the_position_encoding_and_the_convolution_does_not(posit
     layer = built(
         inputs.shape, filters=8, kernel_size=3, value_ratio=0.5, num_heads=4, position_encoding=position_encoding
     )
-    outputs = to_numpy(layer(inputs))
+    outputs = outputs_of(layer, inputs)
     inner = outputs[0, 1:-1, 1:-1]
     np.testing.assert_allclose(inner[..., :4], np.broadcast_to(inner[0, 0, :4], inner[..., :4].shape), atol=1e-5)
     # Relative positions weigh values, which are all alike here.
@@ -266,4 +266,4 @@ def test_pooling_goes_in_steps_of_prime_strides(pooling, steps):
     assert pooled.shape[1:3] == layer.attention_size((13, 17)) == (-(-13 // pooling), -(-17 // pooling))
     attended = layer.self_attention(pooled)
     expected = keras.ops.image.resize(attended, (13, 17), interpolation="bilinear", data_format="channels_last")
-    np.testing.assert_allclose(to_numpy(layer(inputs)), to_numpy(expected), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(outputs_of(layer, inputs), to_numpy(expected), rtol=0, atol=1e-5)

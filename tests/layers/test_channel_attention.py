@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers.layers import feature_map, to_numpy, with_random_weights
+from helpers.layers import feature_map, outputs_of, to_numpy, with_random_weights
 
 from aa_keras.layers import EfficientChannelAttention, GatherExcite, SqueezeExcite
 
@@ -22,7 +22,7 @@ def test_squeeze_excite_weighs_channels_by_two_dense_layers_of_their_means(argum
     assert [weight.shape for weight in (down, down_bias, up, up_bias)] == [(32, units), (units,), (units, 32), (32,)]
     hidden = np.maximum(inputs.mean(axis=(1, 2)) @ down + down_bias, 0)
     expected = inputs * sigmoid(hidden @ up + up_bias)[:, None, None, :]
-    np.testing.assert_allclose(to_numpy(layer(inputs)), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs_of(layer, inputs), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_squeeze_excite_without_biases():
@@ -41,7 +41,7 @@ def test_gather_excite_weighs_channels_by_their_own_means():
     inputs = feature_map(2, 5, 3, 4) + np.arange(4, dtype="float32")
     layer = GatherExcite()
     expected = inputs * sigmoid(inputs.mean(axis=(1, 2), keepdims=True))
-    np.testing.assert_allclose(to_numpy(layer(inputs)), expected, rtol=1e-5)
+    np.testing.assert_allclose(outputs_of(layer, inputs), expected, rtol=1e-5)
     assert layer.weights == []
 
 
@@ -53,7 +53,7 @@ def test_shapes_sizes_and_reloading(layer_class, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for size in ((1, 1), (7, 4)):
         inputs = feature_map(2, *size, 6)
-        np.testing.assert_allclose(to_numpy(loaded(inputs)), to_numpy(model(inputs)), rtol=0, atol=1e-6)
+        np.testing.assert_allclose(outputs_of(loaded, inputs), outputs_of(model, inputs), rtol=0, atol=1e-6)
 
 
 def test_configuration_holds_every_argument():
@@ -84,7 +84,7 @@ def test_efficient_channel_attention_weighs_channels_by_the_means_of_their_neigh
     assert kernel.shape == (1, window, 1, 1)
     means = np.pad(inputs.mean(axis=(1, 2)), ((0, 0), (window // 2, window // 2)))
     logits = sum(kernel[0, offset, 0, 0] * means[:, offset : offset + channels] for offset in range(window))
-    np.testing.assert_allclose(to_numpy(layer(inputs)), inputs * sigmoid(logits)[:, None, None], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(outputs_of(layer, inputs), inputs * sigmoid(logits)[:, None, None], rtol=1e-5, atol=1e-6)
 
 
 def test_the_window_of_efficient_channel_attention_may_be_given():

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, with_random_weights
 from keras import ops
 
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
@@ -63,11 +63,11 @@ def test_mixed_precision_is_close_to_float32(dtype, position_encoding):
         )
         return with_random_weights(augmented, inputs.shape)
 
-    outputs = layer(f"mixed_{dtype}")(inputs)
-    expected = to_numpy(layer("float32")(inputs))
+    outputs = outputs_of(layer(f"mixed_{dtype}"), inputs)
+    expected = outputs_of(layer("float32"), inputs)
 
     assert keras.backend.standardize_dtype(outputs.dtype) == dtype
-    error = np.abs(to_numpy(ops.cast(outputs, "float32")) - expected)
+    error = np.abs(outputs.astype("float32") - expected)
     assert error.max() < 4 * ROUNDING[dtype] * np.abs(expected).max()
 
 
@@ -83,8 +83,9 @@ def test_types_of_weights_outputs_and_scores(policy, of_weights, of_outputs, of_
     inputs = feature_map(1, 3, 4, 5)
     layer = SelfAttention2D(num_heads=2, key_dim=3, dtype=policy)
     augmented = AttentionAugmentedConv2D(6, 3, num_heads=2, attention_pooling=2, dtype=policy)
-    outputs, scores = layer(inputs, return_attention_scores=True)
-    types = [keras.backend.standardize_dtype(tensor.dtype) for tensor in (outputs, augmented(inputs), scores)]
+    outputs, scores = outputs_of(layer, inputs, return_attention_scores=True)
+    arrays = (outputs, outputs_of(augmented, inputs), scores)
+    types = [keras.backend.standardize_dtype(array.dtype) for array in arrays]
     assert types == [of_outputs, of_outputs, of_scores]
     assert {weight.dtype for weight in [*layer.weights, *augmented.weights]} == {of_weights}
     # The symbols of functional models say the same.

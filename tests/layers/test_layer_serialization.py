@@ -9,7 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from helpers.layers import feature_map, randomize_weights, slow_on_jax, to_numpy, with_random_weights
+from helpers.layers import feature_map, outputs_of, randomize_weights, slow_on_jax, to_numpy, with_random_weights
 
 from aa_keras.layers import (
     AttentionAugmentedConv2D,
@@ -112,7 +112,7 @@ def test_a_layer_made_from_the_configuration_is_the_same(layer_class, arguments)
     copy.build(list(inputs.shape))
     copy.set_weights(layer.get_weights())
     for of_copy, of_layer in zip(
-        keras.tree.flatten(to_numpy(copy(inputs))), keras.tree.flatten(to_numpy(layer(inputs))), strict=True
+        keras.tree.flatten(outputs_of(copy, inputs)), keras.tree.flatten(outputs_of(layer, inputs)), strict=True
     ):
         np.testing.assert_array_equal(of_copy, of_layer)
 

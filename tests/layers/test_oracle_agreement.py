@@ -8,6 +8,7 @@ from helpers.layers import (
     POSITION_ENCODINGS,
     attention_weights,
     feature_map,
+    outputs_of,
     to_numpy,
     weights_by_name,
     with_random_weights,
@@ -33,7 +34,7 @@ def test_self_attention_is_the_oracles(height, width, position_encoding, use_bia
     layer = SelfAttention2D(HEADS, key_dim=4, value_dim=2, position_encoding=position_encoding, use_bias=use_bias)
     with_random_weights(layer, inputs.shape)
 
-    outputs, scores = to_numpy(layer(inputs, return_attention_scores=True))
+    outputs, scores = outputs_of(layer, inputs, return_attention_scores=True)
 
     expected_outputs, expected_scores = oracle.self_attention(
         inputs, weights_by_name(layer), HEADS, 4, 2, position_encoding
@@ -49,7 +50,7 @@ def test_self_attention_in_float64_is_the_oracles_to_rounding(position_encoding)
     layer = SelfAttention2D(HEADS, key_dim=4, position_encoding=position_encoding, dtype="float64")
     with_random_weights(layer, inputs.shape)
     expected, _ = oracle.self_attention(inputs, weights_by_name(layer), HEADS, 4, 4, position_encoding)
-    np.testing.assert_allclose(to_numpy(layer(inputs)), expected, atol=1e-12, rtol=1e-12)
+    np.testing.assert_allclose(outputs_of(layer, inputs), expected, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [(2, 3), (6, 7)])
@@ -57,7 +58,7 @@ def test_self_attention_at_another_size_than_it_was_built_for_is_the_oracles(siz
     layer = with_random_weights(SelfAttention2D(HEADS, key_dim=4, value_dim=2), (None, 4, 5, 6))
     inputs = feature_map(1, *size, 6)
     expected, _ = oracle.self_attention(inputs, weights_by_name(layer), HEADS, 4, 2, "relative")
-    np.testing.assert_allclose(to_numpy(layer(inputs)), expected, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(outputs_of(layer, inputs), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_the_attention_branch_of_the_augmented_convolution_is_the_oracles(
     )
     with_random_weights(layer, inputs.shape)
 
-    attended = to_numpy(layer(inputs))[..., 4:]
+    attended = outputs_of(layer, inputs)[..., 4:]
 
     expected = oracle.augmented_attention(
         inputs, layer.strides, attention_pooling, attention_weights(layer), HEADS, 4, 2, position_encoding

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, with_random_weights
 
 from aa_keras.layers import (
     CoordinateChannels2D,
@@ -79,7 +79,7 @@ def test_a_smaller_input_uses_the_centre_of_the_tables():
     inputs = feature_map(2, 3, 4, 4)
     # 9 rows for 5 pixels, of which 3 pixels need the middle 5; 13 rows for 7, of which 4 need the middle 7.
     expected = relative_attention_with_tables(height_table[2:7], width_table[3:10], like=layer)(inputs)
-    np.testing.assert_allclose(to_numpy(layer(inputs)), to_numpy(expected), atol=1e-6)
+    np.testing.assert_allclose(outputs_of(layer, inputs), to_numpy(expected), atol=1e-6)
 
 
 def test_a_larger_input_clips_offsets_to_the_furthest_learned():
@@ -91,7 +91,7 @@ def test_a_larger_input_clips_offsets_to_the_furthest_learned():
         np.concatenate([width_table[:1]] * 3 + [width_table] + [width_table[-1:]] * 3),
         like=layer,
     )(inputs)
-    np.testing.assert_allclose(to_numpy(layer(inputs)), to_numpy(expected), atol=1e-6)
+    np.testing.assert_allclose(outputs_of(layer, inputs), to_numpy(expected), atol=1e-6)
 
 
 def test_on_a_blank_map_attention_depends_on_the_offset_alone():
@@ -122,14 +122,14 @@ def test_attention_is_equivariant_to_permutations_exactly_where_it_knows_no_posi
     def permuted(maps):
         return maps.reshape(2, height * width, -1)[:, order].reshape(maps.shape)
 
-    of_permuted, permuted_of = to_numpy(layer(permuted(inputs))), permuted(to_numpy(layer(inputs)))
+    of_permuted, permuted_of = to_numpy(layer(permuted(inputs))), permuted(outputs_of(layer, inputs))
     assert np.allclose(of_permuted, permuted_of, atol=1e-5) == (position_encoding is None)
 
 
 def test_absolute_encodings_separate_two_equal_pixels_and_leave_the_channels_readable():
     inputs = np.ones((1, 4, 6, 8), "float32")
     for layer in [SinusoidalPositionEncoding2D(), CoordinateChannels2D()]:
-        pixels = to_numpy(layer(inputs)).reshape(24, -1)
+        pixels = outputs_of(layer, inputs).reshape(24, -1)
         assert len(np.unique(pixels.round(4), axis=0)) == 24
     np.testing.assert_array_equal(to_numpy(CoordinateChannels2D()(inputs))[..., :8], inputs)
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, weights_by_name, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, weights_by_name, with_random_weights
 
 from aa_keras.layers import SelfAttention2D
 
@@ -90,12 +90,12 @@ def test_identity_attention_projects_the_values_of_every_pixel_in_place():
 def test_rows_of_the_attention_scores_are_distributions(position_encoding):
     inputs = feature_map(2, 3, 4, 6)
     layer = with_random_weights(SelfAttention2D(3, 5, position_encoding=position_encoding), inputs.shape)
-    outputs, scores = to_numpy(layer(inputs, return_attention_scores=True))
+    outputs, scores = outputs_of(layer, inputs, return_attention_scores=True)
     assert scores.shape == (2, 3, 12, 12)
     assert scores.min() >= 0
     np.testing.assert_allclose(scores.sum(axis=-1), 1, atol=1e-5)
     # PyTorch attends by another kernel where no scores are asked for.
-    np.testing.assert_allclose(outputs, to_numpy(layer(inputs)), atol=1e-5)
+    np.testing.assert_allclose(outputs, outputs_of(layer, inputs), atol=1e-5)
 
 
 def test_queries_are_rows_of_the_attention_scores():
@@ -106,7 +106,7 @@ def test_queries_are_rows_of_the_attention_scores():
     layer.build(inputs.shape)
     query_of_first, key_of_second, no_value = [1, 0], [0, 1], [0, 0]
     layer.set_weights([np.array([query_of_first, key_of_second, no_value]).T[None, None], np.ones((1, 1, 1, 1))])
-    _, scores = to_numpy(layer(inputs, return_attention_scores=True))
+    _, scores = outputs_of(layer, inputs, return_attention_scores=True)
     assert np.all(scores[0, 0, :, 2] > 0.9)
 
 
@@ -134,9 +134,9 @@ def test_kernels_and_biases_of_one_layer_start_from_different_values():
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (3, 7)])
 def test_compute_output_shape_agrees_with_the_output(size):
     layer = SelfAttention2D(num_heads=2, key_dim=3, value_dim=5)
-    outputs, scores = layer(feature_map(2, *size, 4), return_attention_scores=True)
-    assert layer.compute_output_shape((2, *size, 4)) == tuple(outputs.shape)
-    assert layer(keras.Input((*size, 4), batch_size=2)).shape == tuple(outputs.shape)
+    outputs, scores = outputs_of(layer, feature_map(2, *size, 4), return_attention_scores=True)
+    assert layer.compute_output_shape((2, *size, 4)) == outputs.shape
+    assert layer(keras.Input((*size, 4), batch_size=2)).shape == outputs.shape
     assert scores.shape == (2, 2, size[0] * size[1], size[0] * size[1])
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers.layers import feature_map, randomize_weights, to_numpy
+from helpers.layers import feature_map, outputs_of, randomize_weights
 
 from aa_keras.attention import blockwise
 from aa_keras.layers import AttentionAugmentedConv2D
@@ -37,7 +37,7 @@ def test_a_network_of_a_fixed_size_converts_to_litert(implementation, monkeypatc
         interpreter.set_tensor(given["index"], inputs)
         interpreter.invoke()
         outputs = interpreter.get_tensor(returned["index"])
-        np.testing.assert_allclose(outputs, to_numpy(model(inputs)), atol=2e-5, rtol=1e-5)
+        np.testing.assert_allclose(outputs, outputs_of(model, inputs), atol=2e-5, rtol=1e-5)
 
 
 def test_results_and_gradients_are_those_of_a_known_number(monkeypatch):

@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from helpers.layers import POSITION_ENCODINGS, feature_map, to_numpy, with_random_weights
+from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, with_random_weights
 
 from aa_keras.attention import blockwise
 from aa_keras.layers import (
@@ -77,14 +77,14 @@ def test_in_a_functional_model(make):
     model = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(outputs))
     for size in SIZES:
         maps = feature_map(2, *size, 5)
-        expected = to_numpy(layer(maps)).mean(axis=(1, 2))
+        expected = outputs_of(layer, maps).mean(axis=(1, 2))
         np.testing.assert_allclose(model.predict(maps, verbose=0), expected, atol=1e-5)
 
 
 def test_in_a_sequential_model_that_is_built_by_its_first_input():
     model = keras.Sequential([AttentionAugmentedConv2D(8, 3, strides=2, num_heads=2), SelfAttention2D(2, 3)])
     maps = feature_map(2, 7, 6, 5)
-    outputs = to_numpy(model(maps))
+    outputs = outputs_of(model, maps)
     assert outputs.shape == (2, 4, 3, 6)
     np.testing.assert_allclose(outputs, to_numpy(model.layers[1](model.layers[0](maps))), atol=1e-6)
     assert [len(table) for table in model.layers[1].relative_embedding.get_weights()] == [7, 5]

@@ -101,7 +101,7 @@ def test_the_moving_average_is_evaluated_too_and_resumes(finished, tmp_path, mon
     assert (plain["cross_entropy"], plain["averaged"]) == (expected["cross_entropy"], None)
 
 
-@pytest.mark.backend
+@pytest.mark.jax
 def test_overwriting_starts_over_and_a_loss_that_is_no_number_ends_training(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
@@ -129,7 +129,7 @@ def test_a_config_that_cannot_be_trained_overwrites_nothing(finished, fields, me
     assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
 
 
-@pytest.mark.backend
+@pytest.mark.jax
 @pytest.mark.parametrize("function", ["training_dataset", "validation_dataset"])
 def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
     """Whatever fails in the pipelines, they are tried before anything is removed."""
@@ -149,7 +149,7 @@ def test_data_that_fails_overwrites_nothing(finished, monkeypatch, function):
     assert {path: path.stat().st_mtime_ns for path in finished[0].rglob("*")} == before
 
 
-@pytest.mark.backend
+@pytest.mark.jax
 def test_a_new_folder_is_empty_until_the_first_step_is_done_and_goes_if_it_is_not(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         assert list((tmp_path / "deep" / "run").iterdir()) == []
