@@ -33,9 +33,10 @@ test-timm: torch  # converted networks compared with timm's own
 test-browser: $(VENV)/installed  # the explorer in Chromium, with the system packages chromium and chromium-driver
 	$(BIN)/python -m pytest -m browser tests/browser
 
+# TENTH=3 runs a tenth of them, one of ten.
 test-slow: $(VENV)/installed  # the slow tests
-	$(BIN)/python -m pytest -n 2 -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "jax or (backend and slow)"
+	$(BIN)/python -m pytest -n 2 -m slow $(TENTH:%=--tenth=%)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "jax or (backend and slow)" $(TENTH:%=--tenth=%)
 
 lint: $(VENV)/installed  # style and types
 	$(BIN)/ruff check .
