@@ -15,33 +15,26 @@ from aa_keras.recipes import fields, find_recipe, list_recipes
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run(*arguments, folder=ROOT, **environment):
-    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    paths = os.pathsep.join([str(environment.pop("packages", "")), str(ROOT)]).lstrip(os.pathsep)
-    return subprocess.run(
-        [sys.executable, "-m", "aa_keras", *arguments],
-        cwd=folder,
-        env={**inherited, "PYTHONPATH": paths, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def printed(warm_python):
+    """A function that runs a command and returns what it prints."""
+
+    def printed(*arguments, **environment):
+        completed = warm_python.run("-m", "aa_keras", *arguments, **environment)
+        assert (completed.returncode, completed.stderr) == (0, "")
+        return completed.stdout
+
+    return printed
 
 
-def printed(*arguments, **others):
-    completed = run(*arguments, **others)
-    assert (completed.returncode, completed.stderr) == (0, "")
-    return completed.stdout
-
-
-def test_without_a_command_there_is_an_overview():
+def test_without_a_command_there_is_an_overview(printed):
     overview = printed()
     assert overview == printed("--help") == printed("help")
     assert re.findall(r"^  (\w+) ", overview, flags=re.MULTILINE) == list(cli.COMMANDS)
     assert printed("--version").strip() == aa_keras.__version__
 
 
-def test_the_help_lists_flags_recipes_and_fields():
+def test_the_help_lists_flags_recipes_and_fields(printed):
     page = printed("train", "--help", COLUMNS="100")
     assert page.startswith("Usage: aa-keras train ")
     for flag in ("--config=RECIPE", "--config.FIELD=VALUE", "--workdir=", "--overwrite", "--process_id="):
@@ -76,23 +69,21 @@ def test_the_help_lists_flags_recipes_and_fields():
         ("recipes image_folder", "aa-keras recipes: every option must begin with --. Received: image_folder"),
     ],
 )
-def test_a_mistake_is_reported_in_one_line(command, words, tmp_path):
-    completed = run(*command.split(), folder=tmp_path)
+def test_a_mistake_is_reported_in_one_line(warm_python, command, words, tmp_path):
+    completed = warm_python.run("-m", "aa_keras", *command.split(), folder=tmp_path)
     assert (completed.returncode, completed.stdout) == (1, "")
     (line,) = completed.stderr.splitlines()
     assert words in line
 
 
-def test_recipes_are_listed_and_shown():
+def test_recipes_are_listed_and_shown(printed):
     lines = printed("recipes").splitlines()
     assert [line.split()[0] for line in lines] == list(list_recipes())
     assert printed("recipes", "--show=image_folder") == find_recipe("image_folder").read_text(encoding="utf-8")
 
 
-def test_networks_are_listed_with_their_numbers_and_weights(warm_python):
-    completed = warm_python.run("-m", "aa_keras", "models", "--filter=*wide*")
-    assert (completed.returncode, completed.stderr) == (0, "")
-    header, *rows = completed.stdout.splitlines()
+def test_networks_are_listed_with_their_numbers_and_weights(printed):
+    header, *rows = printed("models", "--filter=*wide*").splitlines()
     assert header.split() == ["network", "parameters", "GFLOPs", "images", "weights"]
     assert rows[0] == "AAWideResNet(depth, width)"
     assert rows[1].split() == ["AAWideResNet16_4()", "2,735,156", "0.81", "32x32", "cifar100"]
@@ -106,7 +97,14 @@ def test_networks_are_listed_with_their_numbers_and_weights(warm_python):
 def test_a_missing_extra_is_named(tmp_path, package, command):
     (tmp_path / "packages" / package).mkdir(parents=True)
     (tmp_path / "packages" / package / "__init__.py").write_text(f"raise ModuleNotFoundError(name={package!r})")
-    completed = run(*command.split(), folder=tmp_path, packages=tmp_path / "packages")
+    completed = subprocess.run(
+        [sys.executable, "-m", "aa_keras", *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'packages'}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (completed.returncode, completed.stdout) == (1, "")
     (line,) = completed.stderr.splitlines()
     assert f"the package {package} is missing" in line

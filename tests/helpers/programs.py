@@ -38,7 +38,10 @@ for line in sys.stdin:
                 execute(**json.loads(line))
                 status = 0
             except SystemExit as end:
-                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+                status = 0 if end.code is None else end.code
+                if not isinstance(status, int):
+                    print(status, file=sys.stderr)
+                    status = 1
             except BaseException:
                 sys.excepthook(*sys.exc_info())
             finally:

@@ -15,8 +15,8 @@ import pytest
 pytestmark = pytest.mark.jax
 
 ROOT = pathlib.Path(__file__).parents[2]
-# `KILLED_RUNS=20 python -m pytest -m slow tests/training/test_kill.py -s` prints what each kill hit. There are more until
-# both kinds of moments were hit.
+# `KILLED_RUNS=20 python -m pytest -m slow tests/training/test_kill.py -s` prints what each kill hit. More runs follow
+# until both kinds of moments were hit.
 RUNS = int(os.environ.get("KILLED_RUNS", "2"))
 WRITING, ELSEWHERE = "while writing a checkpoint", "elsewhere"
 # The digits' recipe, shortened so that most of a run is what a kill could spoil.
