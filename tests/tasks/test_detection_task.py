@@ -12,6 +12,7 @@ import pytest
 from helpers.detection import detection_config, squares
 from PIL import Image
 
+from aa_keras.applications import AAResNet
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import BadBoxes, Categories, DetectionDataset
 from aa_keras.data.coco import annotated_image
@@ -154,6 +155,14 @@ def test_the_saved_model_finds_the_same_with_tensorflow_alone(finished, folder, 
     measured = evaluate_run(saved_model=workdir / "saved_model", output=tmp_path / "served")
     assert measured.ap == pytest.approx(result["ap"], abs=1e-3)
     assert (workdir / "saved_model" / "labels.txt").read_text() == "blue\nred\n"
+
+
+def test_training_begins_with_the_weights_of_the_backbone(folder, tmp_path):
+    classifier = AAResNet(18, width=16, blocks=(1, 1, 1, 1), input_shape=(64, 96, 3), classes=4)
+    classifier.save(tmp_path / "classifier.keras")
+    model = task_for(detection_config(folder, weights=str(tmp_path / "classifier.keras"))).training_model()
+    kernels = [network.get_layer("stem_conv").kernel for network in (model.backbone.image_encoder, classifier)]
+    np.testing.assert_array_equal(*kernels)
 
 
 def test_other_data_in_the_folder_is_seen(finished, tmp_path):
