@@ -206,6 +206,15 @@ def test_too_little_memory_or_disk_is_reported_in_one_line(warm_python, tmp_path
     assert all(part in line for part in ERRORS[statement])
 
 
+@pytest.mark.parametrize("statement", ["import aa_keras.nothing", "raise ValueError('a defect')"])
+def test_a_defect_keeps_its_traceback(warm_python, tmp_path, statement):
+    (tmp_path / "program.py").write_text(PROGRAM.format(statement=statement))
+    completed = warm_python.run(tmp_path / "program.py")
+    assert completed.returncode
+    assert f"    {statement}\n" in completed.stderr
+    assert completed.stderr.splitlines()[-1].startswith(("ModuleNotFoundError: ", "ValueError: a defect"))
+
+
 @pytest.mark.parametrize("statement", ["print('line')", "print('line', flush=True)"])
 def test_a_reader_that_goes_ends_a_program_without_a_word(tmp_path, statement):
     """As `train.py | head` does."""

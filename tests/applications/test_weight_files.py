@@ -172,6 +172,16 @@ def test_tables_stay_those_of_the_file_also_where_attention_is_pooled(tmp_path):
     np.testing.assert_allclose(model(images(2, 17, 13, 3)), trained(images(2, 17, 13, 3)), rtol=1e-5, atol=1e-6)
 
 
+def test_damaged_numbers_are_refused(weights_file):
+    replace(weights_file, KERNEL, data=np.zeros((3, 3, 3, 16), "float32"), compression="gzip")
+    with h5py.File(weights_file) as file:
+        chunk = file[KERNEL].id.get_chunk_info(0)
+    with weights_file.open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(b"\xff" * chunk.size)
+    refused(weights_file, "read data")
+
+
 def test_what_is_read_are_the_weights_of_layers(weights_file, trained):
     with stored_weights(weights_file) as weights:
         assert len(weights) == len(trained.weights)
