@@ -42,6 +42,9 @@ def test_the_help_lists_flags_recipes_and_fields(printed):
     for name, summary in list_recipes().items():
         assert f"  {name} " in page
         assert summary.split()[0] in page
+    # What does not fit into a line goes on below where it began.
+    (first, more) = re.search(r"^(  --config=RECIPE +)\S.*\n( +)\S", page, flags=re.MULTILINE).groups()
+    assert len(first) == len(more)
     words = re.findall(r"^    (\w+)  ", page, flags=re.MULTILINE)
     assert set(fields.FIELDS) <= set(words)
     assert re.search(r"^    momentum +momentum of stochastic gradient descent \(0\.9\)$", page, flags=re.MULTILINE)
