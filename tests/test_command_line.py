@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from aa_keras import _startup
+
 ROOT = pathlib.Path(__file__).parents[1]
 RECIPE = """
 from aa_keras.recipes import default_config
@@ -245,6 +247,18 @@ def test_ctrl_c_while_libraries_are_imported_is_one_line(program, tmp_path):
         process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert (process.returncode, errors) == (130, f"{program}: interrupted\n")
+
+
+def test_ctrl_c_keeps_another_meaning():
+    """It is ignored by programs that a script starts in the background."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        for meaning, is_kept in ((signal.SIG_IGN, True), (signal.default_int_handler, False)):
+            signal.signal(signal.SIGINT, meaning)
+            _startup.prepare_program()
+            assert (signal.getsignal(signal.SIGINT) is meaning) == is_kept
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def run(program, *arguments, folder):
