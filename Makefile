@@ -15,14 +15,14 @@ help:  # this list
 train: $(VENV)/installed  # the environment, and a network trained on the digits, into runs/digits
 	$(BIN)/python train.py
 
-test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX
+test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX: eight minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "backend and not slow"
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
-test-torch: torch  # the tests that must pass on every backend, on PyTorch, and those of its files
+test-torch: torch  # the tests that must pass on every backend, on PyTorch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "backend and not slow"
 
 test-timm: torch  # converted networks compared with timm's own
