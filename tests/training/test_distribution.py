@@ -173,16 +173,23 @@ def test_a_process_that_hangs_ends_the_other(tmp_path, lost):
 @pytest.mark.slow
 def test_what_stops_the_first_process_stops_both_with_one_line(tmp_path):
     """A folder that holds something else, and a loss that is no number."""
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "mine.txt").write_text("mine")
-    for process in start_two(tmp_path / "run"):
-        _, errors = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 1
-        assert "--workdir must be a new or empty folder" in errors.splitlines()[-1]
-    for process in start_two(tmp_path / "other", "learning_rate_per_256=1e30", "warmup_fraction=0.0"):
-        _, errors = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 1
-        assert "in epoch 1, and training stopped" in errors.splitlines()[-1]
+
+    def check(words, *fields, content=()):
+        # About every third time, a race in JAX ends the second process with SIGABRT: they start again, up to six times.
+        for attempt in range(6):
+            folder = tmp_path / f"{len(fields)} fields, {attempt}"
+            for name in content:
+                folder.mkdir()
+                (folder / name).write_text("mine")
+            processes = start_two(folder, *fields)
+            errors = [process.communicate(timeout=PATIENCE)[1] for process in processes]
+            if -signal.SIGABRT not in [process.returncode for process in processes]:
+                break
+        assert [process.returncode for process in processes] == [1, 1], errors
+        assert [words in each.splitlines()[-1] for each in errors] == [True, True], errors
+
+    check("--workdir must be a new or empty folder", content=("mine.txt",))
+    check("of epoch 1, and training stopped", "learning_rate_per_256=1e30", "warmup_fraction=0.0")
 
 
 @pytest.mark.slow
