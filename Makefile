@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: help train test test-slow test-torch test-timm test-browser torch lint tables docs clean
+.PHONY: help train test test-slow test-tenth test-torch test-timm test-browser torch lint tables docs clean
 
 help:  # this list
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
@@ -33,10 +33,13 @@ test-timm: torch  # converted networks compared with timm's own
 test-browser: $(VENV)/installed  # the explorer in Chromium, with the system packages chromium and chromium-driver
 	$(BIN)/python -m pytest -m browser tests/browser
 
-# TENTH=3 runs a tenth of them, one of ten.
 test-slow: $(VENV)/installed  # the slow tests
-	$(BIN)/python -m pytest -n 2 -m slow $(TENTH:%=--tenth=%)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "jax or (backend and slow)" $(TENTH:%=--tenth=%)
+	$(BIN)/python -m pytest -n 2 -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "jax or (backend and slow)"
+
+TENTH ?= 0
+test-tenth: $(VENV)/installed  # a tenth of the slow tests on TensorFlow, with TENTH=3 another one
+	$(BIN)/python -m pytest -n 2 -m slow --tenth=$(TENTH)
 
 lint: $(VENV)/installed  # style and types
 	$(BIN)/ruff check .
