@@ -46,3 +46,10 @@ def test_a_compiled_detector_goes_on_after_it_was_saved(tmp_path):
     expected, found = (network.fit(x, y, batch_size=2, verbose=0).history for network in (model, loaded))
     assert found["bbox_regression_loss"] == pytest.approx(expected["bbox_regression_loss"], rel=1e-5)
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_compile_makes_the_means_of_the_losses():
+    """TensorFlow traces a step twice that makes variables."""
+    model = small()
+    model.compile("sgd")
+    assert {metric.name for metric in model.metrics} == {"loss", "bbox_regression_loss", "cls_logits_loss"}
