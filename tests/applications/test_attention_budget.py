@@ -32,7 +32,7 @@ def estimate(model):
     [
         (AAWideResNet, {"depth": 10, "width": 2}, [(3,), (2, 3), (1, 2, 3)]),
         pytest.param(AAResNet50, {}, [(4,), (3, 4), (2, 3, 4), (1, 2, 3, 4)], marks=pytest.mark.slow),
-        (AAMnasNet, {"alpha": 0.75}, [(7,), (6, 7)]),
+        (AAMnasNet, {"alpha": 0.75}, [(7,), (6, 7), (5, 6, 7)]),
     ],
 )
 def test_as_many_stages_as_the_budget_allows(builder, arguments, stages):

@@ -255,7 +255,7 @@ def test_weights_of_another_size_and_of_a_backbone(model, tmp_path, caplog):
     theirs = keras.Model(classifier.inputs, classifier.get_layer("P5").output)(images(1, 64, 96, 3))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
     assert "classifier.keras" not in str(on_it.get_config())
-    with pytest.raises(ValueError, match=r"`weights` must be .*classifier"):
+    with pytest.raises(ValueError, match="`weights` must be of the same architecture"):
         small(width=16, backbone_weights=tmp_path / "classifier.keras")
 
 

@@ -187,7 +187,7 @@ def test_a_folder_goes_to_the_hub_and_comes_from_there(folder, model, tmp_path, 
     aa_keras.save_pretrained(other, hub.folder / "me" / "network", source="me", overwrite=True)
     again = AAWideResNet(weights="hf://me/network", **SMALL)  # which is another one now
     np.testing.assert_array_equal(again(images(2, 8, 8, 3)), other(images(2, 8, 8, 3)))
-    with pytest.raises(ValueError, match="`weights` could not be downloaded"):
+    with pytest.raises(ValueError, match=r"`weights` could not be downloaded from huggingface\.co"):
         AAWideResNet(weights="hf://me/other", **SMALL)
     with pytest.raises(ValueError, match="`weights` must be 'hf://USER/REPOSITORY'"):
         AAWideResNet(weights="hf://me/a/b", **SMALL)

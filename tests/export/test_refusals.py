@@ -77,7 +77,7 @@ def test_a_tolerance_that_is_too_small_is_not_the_networks_fault(export_format, 
 
 def test_outputs_that_are_no_probabilities(tmp_path):
     logits = small_network(classifier_activation=None)
-    with pytest.raises(UserError, match="outputs must be probabilities"):
+    with pytest.raises(UserError, match=r"must be probabilities.*is its last activation a softmax"):
         export_model(logits, tmp_path / "exported")
     logits.set_weights([np.full_like(weight, np.nan) for weight in logits.get_weights()])
     with pytest.raises(UserError, match="are not all numbers"):

@@ -96,6 +96,8 @@ def test_it_is_evaluated_to_the_same(finished, folder, tmp_path, capsys):
     workdir, result = finished
     measured = evaluate_run(workdir=workdir, output=tmp_path / "run")
     assert measured.ap == result["ap"]
+    config = detection_config(folder)
+    assert evaluate_run(config=config, weights=workdir / "model.keras", output=tmp_path / "w").ap == result["ap"]
     assert re.search(r"^AARetinaNet\(.*\): parameters [\d,]+; GFLOPs", capsys.readouterr().out, flags=re.MULTILINE)
     detections = json.loads((tmp_path / "run" / "detections.json").read_text())
     assert {detection["category_id"] for detection in detections} <= {3, 7}
