@@ -64,15 +64,19 @@ def randomize_weights(layer, seed=2):
 
 
 def small_network(implementation="auto"):
-    """A classifier of maps of 6x4 with three channels, with two augmented convolutions and random weights."""
+    """A classifier of maps of 6x4 with three channels, with two augmented convolutions and random weights.
+
+    The names are fixed, so that PyTorch's `state_dict` has the same keys for every such network.
+    """
     arguments = {"num_heads": 2, "value_ratio": 0.5, "min_key_dim": 4, "implementation": implementation}
     model = keras.Sequential(
         [
             keras.Input((6, 4, 3)),
-            AttentionAugmentedConv2D(8, 3, attention_pooling=2, **arguments),
-            AttentionAugmentedConv2D(8, 3, strides=2, **arguments),
+            AttentionAugmentedConv2D(8, 3, attention_pooling=2, name="first", **arguments),
+            AttentionAugmentedConv2D(8, 3, strides=2, name="second", **arguments),
             keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3),
-        ]
+            keras.layers.Dense(3, name="classifier"),
+        ],
+        name="small",
     )
     return randomize_weights(model)
