@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+import random
 import sys
 import zlib
 
@@ -18,14 +19,32 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).pa
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import keras
+import numpy as np
 import pytest
 from helpers.programs import WarmPython
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _same_random_numbers_of_keras():
+    """Once a file, since TensorFlow then forgets all operations that it has prepared."""
+    import keras  # not above, since a process that only distributes tests would wait for it
+
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _same_random_numbers():
-    keras.utils.set_random_seed(0)
+    """Keras draws the seeds of new layers and initializers from Python's."""
+    random.seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_left():
+    """Collects a file's garbage: the older an iterator of tf.data, the longer it can take to go, up to a minute."""
+    yield
+    gc.collect()
+    gc.freeze()  # what is still there, so that the next collections are quick
 
 
 @pytest.fixture(autouse=True)

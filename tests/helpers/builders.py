@@ -97,7 +97,7 @@ def without_values():
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        keras.utils.clear_session()  # otherwise Keras would draw them later
+        keras.utils.clear_session(free_memory=False)  # otherwise Keras would draw them later
 
 
 def images(*shape, seed=1):

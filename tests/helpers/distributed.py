@@ -20,7 +20,7 @@ def start(backend, workdir, distribution, *fields, hosts=None, variables=None):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def start_two(workdir, *fields, of_second=()):
+def start_two(workdir, *fields, of_second=(), variables=None):
     """Starts two processes that find each other on loopback; `of_second` are more fields of the second one's."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -28,7 +28,7 @@ def start_two(workdir, *fields, of_second=()):
     # The second one's folder is its own, and stays empty.
     folders = (workdir, workdir.with_name(f"{workdir.name}_of_second"))
     return [
-        start("jax", folder, "multihost", *fields, *more, hosts=f"localhost:{port} 2 {index}")
+        start("jax", folder, "multihost", *fields, *more, hosts=f"localhost:{port} 2 {index}", variables=variables)
         for index, (folder, more) in enumerate(zip(folders, ((), of_second), strict=True))
     ]
 

@@ -1,7 +1,8 @@
 """Trains the tiny recipe on several devices: `python distributed_run.py WORKDIR DISTRIBUTION [FIELD=JSON ...]`.
 
 Two devices are made of the one CPU where a process has to have several. With HOSTS="ADDRESS NUMBER ID" in the
-environment it is one of several processes; with SQUARES="FOLDER" it trains a detector on the drawn squares in there.
+environment it is one of several processes, which miss each other after HEARTBEAT_TIMEOUT="SECONDS"; with
+SQUARES="FOLDER" it trains a detector on the drawn squares in there.
 """
 
 import json
@@ -24,7 +25,9 @@ from helpers.detection import detection_config  # noqa: E402
 from helpers.training import tiny_config  # noqa: E402
 
 from aa_keras import command_line  # noqa: E402
-from aa_keras.training import Hosts, train_and_evaluate  # noqa: E402
+from aa_keras.training import Hosts, hosts, train_and_evaluate  # noqa: E402
+
+hosts.HEARTBEAT_TIMEOUT = int(os.environ.get("HEARTBEAT_TIMEOUT", hosts.HEARTBEAT_TIMEOUT))
 
 
 def main(_):
@@ -36,11 +39,11 @@ def main(_):
     for field in fields:
         name, value = field.split("=", 1)
         config[name] = json.loads(value)
-    hosts = None
+    mine = None
     if "HOSTS" in os.environ:
         address, number, index = os.environ["HOSTS"].split()
-        hosts = Hosts(address, int(number), int(index))
-    train_and_evaluate(config, workdir, hosts=hosts)
+        mine = Hosts(address, int(number), int(index))
+    train_and_evaluate(config, workdir, hosts=mine)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
 def test_a_process_that_hangs_ends_the_other(tmp_path, lost):
     """As one does whose host or network is gone, so that no connection is closed: by its heart's beat."""
     assert hosts.HEARTBEAT_TIMEOUT <= 60
-    processes = start_two(tmp_path / "run", "epochs=1000")
+    processes = start_two(tmp_path / "run", "epochs=1000", variables={"HEARTBEAT_TIMEOUT": "10"})
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     processes[lost].send_signal(signal.SIGSTOP)
     begin = time.monotonic()
