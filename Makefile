@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Processes that run tests, each of which takes up to 4 GB: `make test WORKERS=8` on a larger machine.
+WORKERS ?= 2
 
 # What pip installs for test-torch. Linux's default wheel includes CUDA;
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
@@ -16,14 +18,14 @@ train: $(VENV)/installed  # the environment, and a network trained on the digits
 	$(BIN)/python train.py
 
 test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX: eight minutes
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "backend and not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "backend and not slow"
 
 torch: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 
 test-torch: torch  # the tests that must pass on every backend, on PyTorch
-	KERAS_BACKEND=torch $(BIN)/python -m pytest -n 2 -m "backend and not slow"
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m "backend and not slow"
 
 test-timm: torch  # converted networks compared with timm's own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "timm>=1,<2" --no-deps
@@ -34,12 +36,12 @@ test-browser: $(VENV)/installed  # the explorer in Chromium, with the system pac
 	$(BIN)/python -m pytest -m browser tests/browser
 
 test-slow: $(VENV)/installed  # the slow tests
-	$(BIN)/python -m pytest -n 2 -m slow
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -m "jax or (backend and slow)"
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "jax or (backend and slow)"
 
 TENTH ?= 0
 test-tenth: $(VENV)/installed  # a tenth of the slow tests on TensorFlow, with TENTH=3 another one
-	$(BIN)/python -m pytest -n 2 -m slow --tenth=$(TENTH)
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow --tenth=$(TENTH)
 
 lint: $(VENV)/installed  # style and types
 	$(BIN)/ruff check .

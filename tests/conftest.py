@@ -41,7 +41,7 @@ def _same_random_numbers():
 
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_is_left():
-    """Collects a file's garbage: the older an iterator of tf.data, the longer it can take to go, up to a minute."""
+    """Collects a file's garbage: TensorFlow at times waits for an old iterator of tf.data, up to a minute."""
     yield
     gc.collect()
     gc.freeze()  # what is still there, so that the next collections are quick
