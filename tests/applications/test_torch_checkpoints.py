@@ -11,26 +11,40 @@ import pytest
 from helpers.timm_checkpoints import SMALL, load_drawn, small_resnet, write
 
 from aa_keras.applications import AAResNet, ResNet
+from aa_keras.applications.converters import is_checkpoint, read_checkpoint
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
 drawn = load_drawn()
 pytestmark = pytest.mark.usefixtures("cache")
 
 
-@pytest.mark.parametrize("prefix", ["module.", "backbone.", "_orig_mod.module.model."])
-def test_prefixes_of_wrappers_are_left_out(prefix, checkpoint, tmp_path):
-    tensors = {f"{prefix}{name}": value for name, value in drawn.drawn_state(small_resnet()).items()}
-    tensors |= {f"{prefix}bn1.num_batches_tracked": np.array(3), "n_averaged": np.array(7)}
-    safetensors.save_file(tensors, tmp_path / "wrapped.safetensors")
-    expected = ResNet(weights=checkpoint, **SMALL).get_weights()
-    for one, other in zip(
-        ResNet(weights=tmp_path / "wrapped.safetensors", **SMALL).get_weights(), expected, strict=True
-    ):
+def assert_holds(path, tensors, which=""):
+    assert is_checkpoint(path)
+    found, described = read_checkpoint(path)
+    assert described == which
+    assert set(found) == set(tensors)
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def assert_gives_the_network_of(path, checkpoint):
+    models = [ResNet(weights=weights, **SMALL) for weights in (path, checkpoint)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
-    some = {name.removeprefix(prefix) if "fc" in name else name: tensor for name, tensor in tensors.items()}
-    safetensors.save_file(some, tmp_path / "mixed.safetensors")
-    with pytest.raises(ValueError, match=r"it lacks conv1\.weight"):
-        ResNet(weights=tmp_path / "mixed.safetensors", **SMALL)
+
+
+def test_prefixes_of_wrappers_are_left_out(checkpoint, tmp_path):
+    state = drawn.drawn_state(small_resnet())
+    for prefix in ("module.", "backbone.", "_orig_mod.module.model."):
+        tensors = {f"{prefix}{name}": value for name, value in state.items()}
+        tensors |= {f"{prefix}bn1.num_batches_tracked": np.array(3), "n_averaged": np.array(7)}
+        safetensors.save_file(tensors, tmp_path / "wrapped.safetensors")
+        assert_holds(tmp_path / "wrapped.safetensors", state)
+        some = {name.removeprefix(prefix) if "fc" in name else name: tensor for name, tensor in tensors.items()}
+        safetensors.save_file(some, tmp_path / "mixed.safetensors")
+        with pytest.raises(ValueError, match=r"it lacks conv1\.weight"):
+            ResNet(weights=tmp_path / "mixed.safetensors", **SMALL)
+    assert_gives_the_network_of(tmp_path / "wrapped.safetensors", checkpoint)
 
 
 def test_a_checkpoint_without_a_classifier(checkpoint, tmp_path, caplog):
@@ -49,7 +63,8 @@ def test_a_checkpoint_without_a_classifier(checkpoint, tmp_path, caplog):
 def test_pytorchs_own_files(checkpoint, tmp_path, caplog):
     """The weights are found next to other objects, and nothing in a file is executed."""
     torch = pytest.importorskip("torch")
-    tensors = {name: torch.from_numpy(value) for name, value in drawn.drawn_state(small_resnet()).items()}
+    state = drawn.drawn_state(small_resnet())
+    tensors = {name: torch.from_numpy(value) for name, value in state.items()}
     tensors["bn1.num_batches_tracked"] = torch.tensor(3)
     torch.save(tensors, tmp_path / "a.bin")
     arguments = argparse.Namespace(lr=0.1, model="resnet50")
@@ -60,12 +75,13 @@ def test_pytorchs_own_files(checkpoint, tmp_path, caplog):
     raw = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
     torch.save({"state_dict": raw, "state_dict_ema": tensors}, tmp_path / "d.pth")
     torch.save({"model": raw, "model_ema": tensors}, tmp_path / "e.pth")
-    expected = ResNet(weights=checkpoint, **SMALL).get_weights()
-    for name in ("a.bin", "b.pth.tar", "c.ckpt", "d.pth", "e.pth"):
-        for one, other in zip(ResNet(weights=tmp_path / name, **SMALL).get_weights(), expected, strict=True):
-            np.testing.assert_array_equal(one, other)
-    for which in ("(state_dict)", "(model_state_dict)", "(state_dict_ema, the averaged weights)", "(model_ema, the av"):
-        assert f" of ResNet {which}" in caplog.text
+    assert_holds(tmp_path / "a.bin", state)
+    assert_holds(tmp_path / "b.pth.tar", state, "state_dict")
+    assert_holds(tmp_path / "c.ckpt", state, "model_state_dict")
+    assert_holds(tmp_path / "d.pth", state, "state_dict_ema, the averaged weights")
+    assert_holds(tmp_path / "e.pth", state, "model_ema, the averaged weights")
+    assert_gives_the_network_of(tmp_path / "e.pth", checkpoint)
+    assert " of ResNet (model_ema, the averaged weights) into " in caplog.text
 
     class Code:
         def __reduce__(self):
