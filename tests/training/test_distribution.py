@@ -20,7 +20,8 @@ from aa_keras.recipes.checks import check_backend, check_config
 from aa_keras.training import Hosts, hosts
 from aa_keras.training.distribution import distribution_for
 
-LONGER = ("epochs=30",)  # long enough for something to happen during it
+LONGER = ("epochs=12",)  # long enough for something to happen during it
+SOON = {"HEARTBEAT_TIMEOUT": "20"}  # seconds
 
 
 def metrics_of(workdir):
@@ -115,8 +116,7 @@ def uninterrupted_by_two(tmp_path_factory):
 def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(
     tmp_path, uninterrupted_by_two, lost, signal_number
 ):
-    fields = LONGER
-    processes = start_two(tmp_path / "run", *fields)
+    processes = start_two(tmp_path / "run", *LONGER, variables=SOON)
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     processes[lost].send_signal(signal_number)
     begin = time.monotonic()
@@ -127,7 +127,7 @@ def test_when_one_of_two_processes_ends_so_does_the_other_and_both_go_on(
     processes[lost].communicate(timeout=PATIENCE)
     assert processes[lost].returncode == (-signal.SIGKILL if signal_number == signal.SIGKILL else 128 + signal.SIGTERM)
 
-    printed = end(*start_two(tmp_path / "run", *fields))
+    printed = end(*start_two(tmp_path / "run", *LONGER))
     assert "Resuming after epoch" in printed[0]
     assert_same_training(tmp_path / "run", uninterrupted_by_two)
 
@@ -156,7 +156,7 @@ def test_both_are_stopped_at_once_and_go_on(tmp_path, uninterrupted_by_two):
 def test_a_process_that_hangs_ends_the_other(tmp_path, lost):
     """As one does whose host or network is gone, so that no connection is closed: by its heart's beat."""
     assert hosts.HEARTBEAT_TIMEOUT <= 60
-    processes = start_two(tmp_path / "run", "epochs=1000", variables={"HEARTBEAT_TIMEOUT": "10"})
+    processes = start_two(tmp_path / "run", "epochs=1000", variables=SOON)
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     processes[lost].send_signal(signal.SIGSTOP)
     begin = time.monotonic()
@@ -221,7 +221,7 @@ def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
     printed = end(*start_two(tmp_path / "run", *fields))
     assert "is damaged" not in printed[0]
     assert "Resuming after epoch" in printed[0]
-    assert len(metrics_of(tmp_path / "run")) == 30
+    assert len(metrics_of(tmp_path / "run")) == 12
 
 
 def test_processes_with_other_recipes_are_refused_in_one_line(tmp_path):
