@@ -17,7 +17,7 @@ help:  # this list
 train: $(VENV)/installed  # the environment, and a network trained on the digits, into runs/digits
 	$(BIN)/python train.py
 
-test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX: seven and a half minutes
+test: lint  # the environment, style and types, the site, and the tests on TensorFlow and JAX: eight minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not browser"
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "backend and not slow"
 
