@@ -14,7 +14,7 @@ from aa_keras import applications
 from aa_keras.applications import pyramid_outputs
 
 # Kinds of which a SavedModel or a file of HDF5 is made: the others have the same layers in other numbers.
-EXPORTED = ("AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet")
+EXPORTED = ("AAWideResNet", "BoTNet", "GEWideResNet", "SEWideResNet", "WideResNet")
 
 
 @pytest.fixture(scope="module", params=KINDS)

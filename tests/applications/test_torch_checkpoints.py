@@ -27,8 +27,8 @@ def assert_holds(path, tensors, which=""):
         np.testing.assert_array_equal(found[name], tensor)
 
 
-def assert_gives_the_network_of(path, checkpoint):
-    models = [ResNet(weights=weights, **SMALL) for weights in (path, checkpoint)]
+def assert_same_network(*paths, **arguments):
+    models = [ResNet(weights=path, **arguments) for path in paths]
     for one, other in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -44,15 +44,13 @@ def test_prefixes_of_wrappers_are_left_out(checkpoint, tmp_path):
         safetensors.save_file(some, tmp_path / "mixed.safetensors")
         with pytest.raises(ValueError, match=r"it lacks conv1\.weight"):
             ResNet(weights=tmp_path / "mixed.safetensors", **SMALL)
-    assert_gives_the_network_of(tmp_path / "wrapped.safetensors", checkpoint)
+    assert_same_network(tmp_path / "wrapped.safetensors", checkpoint, **SMALL)
 
 
 def test_a_checkpoint_without_a_classifier(checkpoint, tmp_path, caplog):
     headless = write(tmp_path / "headless.safetensors", small_resnet(), **{"fc.weight": None, "fc.bias": None})
     arguments = {name: value for name, value in SMALL.items() if name != "classes"}
-    whole, found = (ResNet(weights=path, include_top=False, **arguments) for path in (checkpoint, headless))
-    for one, other in zip(found.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_network(headless, checkpoint, include_top=False, **arguments)
     with caplog.at_level(logging.WARNING):
         assert ResNet(weights=headless, **SMALL).has_new_weights
     assert "the classifier of resnet, for 5 classes, is new and must be trained" in caplog.text
@@ -80,7 +78,7 @@ def test_pytorchs_own_files(checkpoint, tmp_path, caplog):
     assert_holds(tmp_path / "c.ckpt", state, "model_state_dict")
     assert_holds(tmp_path / "d.pth", state, "state_dict_ema, the averaged weights")
     assert_holds(tmp_path / "e.pth", state, "model_ema, the averaged weights")
-    assert_gives_the_network_of(tmp_path / "e.pth", checkpoint)
+    assert_same_network(tmp_path / "e.pth", checkpoint, **SMALL)
     assert " of ResNet (model_ema, the averaged weights) into " in caplog.text
 
     class Code:

@@ -70,11 +70,11 @@ def test_what_is_drawn_is_what_was_asked(photograph, tmp_path, monkeypatch):
 def test_a_network_of_the_library_with_random_weights(photograph, tmp_path, capsys):
     """Its batch statistics are those of random images: otherwise each pixel would look at one other pixel alone."""
     page = tmp_path / "page.html"
-    builder = "AAWideResNet(10, 1, input_shape=(32, 32, 3), num_heads=2)"
+    builder = "AAWideResNet(16, 1, input_shape=(32, 32, 3), num_heads=2)"
     explain_image(str(photograph), builder=builder, html=str(page))
     assert "AAWideResNet has random weights, and batch statistics of random images" in capsys.readouterr().out
     layers = content_of(page.read_text(encoding="utf-8"))["layers"]
-    assert len(layers) == 3
+    assert len(layers) == 6
     for layer in layers:
         largest = np.frombuffer(base64.b64decode(layer["largest"]), "<f4")
         assert np.median(largest) < 0.2

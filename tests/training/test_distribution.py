@@ -210,15 +210,14 @@ def test_two_processes_fall_back_to_a_checkpoint_that_is_whole(tmp_path):
 @pytest.mark.slow
 def test_a_full_disk_ends_both_processes_and_costs_no_checkpoint(tmp_path):
     """A limit of file sizes stands in for the disk's."""
-    fields = LONGER
-    processes = start_two(tmp_path / "run", *fields)
+    processes = start_two(tmp_path / "run", *LONGER)
     wait_for(tmp_path / "run" / "checkpoints" / "epoch_0002", processes)
     resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
     for process in processes:
         _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "File too large" in errors.splitlines()[-1]
-    printed = end(*start_two(tmp_path / "run", *fields))
+    printed = end(*start_two(tmp_path / "run", *LONGER))
     assert "is damaged" not in printed[0]
     assert "Resuming after epoch" in printed[0]
     assert len(metrics_of(tmp_path / "run")) == 12
