@@ -168,6 +168,17 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
             **kwargs,
         )
 
+    pipeline_tag = "object-detection"  # the task, in the Hugging Face Hub's terms
+
+    @property
+    def explained_layer(self):
+        """The name of the layer whose feature maps Grad-CAM explains."""
+        return self.backbone.name
+
+    def class_logits(self, predictions):
+        """Returns the logit of each class's best box for Grad-CAM, float32 (batch, classes), from the outputs."""
+        return ops.max(ops.cast(predictions["cls_logits"], "float32"), axis=1)
+
     def decode_predictions(self, predictions, data):
         """Decodes the outputs of the model for images: see `ClassWiseNonMaxSuppression`."""
         deltas = predictions["bbox_regression"]
@@ -175,6 +186,11 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         bounded = {**predictions, "bbox_regression": ops.concatenate([deltas[..., :2], sizes], axis=-1)}
         images = data[0] if isinstance(data, (tuple, list)) else data  # `predict_on_batch` passes a tuple of one
         return super().decode_predictions(bounded, images)
+
+    @property
+    def backbone_arguments(self):
+        """The arguments of the builder of the backbone's ResNet, a dictionary."""
+        return self.backbone.image_encoder.arguments
 
     def get_config(self):
         return {

@@ -67,7 +67,7 @@ def load_weights(model, weights, include_top):
             "%s: the classifier of %s, for %d classes, is new and must be trained",
             label,
             model.name,
-            model.num_classes if hasattr(model, "backbone") else model.output_shape[-1],
+            getattr(model, "num_classes", None) or model.output_shape[-1],
         )
     return has_new_head
 
@@ -212,8 +212,8 @@ def _check_structure(model, path, label):
         for layer in model.layers
         if layer.name in configs and isinstance(layer, (AttentionAugmentedConv2D, SelfAttention2D, keras.layers.Conv2D))
     }
-    if "backbone" in configs and hasattr(model, "backbone"):
-        own["backbone"] = model.backbone.image_encoder.arguments
+    if "backbone" in configs:
+        own["backbone"] = getattr(model, "backbone_arguments", {})
     for name, ours in own.items():
         theirs = configs[name]
         for argument in ("padding", "num_heads", "position_encoding", "attention_pooling"):

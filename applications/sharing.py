@@ -139,7 +139,7 @@ def model_card(model, info):
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     licence = f"license: {info.licence.lower()}\n" if info.licence else ""
-    task = "object-detection" if hasattr(model, "decode_predictions") else "image-classification"
+    task = getattr(model, "pipeline_tag", "image-classification")
     normalizes = any(layer.name == "preprocessing" for layer in model.layers)
     takes = "pixels from 0 to 255" if normalizes else "normalized images"
     classes = f"\n## Classes\n\n{', '.join(info.class_names)}\n" if info.class_names else ""

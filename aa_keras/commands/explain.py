@@ -99,18 +99,15 @@ class _Seen:
         spec = servable.spec
         self.model, self.class_names = servable.model, spec.class_names
         self.name, self.title = as_text(name), f"{self.model.name}, {as_text(name)}"
-        self.image, _ = spec.fit(image)
+        self.image, _ = spec.preprocess(image)
         self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
         answer = servable.predictor().ask([image])[0]
-        is_classifier = spec.task == "classification"
-        shares = answer["probabilities" if is_classifier else "confidence"]
-        best = np.argsort(-shares, kind="stable")
-        numbers = best if is_classifier else answer["labels"][best]
-        names = [spec.class_names[number] for number in numbers[:TOP]]
-        self.predictions = list(zip(names, shares[best[:TOP]].tolist(), strict=True))
-        # For a detector, each class that it finds, with its best box.
-        seen = {int(number): float(shares[index]) for index, number in zip(best[::-1], numbers[::-1], strict=True)}
-        self.classes = sorted(seen.items(), key=lambda item: -item[1])[:TOP]
+        seen = spec.seen(answer)
+        self.predictions = [(spec.class_names[number], share) for number, share in seen[:TOP]]
+        best = {}  # for a detector, each class that it finds, with its best box
+        for number, share in seen:
+            best.setdefault(number, share)
+        self.classes = list(best.items())[:TOP]
         self.sizes = {}  # size of the maps of each layer, in positions
         if explain.attention_layers(self.model):
             maps = explain.attention_at(self.model, self.pixels, [(0, 0)])

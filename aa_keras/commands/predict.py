@@ -8,7 +8,6 @@ from aa_keras.commands.images import read_images, write_examples
 from aa_keras.data import Progress
 from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
-from aa_keras.evaluation.detection_report import draw_boxes
 from aa_keras.export import Predictor
 from aa_keras.files import local_path, require_writable, write_whole
 
@@ -68,8 +67,8 @@ def predict_images(
         predictor = _predictor(kind, local_path(f"--{kind}", exports[kind]))
     else:
         predictor = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels).predictor()
-    if drawings is not None and predictor.spec.task != "detection":
-        raise UserError(f"--draw is for detectors. Received: --draw={draw}, and a classifier")
+    if drawings is not None and not predictor.spec.draws:
+        raise UserError(f"--draw is for detectors. Received: --draw={draw}, and a network for {predictor.spec.task}")
     targets = {} if drawings is None else dict(zip(images, _targets(drawings, images, roots), strict=True))
     for target in (*targets.values(), *([] if results is None else [results])):
         if target.exists() and any(target.samefile(image) for image in images):
@@ -87,7 +86,7 @@ def predict_images(
         print(f"{results}: {len(answered):,} images")
     if targets:
         print(f"{drawings}: {len(answered):,} pictures")
-    empty = sum(not len(each.answer["labels"]) for each in answered) if predictor.spec.task == "detection" else 0
+    empty = sum(predictor.spec.is_empty(each.answer) for each in answered)
     if empty and (targets or results is not None):  # the table has a line for each
         print(f"{empty:,} of {len(answered):,} images have no box with a score of at least {min_score} (--min_score)")
     return answered
@@ -103,16 +102,14 @@ def _write(path, text):
 
 
 def _ask(predictor, images, min_score, batch_size, targets):
-    """Yields an `Answered` of each image that can be read, and draws its boxes into its file in `targets`, if any."""
+    """Yields an `Answered` of each image that can be read, and draws it into its file in `targets`, if any."""
     with Progress("Predicting", len(images)) as progress:
         for batch in _batches(read_images(images, predictor.spec.turns_images), batch_size):
             for (file, image), answer in zip(batch, predictor.ask([image for _, image in batch]), strict=True):
-                if predictor.spec.task == "detection":
-                    is_confident = answer["confidence"] >= min_score
-                    answer = {name: values[is_confident] for name, values in answer.items()}
+                answer = predictor.spec.confident(answer, min_score)
                 if targets:
                     targets[file].parent.mkdir(parents=True, exist_ok=True)
-                    draw_boxes(image, answer, predictor.spec.class_names, targets[file])
+                    predictor.spec.draw(image, answer, targets[file])
                 yield answers.Answered(str(file), image.shape[:2], answer)
             progress.done += len(batch)
 

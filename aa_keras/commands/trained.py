@@ -16,7 +16,7 @@ from aa_keras.applications import pretrained
 from aa_keras.data import Progress
 from aa_keras.errors import UserError, described
 from aa_keras.export import Servable, servable_for
-from aa_keras.export.servable import DATASETS, count_classes, drawn_images
+from aa_keras.export.servable import DATASETS, drawn_images
 from aa_keras.files import local_path, read_fields, read_json, read_text
 from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for
@@ -105,10 +105,10 @@ def servable_of_run(workdir, model_file=None) -> Servable:
     path = model_file or model_file_of_run(workdir)
     model = _load(path)
     servable = task.servable(model, data)
-    if count_classes(model) != len(servable.spec.class_names):
+    classes, names = servable.spec.count_classes(model), servable.spec.class_names
+    if classes != len(names):
         raise UserError(
-            f"{path} is not a network of the run that it is in: it has {count_classes(model)} classes, and the run "
-            f"{len(servable.spec.class_names)}"
+            f"{path} is not a network of the run that it is in: it has {classes} classes, and the run {len(names)}"
         )
     return servable
 

@@ -2,13 +2,13 @@
 
 import json
 
-import matplotlib.patches
 import numpy as np
 from matplotlib.figure import Figure
 
 from aa_keras.data import Progress
 from aa_keras.evaluation.detection import STATISTICS
 from aa_keras.evaluation.html_report import Section
+from aa_keras.explain.boxes import draw_box
 from aa_keras.files import as_text, write_json, write_whole
 
 FILES = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")
@@ -150,46 +150,12 @@ def plot_detections(evaluation, annotated, categories, images, path, columns=3):
             axes.imshow(np.asarray(pixels))
         for box, label, is_crowd in zip(image.boxes, image.labels, image.is_crowd, strict=True):
             name = categories.names[label] + (" (crowd)" if is_crowd else "")
-            _draw(pair[0], box, label, name, is_crowd)
+            draw_box(pair[0], box, label, name, is_crowd)
         for result in of_image[image.id]:
             left, top, width, height = result["bbox"]
             label = categories.ids.index(result["category_id"])
             text = f"{categories.names[label]} {result['score']:.2f}"
-            _draw(pair[1], (top, left, top + height, left + width), label, text)
+            draw_box(pair[1], (top, left, top + height, left + width), label, text)
         pair[0].set_title(as_text(image.name.rsplit("/", 1)[-1]), fontsize=7, parse_math=False)
         pair[1].set_title(f"{len(of_image[image.id])} detections, {len(image.labels)} objects", fontsize=7)
     figure.savefig(path, dpi=110)
-
-
-def draw_boxes(image, answer, class_names, path):
-    """Draws an image with boxes, at its own size.
-
-    Args:
-        image: uint8 array (height, width, 3).
-        answer: "boxes" (objects, 4), the pixels top, left, bottom and right; "confidence" and "labels" (objects,).
-        class_names: names of the classes.
-        path: PNG file to write.
-    """
-    height, width = image.shape[:2]
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    axes.imshow(image, aspect="auto")
-    for box, confidence, label in zip(answer["boxes"], answer["confidence"], answer["labels"], strict=True):
-        _draw(axes, box, label, f"{class_names[label]} {confidence:.2f}")
-    figure.savefig(path)
-
-
-def _draw(axes, box, label, text, is_crowd=False):
-    top, left, bottom, right = box
-    color = f"C{label % 10}"
-    style = "--" if is_crowd else "-"
-    axes.add_patch(
-        matplotlib.patches.Rectangle(
-            (left, top), right - left, bottom - top, fill=False, color=color, linewidth=1.2, linestyle=style
-        )
-    )
-    place = "bottom" if top > 12 else "top"  # within the image
-    axes.text(left, top, text, fontsize=5, color="white", va=place, parse_math=False, clip_on=True).set_bbox(
-        {"facecolor": color, "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
-    )

@@ -25,7 +25,8 @@ def grad_cam(
     channels of the last feature map, weighted by the mean gradient of the class's logit, with negative sums set to 0.
     For a detector, the feature maps are those of its pyramid, and the logit is that of the class's best box. Since that
     box is in one place, gradients are not averaged over the map (*Use HiResCAM instead of Grad-CAM*, Draelos and Carin,
-    2020).
+    2020). Any model with a method `class_logits` and an attribute `explained_layer` is treated in this way: see
+    `RetinaNet`.
 
     Args:
         model: functional or `Sequential` classifier, with models of these kinds in it or not, whose outputs are
@@ -67,7 +68,7 @@ def grad_cam(
     speaking = np.float32(0)
     for level, gradient in zip(network.maps, gradients, strict=True):  # the finest map first
         level, gradient = (ops.convert_to_numpy(ops.cast(each, "float32")) for each in (level, gradient))
-        weights = gradient if network.is_detector else gradient.mean(axis=(1, 2), keepdims=True)
+        weights = gradient if network.is_local else gradient.mean(axis=(1, 2), keepdims=True)
         of_level = np.maximum((weights * level).sum(axis=-1), 0)
         speaking = speaking + (_enlarged(of_level, speaking.shape[1:]) if np.ndim(speaking) else of_level)
     largest = speaking.max(axis=(1, 2), keepdims=True)
@@ -90,22 +91,23 @@ class _Network:
 
     Attributes:
         maps: list of feature maps, tensors (batch, height, width, channels).
-        is_detector: whether it is a detector of this library.
+        is_local: whether a logit is that of a place in the image, such as a detector's.
     """
 
     def __init__(self, model, images, layer):
         if not graph.is_graph(model):
             raise ValueError(f"`model` must be a functional or Sequential classifier. Received: model={model!r}")
-        self.is_detector = hasattr(model, "decode_predictions")
-        if not self.is_detector and (len(model.outputs) != 1 or len(model.outputs[0].shape) != 2):
+        self._class_logits = getattr(model, "class_logits", None)
+        self.is_local = self._class_logits is not None
+        if not self.is_local and (len(model.outputs) != 1 or len(model.outputs[0].shape) != 2):
             raise ValueError(
                 "`model` must return probabilities or logits (batch, classes). Received: a model that returns "
                 f"{[tuple(tensor.shape) for tensor in model.outputs]}"
             )
         self._model, self._images = model, keras.tree.map_structure(as_tensor, images)
         outputs, calls = graph.run(model, self._images)
-        self._activation = None if self.is_detector else graph.final_activation(keras.tree.flatten(outputs)[0], calls)
-        self._number = _call_of(model, layer or (model.backbone.name if self.is_detector else None), calls)
+        self._activation = None if self.is_local else graph.final_activation(keras.tree.flatten(outputs)[0], calls)
+        self._number = _call_of(model, layer or getattr(model, "explained_layer", None), calls)
         # Without a map in the network, the images themselves are the last one.
         self._structure = self._images if self._number is None else calls[self._number].outputs
         self.maps = keras.tree.flatten(self._structure)
@@ -125,9 +127,9 @@ class _Network:
 
         images = replaced if self._number is None else self._images
         outputs, _ = graph.run(self._model, images, replace)
-        logits = ops.cast(outputs["cls_logits"] if self.is_detector else keras.tree.flatten(outputs)[0], "float32")
-        if self.is_detector:
-            return ops.max(logits, axis=1)
+        if self.is_local:
+            return self._class_logits(outputs)
+        logits = ops.cast(keras.tree.flatten(outputs)[0], "float32")
         return logits if logits.shape[1] > 1 else ops.concatenate([-logits, logits], axis=1)
 
 

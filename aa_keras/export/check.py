@@ -17,8 +17,6 @@ from aa_keras.export.servable import drawn_images
 
 # The number of images that an export is run on: the first alone, then all of them in batches.
 IMAGES, BATCH = 12, 3
-# The least intersection over union with which two boxes are the same.
-SAME_BOX = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +28,7 @@ class Agreement:
         difference: the largest difference of a probability or of a box's confidence.
         same: share of images with the same best class, or of boxes that both find with the same class.
         compared: number of images, in batches of each size, or of boxes.
+        in_words: `same` and `compared` in words.
         latency: seconds for one image, in the runtime of the export.
         keras_latency: seconds for the same image, in Keras.
     """
@@ -38,6 +37,7 @@ class Agreement:
     difference: float
     same: float
     compared: int
+    in_words: str
     latency: float
     keras_latency: float
 
@@ -78,7 +78,7 @@ def compare(spec, export_format, path, images, answers, predictor):
     Raises:
         UserError: if the runtime cannot run it, or its second signature disagrees with the first.
     """
-    fitted, scales = zip(*map(spec.fit, images), strict=True)
+    fitted, scales = zip(*map(spec.preprocess, images), strict=True)
     slices = [slice(0, 1), *(slice(start, start + BATCH) for start in range(0, len(images), BATCH))]
     batches = {str(number): np.stack(fitted[part]) for number, part in enumerate(slices)}
     found = _run(export_format, path, batches)
@@ -86,12 +86,16 @@ def compare(spec, export_format, path, images, answers, predictor):
     for number, part in enumerate(slices):
         for index, image in enumerate(range(len(images))[part]):
             outputs = {name: found[f"{number}/{name}"][index] for name in spec.outputs}
-            pairs.append((answers[image], spec.answer(outputs, images[image], scales[image])))
+            pairs.append((answers[image], spec.postprocess(outputs, images[image], scales[image])))
     _check_top(found, spec.class_names)
-    one = np.stack([predictor.spec.fit(images[0])[0]])
+    one = np.stack([predictor.spec.preprocess(images[0])[0]])
+    difference, same, compared = _compared(spec, pairs)
     return Agreement(
         len(images),
-        *_compared(spec.task, pairs),
+        difference,
+        same,
+        compared,
+        spec.agreement(same, compared),
         float(found["latency"]),
         runtimes.latency(predictor.run, one),
     )
@@ -103,7 +107,7 @@ def compare_with_itself(predictor, images):
     Three numbers, as in `Agreement`: the largest difference, the share that is the same, and the number compared.
     """
     one_by_one = [predictor.ask([image])[0] for image in images]
-    return _compared(predictor.spec.task, zip(predictor.ask(images), one_by_one, strict=True))
+    return _compared(predictor.spec, zip(predictor.ask(images), one_by_one, strict=True))
 
 
 def _run(export_format, path, batches):
@@ -135,37 +139,8 @@ def _check_top(found, class_names):
         )
 
 
-def _compared(task, pairs):
+def _compared(spec, pairs):
     """Returns the largest difference in pairs of answers, the share that is the same, and the number of pairs."""
-    compare_pair = _compare_probabilities if task == "classification" else _compare_boxes
-    differences, same, weights = zip(*(compare_pair(*pair) for pair in pairs), strict=True)
+    differences, same, weights = zip(*(spec.compare(*pair) for pair in pairs), strict=True)
     compared = sum(weights)
     return max(differences), float(np.average(same, weights=weights)) if compared else 1.0, compared
-
-
-def _compare_probabilities(answer, found):
-    first, second = answer["probabilities"], found["probabilities"]
-    return float(np.abs(first - second).max()), np.argmax(first) == np.argmax(second), 1
-
-
-def _compare_boxes(answer, found):
-    """Returns the largest difference in confidence, and the share of boxes that are in both answers."""
-    confidences, left = [], list(range(len(found["labels"])))
-    for box, confidence, label in zip(answer["boxes"], answer["confidence"], answer["labels"], strict=True):
-        candidates = [index for index in left if found["labels"][index] == label]
-        if not candidates:
-            continue
-        overlaps = [_overlap(box, found["boxes"][index]) for index in candidates]
-        if max(overlaps) >= SAME_BOX:
-            index = candidates[int(np.argmax(overlaps))]
-            left.remove(index)
-            confidences.append(abs(float(confidence) - float(found["confidence"][index])))
-    most = max(len(answer["labels"]), len(found["labels"]))
-    return max(confidences, default=0.0), len(confidences) / most if most else 1.0, most
-
-
-def _overlap(first, second):
-    """Returns the intersection over union of two boxes."""
-    height, width = np.maximum(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0)
-    areas = sum(float(np.prod(box[2:] - box[:2])) for box in (first, second))
-    return height * width / max(areas - height * width, 1e-9)

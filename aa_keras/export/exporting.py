@@ -19,9 +19,8 @@ from aa_keras.export.rebuilding import not_dense, rebuilt
 from aa_keras.export.servable import Servable, servable_for
 
 PRECISIONS = {"none": "float32", "float16": "weights in float16", "int8": "weights in int8"}
-# The largest difference of a probability, and the least share of a detector's boxes that the export must find.
+# The largest difference of a probability.
 TOLERANCES = {"none": 1e-4, "float16": 0.02, "int8": 0.3}
-SAME_BOXES = {"none": 0.99, "float16": 0.9, "int8": 0.5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +75,10 @@ class ExportReport:
         agreement = self.agreement
         shape = ", ".join("any" if length is None else str(length) for length in self.image_shape)
         kind = "random" if self.drawn else "real"
-        same = f"{agreement.same:.1%} of the best classes the same"
-        if self.task == "detection":
-            same = (
-                f"{agreement.same:.1%} of {agreement.compared:,} boxes the same" if agreement.compared else "no boxes"
-            )
         lines = [
             f"{self.path}: {self.title}, {self.size / 1e6:.2f} MB, {self.precision}, uint8 images (batch, {shape})",
             f"Checked in a separate process on {agreement.images} {kind} images, 1 and 3 at a time: largest "
-            f"difference {agreement.difference:.1e} from Keras, {same}",
+            f"difference {agreement.difference:.1e} from Keras, {agreement.in_words}",
             f"One image takes {1e3 * agreement.latency:.1f} ms, with Keras {1e3 * agreement.keras_latency:.1f} ms",
         ]
         return "\n".join([*self.notes, *lines])
@@ -190,7 +184,7 @@ def export_servable(
         with Progress(f"Checking the {kind.title}"):
             agreement = check.compare(servable.spec, format, staged, asked, answers, by_keras)
         tolerance = TOLERANCES[quantize] if tolerance is None else tolerance
-        _check_agreement(agreement, by_keras, asked, kind, tolerance, SAME_BOXES[quantize])
+        _check_agreement(agreement, by_keras, asked, kind, tolerance, servable.spec.least_same(quantize))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # moved away first: at every moment, one of the two exists
             os.replace(path, staged.with_name(f"{path.name}.old"))
@@ -208,7 +202,9 @@ def _write(servable, path, format, quantize, calibration):  # noqa: A002
     if format == "litert":
         from aa_keras.export import litert
 
-        fitted = None if calibration is None else np.stack([servable.spec.fit(image)[0] for image in calibration])
+        fitted = (
+            None if calibration is None else np.stack([servable.spec.preprocess(image)[0] for image in calibration])
+        )
         litert.write(servable, path, quantize, fitted)
     elif format == "onnx":
         from aa_keras.export import onnx
@@ -279,13 +275,13 @@ def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
     """Raises UserError if the answers of an export differ from those of its network."""
 
     def is_close(difference, same):
-        return difference <= tolerance and (by_keras.spec.task == "classification" or same >= least)
+        return difference <= tolerance and same >= least
 
     if is_close(agreement.difference, agreement.same):
         return
     differs = (
-        f"The {kind.title} differs from the network by {agreement.difference:.2g} in a probability, and at most "
-        f"{tolerance:.2g} is allowed"
+        f"The {kind.title} differs from the network by {agreement.difference:.2g} in {by_keras.spec.quantity}, and "
+        f"at most {tolerance:.2g} is allowed"
     )
     if agreement.difference <= tolerance:
         differs = (

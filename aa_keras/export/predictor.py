@@ -35,14 +35,14 @@ class Predictor:
         Raises:
             UserError: if the network's outputs are not probabilities, or boxes, that are numbers.
         """
-        fitted, scales = zip(*map(self.spec.fit, images), strict=True)
+        fitted, scales = zip(*map(self.spec.preprocess, images), strict=True)
         answers = []
         for batch in _batches(fitted):
             outputs = {name: np.asarray(values) for name, values in self.run(np.stack(batch)).items()}
             outputs = self.spec.checked(outputs, self.sum_tolerance)
             for index in range(len(batch)):
                 image, scale = images[len(answers)], scales[len(answers)]
-                answers.append(self.spec.answer({name: outputs[name][index] for name in outputs}, image, scale))
+                answers.append(self.spec.postprocess({name: outputs[name][index] for name in outputs}, image, scale))
         return answers
 
 

@@ -6,13 +6,12 @@ import pathlib
 import shutil
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from aa_keras.errors import UserError, described
 from aa_keras.export import runtimes
 from aa_keras.export.predictor import Predictor
-from aa_keras.export.spec import OUTPUTS, ServingSpec
+from aa_keras.export.spec import ServingSpec
 from aa_keras.files import partial_path, read_text
 
 LABELS, SPEC = "labels.txt", "aa_keras.json"
@@ -44,9 +43,8 @@ def write(servable, path):
     path = pathlib.Path(path)
     check_replaceable(path)
     archive = keras.export.ExportArchive()  # without `track`, which writes all weights twice (Keras 3.15)
-    archive.add_endpoint("serve", servable.serve, input_signature=servable.signature)
-    if servable.spec.task == "classification":
-        archive.add_endpoint(runtimes.TOP_K, servable.top, input_signature=servable.signature)
+    for name, function in servable.spec.signatures(servable.model).items():
+        archive.add_endpoint(name, function, input_signature=servable.signature)
     partial = partial_path(path)
     shutil.rmtree(partial, ignore_errors=True)
     archive.write_out(str(partial), verbose=False)
@@ -80,6 +78,8 @@ def load(path):
     """
     try:
         spec = ServingSpec.from_json(read_text(pathlib.Path(path) / SPEC))
+    except UserError as error:
+        raise UserError(f"--saved_model={path}: {error}") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, KeyError, TypeError):
         raise UserError(
             f"--saved_model must be one that `aa-keras export` or `train.py` wrote, with a file {SPEC} in it. "
@@ -125,26 +125,3 @@ def load_signature(path, raw_shape, outputs, meant):
             f"`{'`, `'.join(outputs)}` as its output. Received: --saved_model={path}: {described(error)}"
         ) from None
     return run
-
-
-def load_classifier(path, raw_shape):
-    """Returns a function of raw images that returns the probabilities of the SavedModel of a classifier.
-
-    Args:
-        path: its folder.
-        raw_shape: (height, width, channels) of the images that it must take; height and width may be None.
-
-    Raises:
-        UserError: if it is not a SavedModel, or has another input or output.
-    """
-    run = load_signature(path, raw_shape, OUTPUTS["classification"], "for images of the data set")
-    return lambda images: run(np.asarray(images))["probabilities"]
-
-
-def load_detector(path):
-    """Returns a function of raw images that returns the detections of the SavedModel of a detector.
-
-    Raises:
-        UserError: if it is not a SavedModel, or has another input or output.
-    """
-    return load_signature(path, (None, None, 3), OUTPUTS["detection"], "of a detector")

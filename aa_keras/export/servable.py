@@ -10,11 +10,10 @@ import tensorflow as tf
 
 from aa_keras.applications import datasets, pyramid_outputs
 from aa_keras.applications._catalogue import dataset_of
-from aa_keras.data import DetectionPreprocessing, Preprocessing, image_ops
 from aa_keras.errors import UserError
 from aa_keras.export.predictor import Predictor
 from aa_keras.export.rebuilding import rebuilt
-from aa_keras.export.spec import NO_SCALE, ServingSpec
+from aa_keras.export.spec import SPECS, ServingSpec
 from aa_keras.files import is_line
 
 DATASETS = {dataset.name: dataset for dataset in (datasets.CIFAR100, datasets.IMAGENET, datasets.COCO, datasets.BCCD)}
@@ -38,29 +37,7 @@ class Servable:
 
         The boxes of detectors are in pixels of the input images.
         """
-        preprocessing, any_size = self.spec.preprocessing, self.spec.takes_any_size
-        if self.spec.task == "classification":
-            fitted = preprocessing.fit(images) if any_size else images
-            outputs = self.model(preprocessing.normalize(fitted), training=False)
-            is_single = self.model.output_shape[-1] == 1  # that of a sigmoid, for the second of two classes
-            return {"probabilities": tf.concat([1 - outputs, outputs], axis=-1) if is_single else outputs}
-        fitted, scale = preprocessing.fit(images) if any_size else (images, NO_SCALE)
-        pixels = preprocessing.normalize(fitted)
-        detections = self.model.decode_predictions(self.model(pixels, training=False), pixels)
-        size = tf.cast(tf.shape(images)[1:3], tf.float32)
-        boxes = tf.clip_by_value(detections["boxes"] / scale, 0.0, tf.tile(size, (2,)))
-        is_box = detections["labels"][..., None] >= 0
-        return {**detections, "boxes": tf.where(is_box, boxes, -1.0)}
-
-    def top(self, images):
-        """Returns the `top_count` most probable classes of raw images: "probabilities" and "labels", their names."""
-        probabilities, indices = tf.math.top_k(self.serve(images)["probabilities"], self.top_count)
-        return {"probabilities": probabilities, "labels": tf.gather(tf.constant(self.spec.class_names), indices)}
-
-    @property
-    def top_count(self):
-        """Returns how many classes `top` returns."""
-        return min(5, len(self.spec.class_names))
+        return self.spec.serve(self.model, images)
 
     @property
     def signature(self):
@@ -87,7 +64,7 @@ class Servable:
         class_names = tuple(class_names)
         if not all(map(is_line, class_names)):
             raise UserError(f"class_names must be lines of text. Received: class_names={class_names!r:.100}")
-        classes = count_classes(self.model)
+        classes = self.spec.count_classes(self.model)
         if len(class_names) != classes:
             raise UserError(f"class_names must be {classes}, one for each class. Received: {len(class_names)}")
         return Servable(self.model, dataclasses.replace(self.spec, class_names=class_names))
@@ -98,8 +75,7 @@ class Servable:
         normalize = servable.spec.preprocessing.normalize
 
         def run(images):
-            outputs = servable.model.predict_on_batch(np.asarray(normalize(tf.constant(images))))
-            return outputs if isinstance(outputs, dict) else {"probabilities": outputs}
+            return servable.spec.named(servable.model.predict_on_batch(np.asarray(normalize(tf.constant(images)))))
 
         return Predictor(servable.spec, run)
 
@@ -117,7 +93,6 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
     Raises:
         UserError: if it is not such a network, or its data set is unknown.
     """
-    is_detector = hasattr(model, "decode_predictions")
     classes = count_classes(model)
     known = _dataset(model, dataset)
     normalizes = dataset == "none" or _has_preprocessing(model)
@@ -135,41 +110,25 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
     names = known.class_names if has_its_classes else tuple(map(str, range(classes)))
     if info is not None and len(info.class_names) == classes:
         names = info.class_names
-    height_and_width = tuple(model.input_shape[1:3])
-    if is_detector:
-        numbered = known.identified_classes if known is datasets.COCO and has_its_classes else ()
-        identifiers = tuple(int(number) for number, _ in numbered)
-        fitting = DetectionPreprocessing(mean, std, height_and_width)
-        spec = ServingSpec("detection", names, (None, None, channels), fitting, identifiers)
-    else:
-        image_size = None if None in height_and_width else height_and_width
-        fraction = image_ops.CENTRAL_FRACTION if known is datasets.IMAGENET else 1.0
-        preprocessing = Preprocessing(mean, std, image_size=image_size, central_fraction=fraction)
-        if info is not None:
-            preprocessing = dataclasses.replace(
-                preprocessing, central_fraction=info.central_fraction, interpolation=info.interpolation
-            )
-        spec = ServingSpec("classification", names, model.input_shape[1:], preprocessing)
+    spec = spec_type(model).of_network(model, mean, std, names, known, info)
     servable = Servable(model, spec)
     return servable if class_names is None else servable.with_class_names(class_names)
 
 
 def count_classes(model: keras.Model) -> int:
-    """Returns the number of classes of a network, or raises UserError if it is not a classifier.
+    """Returns the number of classes of a network without a recipe, or raises UserError if it does not take images.
 
     A single output, that of a sigmoid, is for two classes.
     """
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[-1] is None:
         raise UserError(f"The network must take images (batch, height, width, channels). {model.name!r} takes {shape}")
-    if hasattr(model, "decode_predictions"):
-        return model.num_classes
-    if not isinstance(model.output_shape, tuple) or len(model.output_shape) != 2 or not model.output_shape[1]:
-        raise UserError(
-            f"The network must return probabilities (batch, classes). {model.name!r} returns {model.output_shape}: "
-            "was it built without a top?"
-        )
-    return max(model.output_shape[1], 2)
+    return spec_type(model).count_classes(model)
+
+
+def spec_type(model):
+    """Returns the subclass of `ServingSpec` of a network without a recipe."""
+    return next(kind for kind in reversed(SPECS.values()) if kind.serves(model))
 
 
 def _dataset(model, name):
@@ -182,7 +141,7 @@ def _dataset(model, name):
 
 
 def _dataset_of_builder(model):
-    is_ours = hasattr(model, "backbone") or pyramid_outputs(model)  # not the ResNet50 of keras.applications
+    is_ours = pyramid_outputs(_encoder(model))  # not the ResNet50 of keras.applications
     known = dataset_of(model.name) if is_ours else None
     if known is None and not _has_preprocessing(model):
         raise UserError(
@@ -194,9 +153,12 @@ def _dataset_of_builder(model):
 
 def _has_preprocessing(model):
     """Whether a network normalizes pixels itself: whether it was built with `include_preprocessing=True`."""
-    if hasattr(model, "backbone"):
-        return model.backbone.image_encoder.arguments["include_preprocessing"]
-    return any(layer.name == "preprocessing" for layer in model.layers)
+    return any(layer.name == "preprocessing" for layer in _encoder(model).layers)
+
+
+def _encoder(model):
+    """Returns the network of the library in a model: the ResNet of a detector, or the model itself."""
+    return getattr(getattr(model, "backbone", None), "image_encoder", model)
 
 
 @functools.cache

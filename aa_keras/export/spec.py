@@ -1,60 +1,111 @@
-"""The inputs and outputs of a served network."""
+"""The inputs and outputs of a served network, whatever its task."""
 
+import abc
 import dataclasses
 import json
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.data import DetectionPreprocessing, Preprocessing, as_probabilities
+from aa_keras.data import Preprocessing
 from aa_keras.data.decoding import to_grey
 from aa_keras.errors import UserError
 
-OUTPUTS = {"classification": ("probabilities",), "detection": ("boxes", "confidence", "labels", "num_detections")}
-# The fields of the two kinds of preprocessing that evaluation uses.
-_PREPROCESSING = {
-    "classification": ("mean", "std", "image_size", "central_fraction", "interpolation"),
-    "detection": ("mean", "std", "image_size"),
-}
+# The specs of all tasks by the name of the task; `ServingSpec` adds its subclasses.
+SPECS: dict[str, type["ServingSpec"]] = {}
 NO_SCALE = np.ones(4, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
-class ServingSpec:
-    """The inputs and outputs of a served network, which every export contains.
+class Answered:
+    """The answer of a network for an image.
 
     Attributes:
-        task: "classification" or "detection".
-        class_names: names of the classes, in the order of their indices.
-        image_shape: (height, width, channels) of the raw images, which are uint8; height and width are None if the
-            network takes images of any size.
-        preprocessing: the `Preprocessing` or `DetectionPreprocessing` of images. If the network takes one size, the
-            caller does the first half of it, `fit`.
-        category_ids: the numbers of the classes in COCO's sense, in the same order; () if these are the indices.
+        image: the path of the image.
+        size: its (height, width).
+        answer: a dictionary of arrays: see `aa_keras.export.Predictor.ask`.
     """
 
-    task: str
+    image: str
+    size: tuple[int, int]
+    answer: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class ServingSpec(abc.ABC):
+    """The inputs and outputs of a served network, which every export contains. Each task has a subclass.
+
+    What is here fits a network with a single output, whose answer is a number or an array of an image.
+
+    Attributes:
+        class_names: names of the classes, in the order of their indices; () for a task without classes.
+        image_shape: (height, width, channels) of the raw images, which are uint8; height and width are None if the
+            network takes images of any size.
+        preprocessing: the `aa_keras.data.Preprocessing` of images, or that of the task. If the network takes one size,
+            the caller does the first half of it, `preprocess`.
+        task: name of the task. Set it, and the attributes below, in the body of a subclass.
+        outputs: names of the outputs.
+        columns: names of the columns of `rows`.
+        decimals: digits after the point in a column of `rows`; 6 for others.
+        quantity: the numbers that exports are compared by, in words.
+        turns_images: whether images are turned as their EXIF data ask.
+        draws: whether it has a method `draw` of an image, its answer and the path of a PNG file.
+        preprocessing_type: type of `preprocessing`.
+        preprocessing_fields: fields of it that an export contains.
+    """
+
     class_names: tuple[str, ...]
     image_shape: tuple[int | None, int | None, int]
-    preprocessing: Preprocessing | DetectionPreprocessing
-    category_ids: tuple[int, ...] = ()
+    preprocessing: Preprocessing
 
-    @property
-    def outputs(self):
-        """The names of the outputs."""
-        return OUTPUTS[self.task]
+    task: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...]]
+    columns: ClassVar[tuple[str, ...]]
+    decimals: ClassVar[dict[str, int]] = {}
+    quantity: ClassVar[str] = "an output"
+    turns_images: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
+    preprocessing_type: ClassVar[type] = Preprocessing
+    preprocessing_fields: ClassVar[tuple[str, ...]] = ("mean", "std", "image_size", "central_fraction", "interpolation")
 
-    @property
-    def turns_images(self):
-        """Whether images are turned as their EXIF data ask: those of detectors, whose boxes are in displayed pixels."""
-        return self.task == "detection"
+    def __init_subclass__(cls):
+        if "task" in vars(cls):
+            SPECS[cls.task] = cls
+
+    # The network.
+
+    @classmethod
+    def serves(cls, model):
+        """Whether a Keras model without a recipe is one of this task."""
+        return False
+
+    @classmethod
+    def count_classes(cls, model):
+        """Returns the number of classes of a Keras model, or raises UserError if it is not one of this task."""
+        return 0
 
     @property
     def takes_any_size(self):
         """Whether the network takes images of any size."""
         return None in self.image_shape
 
-    def fit(self, image):
+    def serve(self, model, images):
+        """Returns the outputs of a Keras model for raw images (batch, *image_shape), a dictionary of tensors."""
+        fitted = self.preprocessing.fit(images) if self.takes_any_size else images
+        return self.named(model(self.preprocessing.normalize(fitted), training=False))
+
+    def named(self, outputs):
+        """Returns what a Keras model returns as a dictionary of the outputs."""
+        return {self.outputs[0]: outputs}
+
+    def signatures(self, model):
+        """Returns the signatures of a SavedModel: a dictionary from names to functions of raw images."""
+        return {"serve": lambda images: self.serve(model, images)}
+
+    # An image.
+
+    def preprocess(self, image):
         """Returns a raw image in the shape that the network takes, and the factors of its boxes.
 
         Args:
@@ -67,57 +118,125 @@ class ServingSpec:
             image = to_grey(image)
         if self.takes_any_size:
             return image, NO_SCALE
-        fitted = self.preprocessing.fit(tf.constant(image))
-        fitted, scale = fitted if self.task == "detection" else (fitted, NO_SCALE)
+        fitted, scale = self.fit(tf.constant(image))
         return np.asarray(fitted).astype(np.uint8), np.asarray(scale)
+
+    def fit(self, image):
+        """Returns a raw image, a tensor, in the size of the network, and the factors of its boxes."""
+        return self.preprocessing.fit(image), NO_SCALE
 
     def checked(self, outputs, sum_tolerance):
         """Returns the outputs of the network for a batch, a dictionary of arrays, checked.
 
+        Args:
+            outputs: the dictionary.
+            sum_tolerance: by how much the sum of the probabilities of an image may differ from 1.
+
         Raises:
-            UserError: if they are not probabilities, with a sum that differs by at most `sum_tolerance` from 1; or for
-                a detector, if they are not all numbers.
+            UserError: if they are not all numbers, or not what the task needs.
         """
-        if self.task == "classification":
-            return {"probabilities": as_probabilities(outputs["probabilities"], sum_tolerance)}
-        if not all(np.isfinite(outputs[name]).all() for name in ("boxes", "confidence")):
+        if not all(np.isfinite(values).all() for values in outputs.values()):
             raise UserError(
                 "The network's outputs are not all numbers: its weights, or its batch statistics, overflowed"
             )
         return outputs
 
-    def answer(self, outputs, image, scale):
+    def postprocess(self, outputs, image, scale):
         """Returns the answer for a raw image from the outputs of the network: see `Predictor.ask`.
 
         Args:
             outputs: dictionary of arrays.
             image: the raw image.
-            scale: factors that `fit` returned with it.
+            scale: factors that `preprocess` returned with it.
         """
-        if self.task == "classification":
-            return {"probabilities": outputs["probabilities"]}
-        number = int(outputs["num_detections"])
-        limits = np.float32([*image.shape[:2]] * 2)
-        boxes = np.clip(outputs["boxes"][:number] / scale, 0, limits)
-        is_seen = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not in the padding of the image
-        confidence, labels = (outputs[name][:number] for name in ("confidence", "labels"))
-        return {"boxes": boxes[is_seen], "confidence": confidence[is_seen], "labels": labels[is_seen]}
+        return {name: outputs[name] for name in self.outputs}
+
+    # Answers.
+
+    @staticmethod
+    def compare(answer, found):
+        """Compares two answers for an image.
+
+        Returns:
+            The largest difference of their numbers, the share of them that is the same, and the weight of that share.
+        """
+        difference = max(float(np.abs(answer[name] - found[name]).max()) for name in answer)
+        return difference, float(difference == 0), 1
+
+    @staticmethod
+    def agreement(same, compared):
+        """Returns in words which share of `compared` images, or boxes, is the same in two networks."""
+        return f"{same:.1%} of the answers the same"
+
+    @staticmethod
+    def least_same(quantize):
+        """Returns the least share that must be the same in an export, for a `quantize` of `export_servable`."""
+        return 0.0
+
+    def confident(self, answer, min_score):
+        """Returns an answer without what has a lower score than `min_score`."""
+        return answer
+
+    def is_empty(self, answer):
+        """Whether an answer has nothing."""
+        return False
+
+    def seen(self, answer):
+        """Returns what an answer has of classes: pairs of the number of a class and its score, the best first."""
+        return []
+
+    @abc.abstractmethod
+    def rows(self, answered, top):
+        """Yields the answers for images as tuples of values, one for each of `columns`.
+
+        Args:
+            answered: list of each `Answered`.
+            top: number of classes for each image.
+        """
+
+    def as_texts(self, answered, top):
+        """Returns `rows` as text, the first one being `columns`: the contents of a CSV file."""
+        return [self.columns, *(tuple(map(self._as_text, self.columns, row)) for row in self.rows(answered, top))]
+
+    def _as_text(self, column, value):
+        return f"{value:.{self.decimals.get(column, 6)}f}" if isinstance(value, float) else str(value)
+
+    def as_table(self, answered, top):
+        """Returns rows of text for a table on the screen, the first one being the header."""
+        return self.as_texts(answered, top)
+
+    def as_content(self, answered, top):
+        """Returns the content of a JSON file."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows(answered, top)]
+
+    # The spec in an export.
 
     def as_json(self):
         """Returns the spec as text."""
-        preprocessing = {name: getattr(self.preprocessing, name) for name in _PREPROCESSING[self.task]}
-        return json.dumps({**dataclasses.asdict(self), "preprocessing": preprocessing})
+        preprocessing = {name: getattr(self.preprocessing, name) for name in self.preprocessing_fields}
+        return json.dumps({"task": self.task, **dataclasses.asdict(self), "preprocessing": preprocessing})
 
-    @classmethod
-    def from_json(cls, text):
-        """Returns the spec from the text of `as_json`; raises ValueError, KeyError or TypeError for other text."""
+    @staticmethod
+    def from_json(text):
+        """Returns the spec from the text of `as_json`.
+
+        Raises:
+            UserError: for a task that is not known.
+            ValueError, KeyError or TypeError: for other text.
+        """
         fields = json.loads(text)
-        kind = DetectionPreprocessing if fields["task"] == "detection" else Preprocessing
+        kind = SPECS.get(fields["task"])
+        if kind is None:
+            raise UserError(
+                f"the network is for the task {fields['task']!r}, and the known tasks are {', '.join(SPECS)}: import "
+                "the file that defines it"
+            )
         settings = {"interpolation": "bilinear", **fields["preprocessing"]}  # exports of earlier versions lack it
-        preprocessing = {name: _as_tuple(settings[name]) for name in _PREPROCESSING[fields["task"]]}
-        return cls(
-            **{**{name: _as_tuple(value) for name, value in fields.items()}, "preprocessing": kind(**preprocessing)}
+        preprocessing = kind.preprocessing_type(
+            **{name: _as_tuple(settings[name]) for name in kind.preprocessing_fields}
         )
+        own = {field.name: _as_tuple(fields[field.name]) for field in dataclasses.fields(kind) if field.name in fields}
+        return kind(**{**own, "preprocessing": preprocessing})
 
 
 def _as_tuple(value):

@@ -22,7 +22,7 @@ from aa_keras.data import (
 from aa_keras.errors import UserError, described
 from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation import comparison, pictures, report
-from aa_keras.export import Servable, ServingSpec, saved_model
+from aa_keras.export import ClassificationSpec, Servable, saved_model
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
 from aa_keras.tasks.task import Task, names_of_files
 
@@ -246,9 +246,10 @@ class Classification(Task):
         # Raw images may have different sizes, and then do not fit into one batch.
         any_size = self.config.image_size is not None
         batch_size = 1 if any_size else self.config.batch_size
-        predict = saved_model.load_classifier(path, (None, None, 3) if any_size else self.dataset.image_shape)
+        shape = (None, None, 3) if any_size else self.dataset.image_shape
+        run = saved_model.load_signature(path, shape, ClassificationSpec.outputs, "for images of the data set")
         batches = raw_dataset(self.dataset.test, self._corrupt_files).batch(batch_size)
-        return self._measured(predict, batches, batch_size)
+        return self._measured(lambda images: run(np.asarray(images))["probabilities"], batches, batch_size)
 
     def _measured(self, predict, batches, batch_size):
         with self.reading_errors():
@@ -312,4 +313,4 @@ class Classification(Task):
         any_size = self.config.image_size is not None
         preprocessing = served_preprocessing(self.config, size, self._statistics)
         shape = (None, None, channels) if any_size else (*size, channels)
-        return Servable(model, ServingSpec("classification", class_names, shape, preprocessing))
+        return Servable(model, ClassificationSpec(class_names, shape, preprocessing))

@@ -27,7 +27,7 @@ from aa_keras.errors import UserError, described, missing_extra
 from aa_keras.evaluation import comparison, pictures
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation import detection_report as report
-from aa_keras.export import Servable, ServingSpec, saved_model
+from aa_keras.export import DetectionSpec, Servable, saved_model
 from aa_keras.tasks.task import Task, names_of_files
 
 CURVES = {
@@ -257,7 +257,7 @@ class Detection(Task):
 
     def evaluate_saved_model(self, path):
         """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
-        predict = saved_model.load_detector(path)
+        predict = saved_model.load_signature(path, (None, None, 3), DetectionSpec.outputs, "of a detector")
         examples = self.dataset.test
         self._check_boxes(examples, "report")
         images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # one by one, since sizes differ
@@ -318,6 +318,4 @@ class Detection(Task):
         class_names = self.class_names_of({"categories": categories})
         preprocessing = dataclasses.replace(self.preprocessing, image_size=tuple(model.input_shape[1:3]))
         shape = (None, None, model.input_shape[-1])
-        return Servable(
-            model, ServingSpec("detection", class_names, shape, preprocessing, tuple(map(int, identifiers)))
-        )
+        return Servable(model, DetectionSpec(class_names, shape, preprocessing, tuple(map(int, identifiers))))

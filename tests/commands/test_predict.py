@@ -21,7 +21,7 @@ from aa_keras.data import DetectionPreprocessing, Preprocessing
 from aa_keras.data.decoding import decode_image
 from aa_keras.data.digits import digits
 from aa_keras.errors import UserError
-from aa_keras.export import ServingSpec, servable_for
+from aa_keras.export import ClassificationSpec, DetectionSpec, servable_for
 
 OUTPUTS = {"saved_model": "saved", "onnx": "network.onnx", "litert": "network.tflite"}
 HAVE_EXTRAS = all(map(importlib.util.find_spec, ("onnxruntime", "tf2onnx", "ai_edge_litert")))
@@ -119,12 +119,12 @@ def test_a_network_of_grey_images_sees_them_grey(tmp_path):
     np.testing.assert_allclose([each.answer["probabilities"][0] for each in found], expected, atol=1e-6)
 
 
-SPEC = ServingSpec("classification", CLASSES, (8, 8, 3), Preprocessing((0.0,) * 3, (1.0,) * 3, image_size=(8, 8)))
+SPEC = ClassificationSpec(CLASSES, (8, 8, 3), Preprocessing((0.0,) * 3, (1.0,) * 3, image_size=(8, 8)))
 ANSWERED = [
     answers.Answered("a.jpg", (4, 5), {"probabilities": np.float32([0.25, 0.625, 0.125])}),
     answers.Answered("b, c.jpg", (4, 5), {"probabilities": np.float32([0.5, 0.5, 0.0])}),
 ]
-BOXES = ServingSpec("detection", CLASSES, (8, 8, 3), DetectionPreprocessing((0.0,) * 3, (1.0,) * 3, (8, 8)), (7, 3, 9))
+BOXES = DetectionSpec(CLASSES, (8, 8, 3), DetectionPreprocessing((0.0,) * 3, (1.0,) * 3, (8, 8)), (7, 3, 9))
 FOUND = [
     answers.Answered("none.jpg", (40, 50), {"boxes": np.zeros((0, 4)), "confidence": (), "labels": ()}),
     answers.Answered(

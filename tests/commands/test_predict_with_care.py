@@ -19,7 +19,7 @@ from aa_keras.commands.images import read_images
 from aa_keras.commands.predict import predict_images
 from aa_keras.data import DetectionPreprocessing, Preprocessing
 from aa_keras.errors import UserError
-from aa_keras.export import ServingSpec
+from aa_keras.export import ClassificationSpec, DetectionSpec
 
 
 @pytest.fixture(scope="module")
@@ -129,5 +129,5 @@ def test_images_for_a_detector_are_turned(tmp_path):
     shapes = [image.shape for turn in (True, False) for _, image in read_images([path], turn)]
     assert shapes == [(50, 30, 3), (30, 50, 3)]
     preprocessing = DetectionPreprocessing((0.0,) * 3, (1.0,) * 3, (8, 8))
-    assert ServingSpec("detection", ("a",), (None, None, 3), preprocessing).turns_images
-    assert not ServingSpec("classification", ("a",), (8, 8, 3), Preprocessing((0.0,), (1.0,))).turns_images
+    assert DetectionSpec(("a",), (None, None, 3), preprocessing).turns_images
+    assert not ClassificationSpec(("a",), (8, 8, 3), Preprocessing((0.0,), (1.0,))).turns_images

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aa_keras.export import check
+from aa_keras.export import ClassificationSpec, DetectionSpec, check
 
 
 def boxes(*rows):
@@ -30,7 +30,7 @@ FIRST, SECOND = (0, 0, 10, 10, 0.9, 1), (20, 30, 40, 60, 0.8, 0)
     ],
 )
 def test_boxes_are_found_again(found, difference, same):
-    compared = check._compared("detection", [(boxes(FIRST, SECOND), boxes(*found))])
+    compared = check._compared(DetectionSpec, [(boxes(FIRST, SECOND), boxes(*found))])
     assert compared == pytest.approx((difference, same, max(2, len(found))), abs=1e-6)
 
 
@@ -40,11 +40,11 @@ def test_the_share_is_one_of_all_boxes():
         (boxes(FIRST), boxes(SECOND)),
         (boxes(), boxes()),
     ]
-    assert check._compared("detection", pairs) == pytest.approx((0.0, 3 / 4, 4))
-    assert check._compared("detection", [(boxes(), boxes())]) == (0.0, 1.0, 0)
+    assert check._compared(DetectionSpec, pairs) == pytest.approx((0.0, 3 / 4, 4))
+    assert check._compared(DetectionSpec, [(boxes(), boxes())]) == (0.0, 1.0, 0)
 
 
 def test_probabilities_are_compared_one_by_one():
     pairs = [([0.6, 0.4], [0.6, 0.4]), ([0.6, 0.4], [0.45, 0.55]), ([0.3, 0.7], [0.2, 0.8]), ([0.3, 0.7], [0.3, 0.7])]
     pairs = [tuple({"probabilities": np.float32(values)} for values in pair) for pair in pairs]
-    assert check._compared("classification", pairs) == pytest.approx((0.15, 0.75, 4), abs=1e-6)
+    assert check._compared(ClassificationSpec, pairs) == pytest.approx((0.15, 0.75, 4), abs=1e-6)

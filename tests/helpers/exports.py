@@ -8,7 +8,7 @@ import pytest
 
 from aa_keras.applications import AAWideResNet
 from aa_keras.data import Preprocessing
-from aa_keras.export import Servable, ServingSpec, saved_model
+from aa_keras.export import ClassificationSpec, Servable, saved_model
 
 # The spec of networks for 8x6 pixels and four classes.
 PREPROCESSING = Preprocessing((130.0, 120.0, 5.0), (70.0, 60.0, 110.0), image_size=(8, 6), central_fraction=1.0)
@@ -20,7 +20,7 @@ def servable(model, preprocessing, class_names, image_shape=None):
     """The `Servable` of a classifier."""
     if image_shape is None:
         image_shape = tuple(model.input_shape[1:]) if preprocessing.image_size is None else (None, None, 3)
-    return Servable(model, ServingSpec("classification", tuple(class_names), image_shape, preprocessing))
+    return Servable(model, ClassificationSpec(tuple(class_names), image_shape, preprocessing))
 
 
 def write_saved_model(model, preprocessing, class_names, path):
