@@ -21,6 +21,8 @@ BUILDERS = {
     for name, value in vars(family).items()
     if hasattr(value, "definition")
 }
+# The tasks that the library's networks are made for.
+TASKS = sorted({builder.definition.family.task for builder in BUILDERS.values()})
 
 
 def list_models(
@@ -45,7 +47,7 @@ def list_models(
     ['AAResNet50']
     """
     if task is not None:
-        _arguments.one_of("task", task, sorted({builder.definition.family.task for builder in BUILDERS.values()}))
+        _arguments.one_of("task", task, TASKS)
     pattern = filter.lower() if set(filter) & set("*?[") else f"*{filter.lower()}*"
     with_weights = {entry.builder for entry in PRETRAINED} | set(ARCHITECTURES)
     return [

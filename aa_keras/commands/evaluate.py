@@ -3,20 +3,17 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
 
 import ml_collections
 
-from aa_keras.applications import weights_of
 from aa_keras.commands.report import report_page
-from aa_keras.commands.trained import config_of_run, model_file_of_run
+from aa_keras.commands.trained import config_of_run, data_of_run, model_file_of_run
 from aa_keras.errors import UserError
-from aa_keras.evaluation.classification import Evaluation
-from aa_keras.evaluation.detection import DetectionEvaluation
+from aa_keras.evaluation.results import Results
 from aa_keras.export.saved_model import class_names_of
-from aa_keras.files import local_path, read_fields, write_whole
+from aa_keras.files import local_path, write_whole
 from aa_keras.recipes.checks import check_config
-from aa_keras.tasks import TASKS, choose, resolved, task_for
+from aa_keras.tasks import choose, task_for, task_type
 from aa_keras.training.run_directory import is_run
 
 FlagPath = str | os.PathLike | None
@@ -30,7 +27,7 @@ def evaluate_run(
     output: FlagPath = None,
     data_dir: str | None = None,
     report: bool = False,
-) -> Evaluation | DetectionEvaluation:
+) -> Results:
     """Evaluates a trained model on the test split of its data set, and writes the metrics and pictures.
 
     Classes are matched by name: those of the images must be among those of the model, in any order.
@@ -50,100 +47,89 @@ def evaluate_run(
         report: whether to also write `report.html` into the folder, with everything in one file.
 
     Returns:
-        The `aa_keras.evaluation.classification.Evaluation`, or that of another task.
+        The results: for a classifier an `Evaluation`, for a detector a `DetectionEvaluation`.
 
     Raises:
         UserError: if these do not name one model, or it cannot be read.
     """
-    candidate = _candidate(config, workdir, weights, saved_model)
+    named = _network(config, workdir, weights, saved_model)
     output = None if output is None else local_path("--output", output)
-    check_config(candidate.config)
-    task = task_for(candidate.config)
-    for line in choose(task, data_dir, candidate.trained, candidate.class_names):
+    check_config(named.config)
+    task = task_for(named.config)
+    for line in choose(task, data_dir, named.trained, named.class_names):
         print(line)
-    model, measured = candidate.evaluate(task)
-    print(f"Test: {task.summary(measured)}")  # before anything that can fail
-    folder = pathlib.Path(output or candidate.run or "evaluation")
+
+    model = named.load(task)
+    results = task.evaluate_saved_model(named.saved_model) if model is None else task.evaluate(model)
+    print(f"Test: {results.summary()}")  # before anything that can fail
+
+    folder = pathlib.Path(output or named.run or "evaluation")
     folder.mkdir(parents=True, exist_ok=True)
-    task.report(measured, folder, model)
+    results.save(folder)
+    compared = None if model is None else results.compared(task.config, task.dataset, model)
+    for line in (*results.lines(), *([] if compared is None else [compared])):
+        print(line)
+    print(f"{folder}: {', '.join(results.FILES)}")
     if report:
         path = folder / "report.html"
-        write_whole(path, report_page(candidate.config, task, measured, folder, candidate.run, model))
+        write_whole(path, report_page(task, results, folder, named.run, model, compared))
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-    return measured
-
-
-def _located(weights):
-    """Returns the weights that --weights names: a path, or what builders download."""
-    fetched = ("timm/", "hf://", "http://", "https://")
-    return weights if os.fspath(weights).startswith(fetched) else local_path("--weights", weights)
-
-
-def _trained(task, weights):
-    """Returns the network, or raises UserError if the weights leave a part of it untrained."""
-    model = task.inference_model(weights)
-    if getattr(model, "has_new_weights", False):
-        raise UserError(
-            "--weights must be of the config's network, with its attention, and for as many classes as the data set "
-            f"has. Received: --weights={weights}, which leave a part of {task.config.builder} new"
-        )
-    return model
+    return results
 
 
 @dataclasses.dataclass(frozen=True)
-class _Candidate:
-    """A network to evaluate.
+class _Network:
+    """A network to evaluate: that of a run, unless it has `weights` or `saved_model`.
 
     Attributes:
         config: its recipe.
         run: its run directory, or None.
-        evaluate: function of the task that returns the Keras model, or None for a SavedModel, and its evaluation.
         trained: the fingerprint of the data that it was trained on, or None if it is not known.
         class_names: the names of its classes, or None if they are not known.
+        weights: the weights of the recipe's builder, or None.
+        saved_model: the folder of a SavedModel, or None.
     """
 
     config: ml_collections.ConfigDict
     run: FlagPath
-    evaluate: Callable
     trained: dict | None
     class_names: tuple[str, ...] | None
+    weights: str | None = None
+    saved_model: str | None = None
+
+    def load(self, task):
+        """Returns the Keras model, or None for a SavedModel; raises UserError if a part of it is untrained."""
+        if self.saved_model is not None:
+            return None
+        if self.weights is None:
+            return task.load_model(model_file_of_run(self.run))
+        model = task.inference_model(self.weights)
+        if getattr(model, "has_new_weights", False):
+            raise UserError(
+                "--weights must be of the config's network, with its attention, and for as many classes as the data "
+                f"set has. Received: --weights={self.weights}, which leave a part of {task.config.builder} new"
+            )
+        return model
 
 
-def _candidate(config, workdir, weights, saved_model):
-    """Returns the `_Candidate` that the flags name, or raises UserError."""
+def _network(config, workdir, weights, saved_model):
+    """Returns the `_Network` that the flags name, or raises UserError."""
     if sum(path is not None for path in (workdir, weights, saved_model)) != 1:
         raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
-
-    def with_its_evaluation(task, model):
-        return model, task.evaluate(model)
-
     if workdir is not None:
         workdir = local_path("--workdir", workdir)
         if config is not None:
             raise UserError("--workdir has its own config: use --config with --weights or --saved_model")
         config = config_of_run(workdir)
-        return _Candidate(
-            config,
-            workdir,
-            lambda task: with_its_evaluation(task, task.load_model(model_file_of_run(workdir))),
-            *_data_of_run(workdir, config.task),
-        )
+        return _Network(config, workdir, *data_of_run(workdir, config))
     if weights is not None:
         if config is None:
             raise UserError("--weights alone names no data and no network: --config must be given too")
         weights = _located(weights)
-        trained, class_names = _data_of_run(pathlib.Path(weights).parent, config.task)
-        if config.task == "classification" and not weights.endswith((".keras", ".h5")):
-            # These say how their images are normalized.
-            check_config(config)
-            config = config.copy_and_resolve_references()
-            config.weights = weights
-            config = resolved(config)
-            found, _ = weights_of(config.builder, weights)
-            class_names = getattr(getattr(found, "info", None), "class_names", None) or None
-        return _Candidate(
-            config, None, lambda task: with_its_evaluation(task, _trained(task, weights)), trained, class_names
-        )
+        check_config(config)
+        trained, class_names = data_of_run(pathlib.Path(weights).parent, config)
+        config, of_weights = task_type(config).config_with_weights(config, weights)
+        return _Network(config, None, trained, of_weights or class_names, weights=weights)
     saved_model = local_path("--saved_model", saved_model)
     run = None
     if config is None:
@@ -154,15 +140,11 @@ def _candidate(config, workdir, weights, saved_model):
                 f"Received: --saved_model={saved_model}, which has no config.json next to it"
             )
         config = config_of_run(run)
-    trained, class_names = _data_of_run(pathlib.Path(saved_model).parent, config.task)
-    class_names = class_names_of(saved_model) or class_names
-    return _Candidate(config, run, lambda task: (None, task.evaluate_saved_model(saved_model)), trained, class_names)
+    trained, class_names = data_of_run(pathlib.Path(saved_model).parent, config)
+    return _Network(config, run, trained, class_names_of(saved_model) or class_names, saved_model=saved_model)
 
 
-def _data_of_run(folder, task):
-    """Returns the fingerprint of the data of the run in a folder, and the names of its classes; None where unknown."""
-    path = pathlib.Path(folder) / "data.json"
-    if not is_run(folder) or not path.is_file():
-        return None, None
-    data = read_fields(path, TASKS[task].DATA_FIELDS)
-    return data, TASKS[task].class_names_of(data)
+def _located(weights):
+    """Returns the weights that --weights names: a path, or what builders download."""
+    fetched = ("timm/", "hf://", "http://", "https://")
+    return weights if os.fspath(weights).startswith(fetched) else local_path("--weights", weights)

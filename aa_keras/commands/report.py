@@ -20,19 +20,21 @@ OUTCOME = {
 }
 
 
-def report_page(config, task, measured, folder, run, model):
+def report_page(task, results, folder, run, model, compared):
     """Returns the report of an evaluation as HTML.
 
     Args:
-        config: the recipe.
         task: the `aa_keras.tasks.Task`.
-        measured: what was measured.
+        results: its `aa_keras.evaluation.results.Results`.
         folder: path of the folder with the pictures of the evaluation.
         run: path of the run directory, or None.
         model: the Keras model that was evaluated, or None for a SavedModel.
+        compared: the `aa_keras.evaluation.comparison.Comparison` of the model, or None.
     """
-    sections = [Section("Test", f"{config.builder} on {config.dataset}: {task.summary(measured)}")]
-    sections += task.sections(measured, folder, model)
+    config = task.config
+    sections = [Section("Test", f"{config.builder} on {config.dataset}: {results.summary()}")]
+    sections += [] if compared is None else [compared.section()]
+    sections += results.sections(folder, model)
     if run is not None:
         sections += _of_run(pathlib.Path(run), f"val_{task.best_metric}")
     sections.append(_recipe(config))

@@ -19,7 +19,7 @@ from aa_keras.export import Servable, servable_for
 from aa_keras.export.servable import DATASETS, drawn_images
 from aa_keras.files import local_path, read_fields, read_json, read_text
 from aa_keras.recipes.fields import default_config
-from aa_keras.tasks import task_for
+from aa_keras.tasks import task_for, task_type
 from aa_keras.training.run_directory import is_run
 
 # Arguments of the library's functions that flags set, in a message. All flags but one have their names.
@@ -83,6 +83,21 @@ def config_of_run(workdir):
     return config
 
 
+def data_of_run(folder, config):
+    """Returns the data of the run in a folder, and the names of its classes; None, None where they are not known.
+
+    Args:
+        folder: the folder, with a run or not.
+        config: the config of its network.
+    """
+    path = pathlib.Path(folder) / "data.json"
+    if not is_run(folder) or not path.is_file():
+        return None, None
+    task = task_type(config)
+    data = read_fields(path, task.data_fields)
+    return data, task.class_names_of(data)
+
+
 def model_file_of_run(workdir):
     """Returns the path of the last network of a run, or raises UserError if the run is not finished."""
     path = pathlib.Path(workdir) / "model.keras"
@@ -101,7 +116,7 @@ def servable_of_run(workdir, model_file=None) -> Servable:
     workdir = local_path("--workdir", workdir)
     config = config_of_run(workdir)
     task = task_for(config)
-    data = read_fields(pathlib.Path(workdir) / "data.json", task.DATA_FIELDS)
+    data = read_fields(pathlib.Path(workdir) / "data.json", task.data_fields)
     path = model_file or model_file_of_run(workdir)
     model = _load(path)
     servable = task.servable(model, data)

@@ -1,4 +1,4 @@
-"""The metrics of a classifier over every example of a data set."""
+"""Measuring a classifier over every example of a data set."""
 
 import dataclasses
 
@@ -6,46 +6,7 @@ import numpy as np
 
 from aa_keras.data import Progress, as_probabilities
 from aa_keras.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Mistake:
-    """An image with a wrong prediction.
-
-    Attributes:
-        image: the image as the classifier saw it.
-        label: its class.
-        prediction: the predicted class.
-        confidence: the probability of that class.
-    """
-
-    image: np.ndarray
-    label: int
-    prediction: int
-    confidence: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """The metrics of a classifier.
-
-    Attributes:
-        examples: number of images.
-        top1: share of the images whose class had the highest probability.
-        top5: share of the images whose class was among the five with the highest probabilities.
-        cross_entropy: the mean, in nats.
-        per_class_accuracy: top-1 accuracy for the images of each class; NaN for a class without images.
-        confusion: integer array (classes, classes), images by true class (rows) and predicted class (columns).
-        mistakes: the most confident mistakes, the worst first.
-    """
-
-    examples: int
-    top1: float
-    top5: float
-    cross_entropy: float
-    per_class_accuracy: np.ndarray
-    confusion: np.ndarray
-    mistakes: tuple[Mistake, ...] = ()
+from aa_keras.evaluation.classification_results import Evaluation, Mistake
 
 
 def evaluate(predict, batches, batch_size, mistakes_kept=0):
@@ -130,50 +91,4 @@ def measure(probabilities, labels):
         cross_entropy=float(-np.mean(np.log(np.maximum(correct.astype(np.float64), smallest)))),
         per_class_accuracy=per_class_accuracy,
         confusion=confusion,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Confused:
-    """Two classes of which one is taken for the other.
-
-    Attributes:
-        label: the true class.
-        prediction: the predicted class.
-        images: how many images of the true class.
-        of: how many images the true class has.
-    """
-
-    label: int
-    prediction: int
-    images: int
-    of: int
-
-    def described(self, class_names):
-        """Returns it in words."""
-        return f"{class_names[self.label]} as {class_names[self.prediction]} ({self.images:,} of {self.of:,})"
-
-
-def most_confused(confusion, count=20):
-    """Returns the pairs of classes that are confused most often, in a list of at most `count` `Confused`.
-
-    Args:
-        confusion: integer array (classes, classes), images by true class (rows) and predicted class (columns).
-        count: integer.
-    """
-    wrong = confusion - np.diag(np.diag(confusion))
-    order = np.argsort(-wrong, axis=None, kind="stable")[: min(count, np.count_nonzero(wrong))]
-    pairs = (map(int, np.unravel_index(index, wrong.shape)) for index in order)
-    return [
-        Confused(label, prediction, int(wrong[label, prediction]), int(confusion[label].sum()))
-        for label, prediction in pairs
-    ]
-
-
-def summary(evaluation):
-    """Returns an evaluation as a phrase; without top-5 for up to five classes, where it is always 100 %."""
-    top5 = f"top-5 {evaluation.top5:.2%}, " if len(evaluation.confusion) > 5 else ""
-    return (
-        f"top-1 {evaluation.top1:.2%}, {top5}cross-entropy {evaluation.cross_entropy:.4f} "
-        f"({evaluation.examples:,} images)"
     )

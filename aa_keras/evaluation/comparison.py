@@ -32,6 +32,18 @@ class Comparison:
         return Section("Size and cost", self.title, table=(("", "here"), *(row[:2] for row in self.rows)))
 
 
+def of_network(config, dataset, model) -> Comparison:
+    """Returns the size and the cost of a network for which nothing is published.
+
+    Args:
+        config: its recipe.
+        dataset: the data set that it was evaluated on, with the `image_shape` that the network sees.
+        model: the Keras model.
+    """
+    counted = _counted(config.builder, _changed_arguments(config), model, dataset.image_shape)
+    return _comparison(counted, None, "", "", ())
+
+
 def of_classifier(config, dataset, model, evaluation) -> Comparison:
     """Compares a classifier with the paper's, if the paper has it with this data set.
 

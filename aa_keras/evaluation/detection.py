@@ -1,53 +1,13 @@
-"""The metrics of detectors: COCO's average precision, by pycocotools."""
+"""Measuring detectors: COCO's average precision, by pycocotools."""
 
 import contextlib
-import dataclasses
 import io
 
 import numpy as np
 
 from aa_keras.data import Progress
 from aa_keras.errors import UserError
-
-# The fields of COCOeval.stats, in their order.
-STATISTICS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large", "ar1", "ar10", "ar100")
-
-
-@dataclasses.dataclass(frozen=True)
-class DetectionEvaluation:
-    """The metrics of a detector. Precisions are from 0 to 1, and NaN where there are no objects of the kind.
-
-    Attributes:
-        images: number of images.
-        ap: average precision, the mean over intersections over union from 0.5 to 0.95.
-        ap50: the same at 0.5.
-        ap75: at 0.75.
-        ap_small: average precision for objects of up to 32x32 pixels.
-        ap_medium: for objects of up to 96x96 pixels.
-        ap_large: for larger objects.
-        ar1: average recall with one detection for each image.
-        ar10: with ten.
-        ar100: with a hundred.
-        class_ap: array (classes,), the average precision of each class.
-        class_ap50: likewise at 0.5.
-        precision: array (classes, 101) at an intersection over union of 0.5, for recalls from 0 to 1.
-        results: the detections in COCO's results format, a list of dictionaries.
-    """
-
-    images: int
-    ap: float
-    ap50: float
-    ap75: float
-    ap_small: float
-    ap_medium: float
-    ap_large: float
-    ar1: float
-    ar10: float
-    ar100: float
-    class_ap: np.ndarray
-    class_ap50: np.ndarray
-    precision: np.ndarray
-    results: list[dict]
+from aa_keras.evaluation.detection_results import STATISTICS, DetectionEvaluation
 
 
 def detect(predict, batches, batch_size, annotated, categories):
@@ -170,12 +130,6 @@ def measure(annotated, categories, results):
         class_ap50=precision[0].mean(axis=0),
         precision=precision[0].T,
         results=results,
-    )
-
-
-def summary(evaluation):
-    """Returns an evaluation as a phrase."""
-    return (
-        f"AP {evaluation.ap:.2%}, AP50 {evaluation.ap50:.2%}, AP75 {evaluation.ap75:.2%} "
-        f"({evaluation.images:,} images, {len(evaluation.results):,} detections)"
+        categories=categories,
+        annotated=annotated,
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from aa_keras.evaluation.classification import most_confused
+from aa_keras.evaluation.confusion import most_confused
 from aa_keras.explain.figures import broken, shortened
 
 # The number of classes up to which a confusion matrix can be read.
@@ -116,7 +116,7 @@ def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
     """Draws the most confident mistakes of a classifier.
 
     Args:
-        mistakes: sequence of `aa_keras.evaluation.classification.Mistake`.
+        mistakes: sequence of `aa_keras.evaluation.classification_results.Mistake`.
         class_names: names of the classes.
         mean: mean of each channel with which the images were normalized, for pixels in [0, 255].
         std: standard deviation of each channel, likewise.

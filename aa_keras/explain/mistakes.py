@@ -16,7 +16,7 @@ def plot_mistakes(model, mistakes, class_names, mean, std, path, most=8):
 
     Args:
         model: the Keras classifier; without attention, or with maps larger than 32x32, the picture has Grad-CAM alone.
-        mistakes: sequence of `aa_keras.evaluation.classification.Mistake`.
+        mistakes: sequence of `aa_keras.evaluation.classification_results.Mistake`.
         class_names: names of the classes.
         mean: mean of each channel with which the images were normalized, for pixels in [0, 255].
         std: standard deviation of each channel, likewise.

@@ -7,6 +7,7 @@ import math
 import keras
 
 from aa_keras import applications
+from aa_keras.applications._catalogue import TASKS
 from aa_keras.errors import UserError
 from aa_keras.recipes.fields import DISTRIBUTIONS, FIELDS
 
@@ -47,7 +48,8 @@ def check_config(config):
     )
     is_pair = len(config.image_mean or ()) == len(config.image_std or ())
     require(config, "image_std", lambda _: is_pair, "as long as config.image_mean, and set if that is set")
-    builders = applications.list_models(task=config.task)
+    # A task of one's own may train any network.
+    builders = applications.list_models(task=config.task if config.task in TASKS else None)
     require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)} for {config.task}")
     _check_builder_arguments(config)
 

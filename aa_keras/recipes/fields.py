@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import ml_collections
 
-TASKS = ("classification", "detection")
 OPTIMIZERS = ("sgd", "adam")
 BAD_BOXES = ("error", "skip")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -145,7 +144,9 @@ def _arguments():
 GROUPS = {
     "Task and data": {
         "name": Field("name of the recipe, and of the run's folder in runs/", _file_name(), required=True),
-        "task": Field("task of the network", _one_of(TASKS), "classification"),
+        "task": Field(
+            'task of the network: "classification", "detection", or one of your own', _text(), "classification"
+        ),
         "dataset": Field(
             '"digits", "image_folder", "coco_folder", "bccd", or a name in TensorFlow Datasets', _text(), required=True
         ),

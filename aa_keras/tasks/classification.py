@@ -10,7 +10,6 @@ import numpy as np
 from aa_keras import applications
 from aa_keras.applications import datasets
 from aa_keras.data import (
-    CorruptFiles,
     Mixing,
     evaluation_dataset,
     load_dataset,
@@ -19,33 +18,34 @@ from aa_keras.data import (
     training_dataset,
     validation_dataset,
 )
-from aa_keras.errors import UserError, described
 from aa_keras.evaluation import classification as evaluation
-from aa_keras.evaluation import comparison, pictures, report
-from aa_keras.export import ClassificationSpec, Servable, saved_model
+from aa_keras.evaluation.classification_results import Evaluation
+from aa_keras.export import ClassificationSpec, saved_model
+from aa_keras.tasks import fine_tuning
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
-from aa_keras.tasks.task import Task, names_of_files
+from aa_keras.tasks.task import Task
 
 MISTAKES = 25
-CURVES = {
-    "Cross-entropy": {"training": "cross_entropy", "validation": "val_cross_entropy"},
-    "Top-1 accuracy": {"training": "top1", "validation": "val_top1"},
-    "Learning rate": {"": "learning_rate"},
-}
 
 
 class Classification(Task):
     """The task of sorting images into classes."""
 
+    spec_type = ClassificationSpec
+    results_type = Evaluation
     best_metric = "top1"
-    examples = "images"
-    DATA_FIELDS: ClassVar = {"class_names": list, "training_images": int, "validation_images": int, "test_images": int}
-    RESULT_FIELDS: ClassVar = {"top1": float, "top5": float, "test_examples": int}
-    FILES = report.FILES
-
-    def __init__(self, config):
-        super().__init__(config)
-        self._corrupt_files = CorruptFiles(config.corrupt_files_limit)
+    metrics: ClassVar = {"top1": "top-1 {:.2%}", "top5": "top-5 {:.2%}"}
+    curves: ClassVar = {
+        "Cross-entropy": {"training": "cross_entropy", "validation": "val_cross_entropy"},
+        "Top-1 accuracy": {"training": "top1", "validation": "val_top1"},
+        "Learning rate": {"": "learning_rate"},
+    }
+    weights_fields: ClassVar = {
+        "image_mean": "mean",
+        "image_std": "std",
+        "central_fraction": "central_fraction",
+        "interpolation": "interpolation",
+    }
 
     # The data.
 
@@ -78,11 +78,6 @@ class Classification(Task):
         test = dataset.test.relabelled(labels)
         return dataclasses.replace(dataset, class_names=tuple(class_names), test=test), lacking
 
-    @staticmethod
-    def class_names_of(data):
-        """Returns the names of the classes of data, from their `fingerprint`."""
-        return tuple(data["class_names"])
-
     @functools.cached_property
     def preprocessing(self):
         """The `Preprocessing` of the data set's images."""
@@ -92,34 +87,6 @@ class Classification(Task):
     def _statistics(self):
         """The mean and standard deviation of each channel; the data set is loaded only if they are its own."""
         return statistics_of(self.config, lambda: self.dataset.train.images)
-
-    @property
-    def training_examples(self):
-        """The number of training images."""
-        return len(self.dataset.train)
-
-    @property
-    def fingerprint(self):
-        """A dictionary of JSON that identifies the data, and the images in its folder."""
-        dataset = self.dataset
-        numbers = (len(part) for part in (dataset.train, dataset.validation, dataset.test))
-        content = dict(zip(self.DATA_FIELDS, (list(dataset.class_names), *numbers), strict=True))
-        return {**content, **names_of_files(dataset.train, self.config.data_dir)}
-
-    def data_differences(self, there):
-        """Returns in words how another fingerprint differs from that of the data."""
-        here = self.fingerprint
-        differences = [
-            f"{field.replace('_', ' ')} were {there.get(field)} and are {number}"
-            for field, number in here.items()
-            if field in self.DATA_FIELDS and field != "class_names" and there.get(field) != number
-        ]
-        if there.get("class_names", []) != here["class_names"]:
-            changed = sorted(set(there.get("class_names", [])) ^ set(here["class_names"]))
-            differences.append(
-                f"classes were added or removed: {', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''}"
-            )
-        return differences
 
     def training_batches(self, epochs, steps_per_epoch, shard):
         """Returns the batches of a range of epochs, or a shard of each."""
@@ -131,7 +98,7 @@ class Classification(Task):
             steps_per_epoch=steps_per_epoch,
             seed=config.seed,
             epochs=epochs,
-            corrupt_files=self._corrupt_files,
+            corrupt_files=self.corrupt_files,
             mixing=Mixing(len(self.dataset.class_names), config.mixup_alpha, config.cutmix_alpha),
             shard=shard,
         )
@@ -146,48 +113,37 @@ class Classification(Task):
             self.preprocessing,
             batch_size=self.config.batch_size,
             classes=len(dataset.class_names),
-            corrupt_files=self._corrupt_files,
+            corrupt_files=self.corrupt_files,
             shard=shard,
         )
-
-    def reading_errors(self):
-        """Returns a context that raises UserError if images cannot be read, in place of TensorFlow's error."""
-        return self._corrupt_files.as_user_errors()
-
-    @property
-    def skipped(self):
-        """The corrupt training images that were skipped so far: a dictionary from names to reasons."""
-        return self._corrupt_files.skipped
 
     # The network.
 
     def training_model(self):
         """Returns a network to train, new or with the config's weights, whose outputs are logits."""
-        return self._model(classifier_activation=None, weights=self.config.weights)
-
-    def backbone(self, model):
-        """Returns the layers of a network that are not its classifier."""
-        return model.layers[:-1]
+        return self._network(None, self.config.weights)
 
     def inference_model(self, weights=None):
         """Returns a network whose outputs are probabilities, new or with the weights of a file."""
-        return self._model(classifier_activation="softmax", weights=weights)
+        return self._network("softmax", weights)
 
-    def _model(self, classifier_activation, weights=None):
-        config = self.config
-        builder = getattr(applications, config.builder)
-        arguments = config.builder_arguments.to_dict()
-        try:
-            with self.precision():
-                return builder(
-                    **arguments,
-                    weights=weights,
-                    input_shape=self.dataset.image_shape,
-                    classes=len(self.dataset.class_names),
-                    classifier_activation=classifier_activation,
-                )
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{config.builder} of the config: {error}") from None
+    def _network(self, activation, weights):
+        shape, classes = self.dataset.image_shape, len(self.dataset.class_names)
+        return self.build(weights, input_shape=shape, classes=classes, classifier_activation=activation)
+
+    @classmethod
+    def config_with_weights(cls, config, weights):
+        """Returns the config to evaluate weights with, and the names of their classes or None.
+
+        Weights of timm and of folders say how their images are normalized; files of Keras do not.
+        """
+        if weights.endswith((".keras", ".h5")):
+            return config, None
+        config = config.copy_and_resolve_references()
+        config.weights = weights
+        config = fine_tuning.resolved(config, cls.weights_fields)
+        found, _ = applications.weights_of(config.builder, weights)
+        return config, getattr(getattr(found, "info", None), "class_names", None) or None
 
     def compile(self, model, optimizer, jit_compile):
         """Compiles a model of logits, for labels that are probabilities."""
@@ -206,40 +162,15 @@ class Classification(Task):
             jit_compile=jit_compile,
         )
 
-    def headline(self, complexity):
-        """Returns the lines that describe the network and the data before training."""
-        config, dataset = self.config, self.dataset
-        height, width, channels = dataset.image_shape
-        return (
-            f"{config.name}: {len(dataset.train):,} training, {len(dataset.validation):,} validation and "
-            f"{len(dataset.test):,} test images of {height}x{width}x{channels}, {len(dataset.class_names)} classes\n"
-            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs per image, "
-            f"on the {keras.backend.backend()} backend"
-        )
-
     # The results.
-
-    def load_model(self, path):
-        """Returns the network of a file that a run wrote, or raises UserError."""
-        try:
-            model = keras.models.load_model(path, compile=False)
-            shape = tuple(model.input_shape[1:])
-        except Exception as error:  # Keras raises errors of many kinds for other files
-            raise UserError(
-                f"{path} cannot be loaded; train.py writes it again if result.json is removed: {described(error)}"
-            ) from None
-        dataset = self.dataset
-        if shape != dataset.image_shape:
-            raise UserError(
-                f"{path} takes images of {shape}, and those of the data set {dataset.name!r} have {dataset.image_shape}"
-            )
-        return model
 
     def evaluate(self, model):
         """Returns the `Evaluation` of a Keras model of probabilities on the test images."""
         batch_size = self.config.batch_size
-        batches = evaluation_dataset(self.dataset.test, self.preprocessing, batch_size, self._corrupt_files)
-        return self._measured(model.predict_on_batch, batches, batch_size)
+        batches = evaluation_dataset(self.dataset.test, self.preprocessing, batch_size, self.corrupt_files)
+        measured = self._measured(model.predict_on_batch, batches, batch_size)
+        mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
+        return dataclasses.replace(measured, mean=mean, std=std)
 
     def evaluate_saved_model(self, path):
         """Returns the `Evaluation` of a SavedModel, as `export` writes it, on the raw test images."""
@@ -248,69 +179,24 @@ class Classification(Task):
         batch_size = 1 if any_size else self.config.batch_size
         shape = (None, None, 3) if any_size else self.dataset.image_shape
         run = saved_model.load_signature(path, shape, ClassificationSpec.outputs, "for images of the data set")
-        batches = raw_dataset(self.dataset.test, self._corrupt_files).batch(batch_size)
+        batches = raw_dataset(self.dataset.test, self.corrupt_files).batch(batch_size)
         return self._measured(lambda images: run(np.asarray(images))["probabilities"], batches, batch_size)
 
     def _measured(self, predict, batches, batch_size):
+        """Returns the `Evaluation` of a function of images, whose mistakes have pixels as in the batches."""
         with self.reading_errors():
             checked = evaluation.checked(predict, self.dataset)
-            return evaluation.evaluate(checked, batches, batch_size, mistakes_kept=MISTAKES)
+            measured = evaluation.evaluate(checked, batches, batch_size, mistakes_kept=MISTAKES)
+        return dataclasses.replace(measured, dataset=self.dataset.name, class_names=self.dataset.class_names)
 
-    def summary(self, measured):
-        """Returns an `Evaluation` as a phrase."""
-        return evaluation.summary(measured)
+    def describe(self, result):
+        """Returns a result as a phrase; without top-5 where it is always 100 %, for up to five classes."""
+        return super().describe({name: value for name, value in result.items() if (name, value) != ("top5", 1)})
 
-    def result(self, measured):
-        """Returns the fields of a result, `RESULT_FIELDS`, from an `Evaluation`."""
-        return {
-            "top1": measured.top1,
-            "top5": measured.top5,
-            "cross_entropy": measured.cross_entropy,
-            "test_examples": measured.examples,
-        }
-
-    @staticmethod
-    def describe(result):
-        """Returns a result as a phrase."""
-        averaged = result.get("averaged")
-        averaged = f", averaged weights top-1 {averaged['top1']:.2%}" if averaged else ""
-        top5 = "" if result["top5"] == 1 else f", top-5 {result['top5']:.2%}"
-        return f"top-1 {result['top1']:.2%}{top5} ({result['test_examples']:,} test images){averaged}"
-
-    def plot_curves(self, history, path):
-        """Draws the metrics of each epoch."""
-        pictures.plot_curves(history, CURVES, path)
-
-    def report(self, measured, folder, model=None):
-        """Writes the metrics and pictures of an `Evaluation` into a folder, and prints a summary.
-
-        Args:
-            measured: the `Evaluation`.
-            folder: folder to write into.
-            model: the Keras model that was evaluated, or None for a SavedModel, which takes raw images.
-        """
-        # The network takes normalized images, the SavedModel raw ones.
-        mean, std = (0, 1) if model is None else map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
-        report.write(measured, self.dataset, folder, mean, std)
-        report.print_extremes(measured, self.dataset.class_names)
-        if model is not None:
-            print(self._comparison(measured, model))
-        print(f"{folder}: {', '.join(report.FILES)}")
-
-    def _comparison(self, measured, model):
-        return comparison.of_classifier(self.config, self.dataset, model, measured)
-
-    def sections(self, measured, folder, model=None):
-        """Returns the sections of the report of an `Evaluation`."""
-        compared = None if model is None else self._comparison(measured, model)
-        mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
-        return report.sections(measured, self.dataset.class_names, folder, compared, model, mean, std)
-
-    def servable(self, model, data=None):
-        """Returns the `Servable` of a network: with an `image_size`, for photographs of any size."""
-        class_names = tuple((self.fingerprint if data is None else data)["class_names"])
+    def spec(self, model, data):
+        """Returns the `ClassificationSpec` of a network: with an `image_size`, for photographs of any size."""
         *size, channels = model.input_shape[1:]
         any_size = self.config.image_size is not None
         preprocessing = served_preprocessing(self.config, size, self._statistics)
         shape = (None, None, channels) if any_size else (*size, channels)
-        return Servable(model, ClassificationSpec(class_names, shape, preprocessing))
+        return ClassificationSpec(self.class_names_of(data), shape, preprocessing)

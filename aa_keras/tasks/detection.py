@@ -6,15 +6,12 @@ import functools
 import importlib.util
 from typing import ClassVar
 
-import keras
 import numpy as np
 
-from aa_keras import applications
 from aa_keras.applications import datasets
 from aa_keras.data import (
     BadBoxes,
     Categories,
-    CorruptFiles,
     DetectionPreprocessing,
     check_boxes,
     detection_evaluation_dataset,
@@ -23,40 +20,37 @@ from aa_keras.data import (
     detection_validation_dataset,
     load_detection_dataset,
 )
-from aa_keras.errors import UserError, described, missing_extra
-from aa_keras.evaluation import comparison, pictures
+from aa_keras.errors import UserError, missing_extra
 from aa_keras.evaluation import detection as evaluation
-from aa_keras.evaluation import detection_report as report
-from aa_keras.export import DetectionSpec, Servable, saved_model
-from aa_keras.tasks.task import Task, names_of_files
-
-CURVES = {
-    "Loss": {"training": "loss", "validation": "val_loss"},
-    "Average precision in validation": {"AP": "val_ap", "AP50": "val_ap50", "AP75": "val_ap75"},
-    "Learning rate": {"": "learning_rate"},
-}
+from aa_keras.evaluation.detection_results import DetectionEvaluation
+from aa_keras.export import DetectionSpec, saved_model
+from aa_keras.tasks.task import Task
 
 
 class Detection(Task):
     """The task of finding objects in images."""
 
+    spec_type = DetectionSpec
+    results_type = DetectionEvaluation
     best_metric = "ap"
-    examples = "images"
-    DATA_FIELDS: ClassVar = {
+    metrics: ClassVar = {"ap": "AP {:.2%}", "ap50": "AP50 {:.2%}", "ap75": "AP75 {:.2%}"}
+    curves: ClassVar = {
+        "Loss": {"training": "loss", "validation": "val_loss"},
+        "Average precision in validation": {"AP": "val_ap", "AP50": "val_ap50", "AP75": "val_ap75"},
+        "Learning rate": {"": "learning_rate"},
+    }
+    data_fields: ClassVar = {
         "categories": list,
         "training_images": int,
         "validation_images": int,
         "test_images": int,
     }
-    RESULT_FIELDS: ClassVar = {"ap": float, "ap50": float, "ap75": float, "test_examples": int}
-    FILES = report.FILES
 
     def __init__(self, config):
         super().__init__(config)
         for package in ("keras_hub", "pycocotools"):  # fails before anything is done
             if importlib.util.find_spec(package) is None:
                 raise UserError(missing_extra(ModuleNotFoundError(name=package)))
-        self._corrupt_files = CorruptFiles(config.corrupt_files_limit)
 
     # The data.
 
@@ -112,31 +106,10 @@ class Detection(Task):
         )
 
     @property
-    def training_examples(self):
-        """The number of training images."""
-        return len(self.dataset.train)
-
-    @functools.cached_property
-    def fingerprint(self):
-        """A dictionary of JSON that identifies the data, and the images in its folder."""
-        dataset = self.dataset
-        validation = dataset.validation or ()
+    def classes(self):
+        """A field of the fingerprint: the categories with their numbers."""
         categories = zip(self.categories.ids, self.categories.names, strict=True)
-        return {
-            "categories": [f"{number} {name}" for number, name in categories],
-            "training_images": len(dataset.train),
-            "validation_images": len(validation),
-            "test_images": len(dataset.test),
-            **names_of_files(dataset.train, self.config.data_dir),
-        }
-
-    def data_differences(self, there):
-        """Returns in words how another fingerprint differs from that of the data."""
-        return [
-            f"{field.replace('_', ' ')} were {there.get(field)!r:.200} and are {value!r:.200}"
-            for field, value in self.fingerprint.items()
-            if field in self.DATA_FIELDS and there.get(field) != value
-        ]
+        return {"categories": [f"{number} {name}" for number, name in categories]}
 
     def training_batches(self, epochs, steps_per_epoch, shard):
         """Returns the batches of a range of epochs, or a shard of each."""
@@ -148,7 +121,7 @@ class Detection(Task):
             steps_per_epoch=steps_per_epoch,
             seed=config.seed,
             epochs=epochs,
-            corrupt_files=self._corrupt_files,
+            corrupt_files=self.corrupt_files,
             shard=shard,
         )
 
@@ -157,47 +130,33 @@ class Detection(Task):
         if self.dataset.validation is None:
             return None
         return detection_validation_dataset(
-            self.dataset.validation, self.preprocessing, self.config.batch_size, self._corrupt_files, shard
+            self.dataset.validation, self.preprocessing, self.config.batch_size, self.corrupt_files, shard
         )
 
     @contextlib.contextmanager
     def reading_errors(self):
         """Returns a context that raises UserError if images or boxes cannot be used, in place of TensorFlow's error."""
-        with self.dataset.bad_boxes.as_user_errors(), self._corrupt_files.as_user_errors():
+        with self.dataset.bad_boxes.as_user_errors(), self.corrupt_files.as_user_errors():
             yield
-
-    @property
-    def skipped(self):
-        """The corrupt training images that were skipped so far: a dictionary from names to reasons."""
-        return self._corrupt_files.skipped
 
     # The network.
 
     def training_model(self):
         """Returns a new detector, on a backbone with the config's weights if it has some."""
         weights = self.config.weights
-        return self._model() if weights is None else self._model(backbone_weights=weights)
+        return self._network() if weights is None else self._network(backbone_weights=weights)
+
+    def inference_model(self, weights=None):
+        """Returns the same, new or with the weights of a file."""
+        return self._network(weights, backbone_weights=None)
+
+    def _network(self, weights=None, **arguments):
+        shape, classes = (*self.config.input_size, 3), len(self.categories.names)
+        return self.build(weights, input_shape=shape, classes=classes, **arguments)
 
     def backbone(self, model):
         """Returns the layers of a detector's ResNet."""
         return model.backbone.image_encoder.layers
-
-    def inference_model(self, weights=None):
-        """Returns the same, new or with the weights of a file."""
-        return self._model(weights, backbone_weights=None)
-
-    def _model(self, weights=None, **changes):
-        config = self.config
-        try:
-            with self.precision():
-                return getattr(applications, config.builder)(
-                    **{**config.builder_arguments.to_dict(), **changes},
-                    weights=weights,
-                    input_shape=(*config.input_size, 3),
-                    classes=len(self.categories.names),
-                )
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{config.builder} of the config: {error}") from None
 
     def compile(self, model, optimizer, jit_compile):
         """Compiles a detector with the losses of the RetinaNet paper."""
@@ -216,34 +175,21 @@ class Detection(Task):
     def _validator(self):
         return self.inference_model()  # a copy, since the trained network may be on several hosts
 
-    def headline(self, complexity):
-        """Returns the lines that describe the network and the data before training."""
-        config, dataset = self.config, self.dataset
-        height, width = config.input_size
-        return (
-            f"{config.name}: {len(dataset.train):,} training, {len(dataset.validation or ()):,} validation and "
-            f"{len(dataset.test):,} test images, resized to {height}x{width}, {len(self.categories.names)} classes\n"
-            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs per image, "
-            f"on the {keras.backend.backend()} backend"
-        )
+    def mismatch(self, model):
+        """Returns in words how a detector that was loaded does not fit the data; "" if it does."""
+        shape, classes = tuple(model.input_shape[1:3]), model.num_classes
+        size, count = self.config.input_size, len(self.categories.names)
+        if (shape, classes) == (tuple(size), count):
+            return ""
+        return f"is for images of {shape} and {classes} classes, and the config for {size} and {count}"
+
+    @property
+    def size(self):
+        """The size of the images, as the end of a phrase."""
+        height, width = self.config.input_size
+        return f", resized to {height}x{width}"
 
     # The results.
-
-    def load_model(self, path):
-        """Returns the detector of a file that a run wrote, or raises UserError."""
-        try:
-            model = keras.models.load_model(path, compile=False)
-            shape, classes = tuple(model.input_shape[1:3]), model.num_classes
-        except Exception as error:  # Keras raises errors of many kinds for other files
-            raise UserError(
-                f"{path} cannot be loaded; train.py writes it again if result.json is removed: {described(error)}"
-            ) from None
-        if (shape, classes) != (tuple(self.config.input_size), len(self.categories.names)):
-            raise UserError(
-                f"{path} is for images of {shape} and {classes} classes, and the config for "
-                f"{self.config.input_size} and {len(self.categories.names)}"
-            )
-        return model
 
     def evaluate(self, model):
         """Returns the `DetectionEvaluation` of a detector on the test images."""
@@ -252,7 +198,7 @@ class Detection(Task):
 
     def _measured_on(self, examples, model):
         batch_size = self.config.batch_size
-        batches = detection_evaluation_dataset(examples, self.preprocessing, batch_size, self._corrupt_files)
+        batches = detection_evaluation_dataset(examples, self.preprocessing, batch_size, self.corrupt_files)
         return self._measured(model.predict_on_batch, batches, batch_size, examples)
 
     def evaluate_saved_model(self, path):
@@ -260,62 +206,21 @@ class Detection(Task):
         predict = saved_model.load_signature(path, (None, None, 3), DetectionSpec.outputs, "of a detector")
         examples = self.dataset.test
         self._check_boxes(examples, "report")
-        images = detection_raw_dataset(examples, self._corrupt_files).batch(1)  # one by one, since sizes differ
+        images = detection_raw_dataset(examples, self.corrupt_files).batch(1)  # one by one, since sizes differ
         return self._measured(predict, ((image, np.ones((1, 4))) for image in images), 1, examples)
 
     def _measured(self, predict, batches, batch_size, examples):
         with self.reading_errors():
             results = evaluation.detect(predict, batches, batch_size, examples.annotated, self.categories)
-        return evaluation.measure(examples.annotated, self.categories, results)
-
-    def summary(self, measured):
-        """Returns a `DetectionEvaluation` as a phrase."""
-        return evaluation.summary(measured)
-
-    def result(self, measured):
-        """Returns the fields of a result, `RESULT_FIELDS` and others, from a `DetectionEvaluation`."""
-        return {
-            **report.numbers(measured, self.categories),
-            "test_examples": measured.images,
-            "skipped_boxes": len(self.dataset.bad_boxes.skipped),
-        }
-
-    @staticmethod
-    def describe(result):
-        """Returns a result as a phrase."""
-        averaged = result.get("averaged")
-        averaged = f", averaged weights AP {averaged['ap']:.2%}" if averaged else ""
-        return (
-            f"AP {result['ap']:.2%}, AP50 {result['ap50']:.2%}, AP75 {result['ap75']:.2%} "
-            f"({result['test_examples']:,} test images){averaged}"
+        return dataclasses.replace(
+            evaluation.measure(examples.annotated, self.categories, results),
+            dataset=self.dataset.name,
+            shown=detection_raw_dataset(examples, self.corrupt_files),
+            skipped_boxes=len(self.dataset.bad_boxes.skipped),
         )
 
-    def plot_curves(self, history, path):
-        """Draws the metrics of each epoch."""
-        pictures.plot_curves(history, CURVES, path)
-
-    def report(self, measured, folder, model=None):
-        """Writes the metrics and pictures of a `DetectionEvaluation` into a folder, and prints a summary."""
-        images = detection_raw_dataset(self.dataset.test, self._corrupt_files)
-        report.write(measured, self.dataset, images, folder)
-        report.print_classes(measured, self.categories)
-        if model is not None:
-            print(self._comparison(measured, model))
-        print(f"{folder}: {', '.join(report.FILES)}")
-
-    def _comparison(self, measured, model):
-        return comparison.of_detector(self.config, self.dataset, model, measured)
-
-    def sections(self, measured, folder, model=None):
-        """Returns the sections of the report of a `DetectionEvaluation`."""
-        compared = None if model is None else self._comparison(measured, model)
-        return report.sections(measured, self.categories, folder, compared)
-
-    def servable(self, model, data=None):
-        """Returns the `Servable` of a detector, for images of any size."""
-        categories = (self.fingerprint if data is None else data)["categories"]
-        identifiers = [category.split(" ", 1)[0] for category in categories]
-        class_names = self.class_names_of({"categories": categories})
+    def spec(self, model, data):
+        """Returns the `DetectionSpec` of a detector, for images of any size."""
+        numbers = tuple(int(category.split(" ", 1)[0]) for category in data["categories"])
         preprocessing = dataclasses.replace(self.preprocessing, image_size=tuple(model.input_shape[1:3]))
-        shape = (None, None, model.input_shape[-1])
-        return Servable(model, DetectionSpec(class_names, shape, preprocessing, tuple(map(int, identifiers))))
+        return DetectionSpec(self.class_names_of(data), (None, None, model.input_shape[-1]), preprocessing, numbers)

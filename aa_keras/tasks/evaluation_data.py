@@ -39,7 +39,9 @@ def choose(task, data_dir, trained, class_names):
     if dataset.test_source:
         lines.append(f"Evaluating {len(dataset.test):,} images of {dataset.test_source}")
     lines += _overlap(dataset, is_own, trained_paths)
-    if class_names is not None and not _is_numbered(class_names, dataset.class_names):
+    if not dataset.class_names:  # a task without classes
+        pass
+    elif class_names is not None and not _is_numbered(class_names, dataset.class_names):
         dataset, lacking = task.matched(dataset, class_names)
         if lacking:
             lines.append(

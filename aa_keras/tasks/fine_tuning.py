@@ -12,7 +12,7 @@ from aa_keras.layers._transfer import normalizations_after
 STEM = 0
 
 
-def resolved(config):
+def resolved(config, weights_fields):
     """Returns a copy of a config with the fields that its weights decide; the config itself if it has no weights.
 
     These fields are arguments of the builder (how windows are padded) and how images are normalized, cropped and
@@ -20,6 +20,7 @@ def resolved(config):
 
     Args:
         config: a recipe's config, checked.
+        weights_fields: the fields that say how images are normalized, cropped and resized, with those of `WeightsInfo`.
 
     Raises:
         UserError: if the weights cannot be found or downloaded.
@@ -43,15 +44,10 @@ def resolved(config):
         if name not in config.builder_arguments:
             config.builder_arguments[name] = value
     info = getattr(found, "info", None)
-    if info is not None and config.task == "classification":
-        for name, value in (
-            ("image_mean", info.mean),
-            ("image_std", info.std),
-            ("central_fraction", info.central_fraction),
-            ("interpolation", info.interpolation),
-        ):
+    if info is not None:
+        for name, of_info in weights_fields.items():
             if config[name] is None:
-                config[name] = value
+                config[name] = getattr(info, of_info)
     return config
 
 

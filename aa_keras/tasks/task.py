@@ -2,46 +2,83 @@
 
 import abc
 import functools
-import hashlib
-import os
-import pathlib
 from typing import ClassVar
 
+import keras
+
+from aa_keras import applications
 from aa_keras.applications._building import dtype_policy
-from aa_keras.data import Progress
-from aa_keras.export import saved_model
+from aa_keras.data import CorruptFiles, Progress
+from aa_keras.errors import UserError, described
+from aa_keras.evaluation import pictures
+from aa_keras.evaluation.results import Results
+from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.export.rebuilding import rebuilt
 from aa_keras.tasks import fine_tuning
+from aa_keras.tasks.fingerprints import differences, fingerprint_of
+
+# All tasks by their names; `Task` adds its subclasses.
+TASKS: dict[str, type["Task"]] = {}
 
 
 class Task(abc.ABC):
     """The base of tasks, which are made from a config. `aa_keras.training` and `aa_keras.commands` use it alone.
+
+    A run calls a task in this order:
+
+        load                                              the data, at first use of `dataset`
+        check_trainable, fingerprint                      is it the data of this run?
+        training_model, prepare, compile                  the network, for its losses and metrics
+        headline                                          a line about network and data
+        training_batches, validation_batches, validate    epoch by epoch; `best_metric` chooses the best network
+        inference_model                                   the network to save
+        plot_curves, evaluate, export                     the files and the results of the run
+        load_model or inference_model, evaluate           later, in an evaluation
+        servable                                          later, in exports and predictions
+
+    What is abstract is what a task must define. A subclass with a `spec_type` of its own is found by the name that this
+    has for the task, from its definition on.
 
     Args:
         config: a recipe's config, checked.
 
     Attributes:
         config: the config.
+        dataset: the data set; `aa_keras.tasks.evaluation_data.choose` may set it. What is here needs its `name`,
+            `class_names`, `image_shape`, `train`, `validation` and `test`, of which the latter are sized or None.
+        spec_type: subclass of `aa_keras.export.ServingSpec`, with the task's name.
+        results_type: subclass of `aa_keras.evaluation.results.Results`.
         best_metric: name of the validation metric that chooses the best network; higher is better.
         examples: name of the examples in a step.
-        DATA_FIELDS: the names of the fields of `fingerprint`, with their types.
-        RESULT_FIELDS: the names of the fields of `result`, with their types.
-        FILES: the names of the files that `report` writes into a run directory.
-        skipped: the training examples that could not be read so far, a dictionary from names to reasons.
-        dataset: the data set, loaded at first use; `aa_keras.tasks.evaluation_data.choose` may set it.
+        metrics: fields of `results_type.numbers` in a phrase, with their formats, the most important one first.
+        curves: panels of `aa_keras.evaluation.pictures.plot_curves`, the first one for losses.
+        data_fields: the names of the fields of `fingerprint`, with their types.
+        weights_fields: fields of the config that trained weights decide, with those of `WeightsInfo`.
     """
 
-    best_metric: str
-    examples: str
-    DATA_FIELDS: ClassVar[dict[str, type]]
-    RESULT_FIELDS: ClassVar[dict[str, type]]
-    FILES: ClassVar[tuple[str, ...]]
-    skipped: dict[str, str]
+    spec_type: ClassVar[type[ServingSpec]]
+    results_type: ClassVar[type[Results]]
+    best_metric: ClassVar[str]
+    examples: ClassVar[str] = "images"
+    metrics: ClassVar[dict[str, str]]
+    curves: ClassVar[dict[str, dict[str, str]]]
+    data_fields: ClassVar[dict[str, type]] = {
+        "class_names": list,
+        "training_images": int,
+        "validation_images": int,
+        "test_images": int,
+    }
+    weights_fields: ClassVar[dict[str, str]] = {}
+
+    def __init_subclass__(cls):
+        if "spec_type" in vars(cls):
+            TASKS[cls.spec_type.task] = cls
 
     def __init__(self, config):
         self.config = config
+        self.corrupt_files = CorruptFiles(config.corrupt_files_limit)
 
-    # The data, which are loaded at first use.
+    # The data.
 
     @functools.cached_property
     def dataset(self):
@@ -56,7 +93,6 @@ class Task(abc.ABC):
             for_test_alone: whether nothing in its folder was trained on, so that all of it can be reported on.
         """
 
-    @abc.abstractmethod
     def matched(self, dataset, class_names):
         """Returns a data set with the classes of a network, by name, and the list of those without test images.
 
@@ -67,28 +103,34 @@ class Task(abc.ABC):
         Raises:
             UserError: if there are test images of a class that the network does not know.
         """
-
-    @staticmethod
-    @abc.abstractmethod
-    def class_names_of(data):
-        """Returns the names of the classes of data, from their `fingerprint`."""
+        return dataset, []
 
     def check_trainable(self):  # noqa: B027  most data can be trained on
         """Raises UserError if there is nothing to learn from the data, or nothing to measure on."""
 
     @property
-    @abc.abstractmethod
     def training_examples(self):
         """The number of training examples."""
+        return len(self.dataset.train)
 
     @property
-    @abc.abstractmethod
+    def classes(self):
+        """The first of the `data_fields`, in which the classes are a list of text."""
+        return {"class_names": list(self.dataset.class_names)}
+
+    @staticmethod
+    def class_names_of(data):
+        """Returns the names of the classes of data, from their `fingerprint`."""
+        return tuple(data["class_names"])
+
+    @functools.cached_property
     def fingerprint(self):
         """A dictionary of JSON that identifies the data, and the contents of their folder."""
+        return fingerprint_of(self.dataset, self.classes, self.config.data_dir)
 
-    @abc.abstractmethod
     def data_differences(self, there):
         """Returns in words, as a list, how another fingerprint differs from that of the data."""
+        return differences(self.fingerprint, there, self.data_fields)
 
     @abc.abstractmethod
     def training_batches(self, epochs, steps_per_epoch, shard):
@@ -104,27 +146,53 @@ class Task(abc.ABC):
     def validation_batches(self, shard):
         """Returns the batches of one validation, or a shard of each; None without validation examples."""
 
-    @abc.abstractmethod
     def reading_errors(self):
         """Returns a context that raises UserError if examples cannot be read, in place of TensorFlow's error."""
+        return self.corrupt_files.as_user_errors()
+
+    @property
+    def skipped(self):
+        """The training examples that could not be read so far: a dictionary from names to reasons."""
+        return self.corrupt_files.skipped
 
     # The network.
 
-    def precision(self):
-        """Returns a context in which new layers have the precision of the config."""
-        return dtype_policy(self.config.precision)
+    def build(self, weights=None, **arguments):
+        """Returns the network of the config's builder, in the precision of the config.
+
+        Args:
+            weights: the builder's `weights`.
+            **arguments: further arguments, which replace those of the config.
+
+        Raises:
+            UserError: for arguments or weights that the builder refuses.
+        """
+        config = self.config
+        try:
+            with dtype_policy(config.precision):
+                builder = getattr(applications, config.builder)
+                return builder(**{**config.builder_arguments.to_dict(), **arguments}, weights=weights)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{config.builder} of the config: {error}") from None
 
     @abc.abstractmethod
     def training_model(self):
         """Returns a new network to train."""
 
     @abc.abstractmethod
+    def inference_model(self, weights=None):
+        """Returns the network to save and evaluate, new or with the weights of a file.
+
+        Its variables are those of the network to train, in the same order.
+        """
+
+    @abc.abstractmethod
     def compile(self, model, optimizer, jit_compile):
         """Compiles a network to train, with the loss and the metrics of the task."""
 
-    @abc.abstractmethod
     def backbone(self, model):
         """Returns the layers of a network that are not its head, a list."""
+        return model.layers[:-1]
 
     def prepare(self, model):
         """Freezes the part of a network that the config names; returns the factor of each variable's learning rate.
@@ -141,69 +209,80 @@ class Task(abc.ABC):
         """
         return {}
 
-    @abc.abstractmethod
-    def inference_model(self, weights=None):
-        """Returns the network to save and evaluate, new or with the weights of a file.
+    @classmethod
+    def config_with_weights(cls, config, weights):
+        """Returns the config to evaluate the weights of a builder with, and the names of their classes or None."""
+        return config, None
 
-        Its variables are those of the network to train, in the same order.
-        """
-
-    @abc.abstractmethod
     def load_model(self, path):
         """Returns the network of a file that a run wrote, or raises UserError."""
+        try:
+            model = keras.models.load_model(path, compile=False)
+            mismatch = self.mismatch(model)
+        except Exception as error:  # Keras raises errors of many kinds for other files
+            raise UserError(
+                f"{path} cannot be loaded; train.py writes it again if result.json is removed: {described(error)}"
+            ) from None
+        if mismatch:
+            raise UserError(f"{path} {mismatch}")
+        return model
 
-    @abc.abstractmethod
+    def mismatch(self, model):
+        """Returns in words how a network that was loaded does not fit the data; "" if it does."""
+        shape, dataset = tuple(model.input_shape[1:]), self.dataset
+        if shape == dataset.image_shape:
+            return ""
+        return f"takes images of {shape}, and those of the data set {dataset.name!r} have {dataset.image_shape}"
+
     def headline(self, complexity):
         """Returns the lines that describe the network and the data before training."""
+        config, dataset = self.config, self.dataset
+        parts = (dataset.train, dataset.validation or (), dataset.test)
+        train, validation, test = (f"{len(part):,}" for part in parts)
+        classes = f", {len(dataset.class_names)} classes" if dataset.class_names else ""
+        return (
+            f"{config.name}: {train} training, {validation} validation and {test} test {self.examples}"
+            f"{self.size}{classes}\n"
+            f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs per image, "
+            f"on the {keras.backend.backend()} backend"
+        )
+
+    @property
+    def size(self):
+        """The size of the images, as the end of a phrase."""
+        return f" of {'x'.join(map(str, self.dataset.image_shape))}"
 
     # The results.
 
     @abc.abstractmethod
     def evaluate(self, model):
-        """Evaluates a network of `inference_model` or `load_model` on the test split, and returns the metrics."""
+        """Returns the `Results` of a network of `inference_model` or `load_model` on the test split."""
 
     @abc.abstractmethod
     def evaluate_saved_model(self, path):
-        """Evaluates a SavedModel that `export` wrote, likewise."""
+        """Returns the same of a SavedModel that `export` wrote."""
 
-    @abc.abstractmethod
-    def summary(self, measured):
-        """Returns the metrics as a phrase."""
+    def describe(self, result):
+        """Returns a result, the fields of `result.json`, as a phrase."""
+        shown = [text.format(result[name]) for name, text in self.metrics.items() if name in result]
+        averaged = result.get("averaged")
+        best, text = next(iter(self.metrics.items()))
+        averaged = f", averaged weights {text.format(averaged[best])}" if averaged else ""
+        return f"{', '.join(shown)} ({result['test_examples']:,} test {self.examples}){averaged}"
 
-    @abc.abstractmethod
-    def result(self, measured):
-        """Returns the fields of a result, `RESULT_FIELDS`, from the metrics."""
-
-    @staticmethod
-    @abc.abstractmethod
-    def describe(result):
-        """Returns a result as a phrase."""
-
-    @abc.abstractmethod
     def plot_curves(self, history, path):
         """Draws the metrics of each epoch."""
+        pictures.plot_curves(history, self.curves, path)
 
     @abc.abstractmethod
-    def report(self, measured, folder, model=None):
-        """Writes the metrics and pictures into a folder, and prints a summary.
+    def spec(self, model, data):
+        """Returns the `spec_type` of a network.
 
         Args:
-            measured: metrics that `evaluate` or `evaluate_saved_model` returned.
-            folder: folder to write into.
-            model: the Keras model that was evaluated, or None for a SavedModel.
+            model: the network.
+            data: `fingerprint` of the data that it was trained on.
         """
 
-    @abc.abstractmethod
-    def sections(self, measured, folder, model=None):
-        """Returns the sections of a report, a list of `aa_keras.evaluation.html_report.Section`.
-
-        Args:
-            measured: metrics that `evaluate` or `evaluate_saved_model` returned.
-            folder: the path of the folder into which `report` has written.
-            model: the Keras model that was evaluated, or None for a SavedModel.
-        """
-
-    @abc.abstractmethod
     def servable(self, model, data=None):
         """Returns a network of `inference_model` or `load_model` as an `aa_keras.export.Servable`.
 
@@ -211,22 +290,9 @@ class Task(abc.ABC):
             model: the network.
             data: `fingerprint` of the data that it was trained on, with which the data set itself is not needed.
         """
+        return Servable(model, self.spec(model, self.fingerprint if data is None else data))
 
     def export(self, model, path):
         """Writes a network as a SavedModel that takes raw examples, in float32."""
         with Progress("Writing the SavedModel"):
             saved_model.write(self.servable(rebuilt(model)), path)
-
-
-def names_of_files(examples, folder):
-    """Returns a field of a fingerprint that distinguishes folders: a checksum of the paths of examples in their folder.
-
-    Args:
-        examples: the training examples.
-        folder: the folder.
-    """
-    if not getattr(examples, "paths", ()):
-        return {}
-    root = f"{pathlib.Path(folder).expanduser()}{os.sep}"
-    names = sorted(path.removeprefix(root) for path in examples.paths)
-    return {"files": hashlib.sha256(b"\0".join(map(os.fsencode, names))).hexdigest()}

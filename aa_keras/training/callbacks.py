@@ -60,18 +60,12 @@ class StopOnSigterm(keras.callbacks.Callback):
     whole or missing.
 
     Args:
-        epochs: number of epochs of the run.
-        overwrite: whether the command that is stopped starts over each time.
-
-    Attributes:
-        state: `TrainingState`, or None until it is known.
+        run: `Run`.
     """
 
-    def __init__(self, epochs, overwrite):
+    def __init__(self, run):
         super().__init__()
-        self.epochs = epochs
-        self.overwrite = overwrite
-        self.state = None
+        self.run = run
 
     def __enter__(self):
         self._asked = self._training = False
@@ -99,12 +93,13 @@ class StopOnSigterm(keras.callbacks.Callback):
             raise Terminated
 
     def _message(self):
-        if self.state is None:
+        state = self.run.state
+        if state is None:
             return "stopped by SIGTERM before training; the same command starts or resumes it"
-        if not self.state.epochs:
+        if not state.epochs:
             return "stopped by SIGTERM in the first epoch; the same command starts over"
-        command = "the same command without --overwrite" if self.overwrite else "the same command"
-        return f"stopped by SIGTERM; {command} resumes after epoch {self.state.epochs} of {self.epochs}"
+        command = "the same command without --overwrite" if self.run.overwrite else "the same command"
+        return f"stopped by SIGTERM; {command} resumes after epoch {state.epochs} of {self.run.config.epochs}"
 
     def on_train_begin(self, logs=None):
         self._training = True

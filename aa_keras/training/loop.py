@@ -58,47 +58,27 @@ def train_and_evaluate(
     check_backend(config)
     config = resolved(config)
     distribution = distribution_for(config, hosts)  # with several hosts, this sets its own handler of SIGTERM
-    with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(StopOnSigterm(config.epochs, overwrite))
-        stack.enter_context(distribution.losing_hosts())
-        directory = RunDirectory(pathlib.Path("runs") / config.name if workdir is None else workdir)
-        run = Run(config, task_for(config), distribution, directory, overwrite)
+    directory = RunDirectory(pathlib.Path("runs") / config.name if workdir is None else workdir)
+    run = Run(config, task_for(config), distribution, directory, overwrite)
+    with StopOnSigterm(run) as stop, distribution.losing_hosts():
         result = run.finished_result()
         if result is not None:
-            return _ended(run, result)
-
+            return run.ended(result)
         run.check_data()
-        told_of_precision = precision.measured(run) if config.benchmark_precision else None
-        keras.utils.set_random_seed(config.seed)
-        with distribution.scope():
-            model = run.model_to_train()
-            distribution.on_first(_hold, directory, stack)
-            complexity = model_complexity(model)
-            if distribution.is_first:
-                print(run.task.headline(complexity))
-                told_of_precision = told_of_precision or precision.hint(config, complexity)
-                if told_of_precision:
-                    print(told_of_precision)
-            run.restore(model)
-            stop.state = run.state
-            with run.task.reading_errors():
-                _fit(model, run, stop)
-            averaged = _moving_average(model) if config.ema_momentum else None
-        return _ended(run, distribution.on_first(outcome.finish, run, complexity, averaged))
-
-
-def _ended(run, result):
-    """Says in the processes that write nothing that they are done, and returns the result."""
-    path = run.distribution.on_first(os.path.abspath, run.directory.path)
-    if not run.distribution.is_first:
-        number, count = run.distribution.shard
-        print(f"Process {number} of {count} is done. Process 0 has the result in {path}")
-    return result
-
-
-def _hold(directory, stack):
-    """Locks the directory for this process until `stack` is closed."""
-    stack.enter_context(directory.held())
+        with run.held():
+            benchmark = precision.measured(run) if config.benchmark_precision else None
+            keras.utils.set_random_seed(config.seed)
+            with distribution.scope():
+                model = run.model_to_train()
+                complexity = model_complexity(model)
+                hint = benchmark or precision.hint(config, complexity)
+                if distribution.is_first:
+                    print(run.task.headline(complexity), *([hint] if hint else []), sep="\n")
+                run.restore(model)
+                with run.task.reading_errors():
+                    _fit(model, run, stop)
+                averaged = _moving_average(model) if config.ema_momentum else None
+            return run.ended(distribution.on_first(outcome.finish, run, complexity, averaged))
 
 
 def _fit(model, run, stop):

@@ -40,9 +40,9 @@ def finish(run, complexity, averaged):
         task.export(model, directory / "saved_model")
     result = _result(run, complexity, last, of_average)
     write_json(directory / "result.json", result)
-    print(f"Test: {task.summary(last)}")
+    print(f"Test: {last.summary()}")
     if of_average is not None:
-        print(f"Test, averaged weights: {task.summary(of_average)}")
+        print(f"Test, averaged weights: {of_average.summary()}")
     if state.skipped:
         skipped, given = len(state.skipped), task.training_examples
         print(f"Corrupt training {task.examples} that were skipped: {skipped:,} of {given:,}")
@@ -61,9 +61,9 @@ def _result(run, complexity, last, of_average):
     seconds = [row["seconds"] for row in state.history]
     averaged = None
     if of_average is not None:
-        averaged = {name: value for name, value in task.result(of_average).items() if name != "test_examples"}
+        averaged = {name: value for name, value in of_average.numbers().items() if name != "test_examples"}
     return {
-        **task.result(last),
+        **last.numbers(),
         "averaged": averaged,
         f"best_validation_{task.best_metric}": state.best,
         "parameters": complexity.parameters,

@@ -1,7 +1,9 @@
 """A run: a recipe with its task, its devices, its directory and its state."""
 
+import contextlib
 import dataclasses
 import functools
+import os
 
 import ml_collections
 
@@ -25,7 +27,7 @@ class Run:
         distribution: `Distribution`, the devices that it runs on.
         directory: `RunDirectory` that it writes into.
         overwrite: whether another run in that directory may be replaced.
-        state: `TrainingState`, its state so far.
+        state: `TrainingState`, its state so far; None before `restore`.
     """
 
     config: ml_collections.ConfigDict
@@ -33,7 +35,7 @@ class Run:
     distribution: Distribution
     directory: RunDirectory
     overwrite: bool
-    state: TrainingState = dataclasses.field(default_factory=TrainingState)
+    state: TrainingState | None = None
 
     @functools.cached_property
     def config_as_dictionary(self):
@@ -71,7 +73,8 @@ class Run:
         self.directory.check(self.config_as_dictionary, self.overwrite)
         if self.overwrite or not (self.directory / "result.json").exists():
             return None
-        result = read_fields(self.directory / "result.json", self.task.RESULT_FIELDS)
+        fields = {**dict.fromkeys(self.task.metrics, float), "test_examples": int}
+        result = read_fields(self.directory / "result.json", fields)
         print(f"{self.directory.path} has the finished run: {self.task.describe(result)}")
         return result
 
@@ -80,6 +83,15 @@ class Run:
         self.task.check_trainable()
         self.distribution.check_same("data", self.task.fingerprint)
         self.distribution.on_first(self.directory.check_data, self.task, self.overwrite)
+
+    @contextlib.contextmanager
+    def held(self):
+        """Locks the directory within the `with` block, for the first process; raises UserError if another has it."""
+        self.distribution.on_first(self.directory.lock)
+        try:
+            yield
+        finally:
+            self.directory.release()
 
     def model_to_train(self):
         """Returns a new network, compiled; raises UserError if there are too few examples for a step."""
@@ -91,11 +103,19 @@ class Run:
 
     def restore(self, model):
         """Loads the last checkpoint into a compiled model, and its state; without one, or to overwrite, starts over."""
-        if not self.overwrite:
-            self.state = self.checkpoints.restore(model, self.distribution)
-        self.task.skipped.update(self.state.skipped)
+        state = TrainingState() if self.overwrite else self.checkpoints.restore(model, self.distribution)
+        self.task.skipped.update(state.skipped)
+        self.state = state
 
     def start(self):
         """Prepares the directory for the run. With `overwrite`, its previous run is removed: nothing fails later."""
         data = self.task.fingerprint
         self.distribution.on_first(self.directory.start, self.config_as_dictionary, self.overwrite, data)
+
+    def ended(self, result):
+        """Says in the processes that write nothing that they are done, and returns the result."""
+        path = self.distribution.on_first(os.path.abspath, self.directory.path)
+        if not self.distribution.is_first:
+            number, count = self.distribution.shard
+            print(f"Process {number} of {count} is done. Process 0 has the result in {path}")
+        return result

@@ -18,22 +18,29 @@ try:
 except ImportError:  # on Windows, where two processes are not kept apart
     fcntl = None  # type: ignore[assignment]
 
-# The files that a run and its evaluation write. Nothing else in a folder is ever removed.
-FILES = (
-    *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "result.json"),
-    *sorted({name for task in TASKS.values() for name in task.FILES}),
-    "report.html",
-    "data.json",
-    "config.json",  # last, since it marks a folder as that of a run
-)
-# The folders, each with a pattern of the files in it.
+# The folders of a run, each with a pattern of the files in it.
 FOLDERS = {
     "checkpoints": r"epoch_[0-9]+|partial",
     "tensorboard": r"train|validation",
     "saved_model": r"saved_model\.pb|fingerprint\.pb|variables|assets|labels\.txt|aa_keras\.json",
 }
-# Files that are written under another name first; what a kill leaves of these is useless.
-PARTIAL = tuple(partial_path(name).name for name in (*FILES, "saved_model") if not name.endswith((".png", ".txt")))
+
+
+def run_files():
+    """Returns the names of the files that a run and its evaluation write. Nothing else in a folder is ever removed."""
+    return (
+        *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "result.json"),
+        *sorted({name for task in TASKS.values() for name in task.results_type.FILES}),
+        "report.html",
+        "data.json",
+        "config.json",  # last, since it marks a folder as that of a run
+    )
+
+
+def partial_files():
+    """Returns the names that files have first, while they are written; what a kill leaves of these is useless."""
+    names = (*run_files(), "saved_model")
+    return tuple(partial_path(name).name for name in names if not name.endswith((".png", ".txt")))
 
 
 class RunDirectory:
@@ -48,6 +55,8 @@ class RunDirectory:
 
     def __init__(self, path):
         self.path = pathlib.Path(local_path("--workdir", path))
+        self._made = ()  # the folders that `lock` has created
+        self._descriptor = None
 
     def __truediv__(self, name):
         return self.path / name
@@ -63,7 +72,7 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise UserError(f"--workdir must be a folder. Received: --workdir={self.path}, which is a file")
-        foreign = sorted(set(os.listdir(self.path)) - set(PARTIAL))
+        foreign = sorted(set(os.listdir(self.path)) - set(partial_files()))
         if is_run(self.path):
             self._check_kinds()
             if not overwrite:
@@ -77,7 +86,7 @@ class RunDirectory:
 
     def _check_kinds(self):
         """Raises UserError if a file has the name of a folder of a run, or the reverse."""
-        for name in (*FILES, *FOLDERS):
+        for name in (*run_files(), *FOLDERS):
             if (self / name).exists() and (self / name).is_dir() != (name in FOLDERS):
                 wanted, found = ("folder", "file") if name in FOLDERS else ("file", "folder")
                 raise UserError(f"{self / name} must be a {wanted} of the run, and is a {found}: move it elsewhere")
@@ -105,7 +114,7 @@ class RunDirectory:
         """
         if overwrite or not (self.path / "data.json").exists():
             return
-        differences = task.data_differences(read_fields(self / "data.json", task.DATA_FIELDS))
+        differences = task.data_differences(read_fields(self / "data.json", task.data_fields))
         if differences:
             raise UserError(
                 f"--workdir={self.path} holds a run on other data: {'; '.join(differences)}. "
@@ -120,7 +129,7 @@ class RunDirectory:
         if overwrite and self.path.exists():
             for name, pattern in FOLDERS.items():
                 _remove_contents(self / name, pattern)
-            for name in (*PARTIAL, *FILES):
+            for name in (*partial_files(), *run_files()):
                 _remove(self / name)
         self.path.mkdir(parents=True, exist_ok=True)
         # The config first: it marks a folder as that of a run.
@@ -130,44 +139,41 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def held(self):
-        """Creates the folder if needed, and locks it for this process within the `with` block.
+        """Locks the folder within the `with` block: see `lock`."""
+        self.lock()
+        try:
+            yield
+        finally:
+            self.release()
 
-        Folders that it created and that are still empty are removed at the end.
+    def lock(self):
+        """Creates the folder if needed, and locks it for this process until `release`, or until the process ends.
 
         Raises:
             UserError: if another process has locked it.
         """
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = None if fcntl is None else os.open(self.path, os.O_RDONLY)
         try:
-            with self._locked():
-                yield
-        finally:
-            with contextlib.suppress(OSError):  # stops at a folder that is not empty
-                for folder in made:
-                    folder.rmdir()
-
-    @contextlib.contextmanager
-    def _locked(self):
-        if fcntl is None:
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            self._lock(descriptor)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _lock(self, descriptor):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the lock ends with the process, however it ends
+            if descriptor is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            os.close(descriptor)
+            _remove_empty(made)
             raise UserError(
                 f"--workdir={self.path} is in use by another process: wait until it ends, or choose another folder"
             ) from None
         except OSError:  # a file system without locks
             pass
+        self._made, self._descriptor = made, descriptor
+
+    def release(self):
+        """Ends the lock, and removes the folders that `lock` created and that are still empty."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        _remove_empty(self._made)
+        self._made, self._descriptor = (), None
 
 
 def is_run(path):
@@ -205,6 +211,13 @@ def flattened(dictionary, prefix=""):
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _remove_empty(folders):
+    """Removes folders, each one after those in it, up to the first one that is not empty."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _remove_contents(folder, pattern):

@@ -19,7 +19,7 @@ from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import Preprocessing, load_dataset
 from aa_keras.errors import UserError
 from aa_keras.evaluation import comparison
-from aa_keras.evaluation.classification import most_confused
+from aa_keras.evaluation.confusion import most_confused
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import classification
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aa_keras.errors import UserError
-from aa_keras.evaluation.classification import evaluate, measure, most_confused
+from aa_keras.evaluation.classification import evaluate, measure
+from aa_keras.evaluation.confusion import most_confused
 
 
 def ranking(row):

@@ -19,7 +19,7 @@ from aa_keras.data.detection_pipelines import (
     detection_raw_dataset,
 )
 from aa_keras.errors import UserError
-from aa_keras.evaluation import detection_report as report
+from aa_keras.evaluation.detection_pictures import plot_precision_recall
 
 pytest.importorskip("pycocotools", reason="the extra `detection` is not installed")
 
@@ -109,7 +109,7 @@ def test_nothing_found_is_zero_and_no_objects_is_nothing(dataset):
     nothing = measured(dataset, [])
     assert (nothing.ap, nothing.ap50, nothing.ar100) == (0.0, 0.0, 0.0)
     assert nothing.class_ap.tolist() == [0.0, 0.0]
-    assert "AP 0.00%" in detection.summary(nothing)
+    assert "AP 0.00%" in nothing.summary()
     empty = dataset.test.annotated[:1]
     assert len(empty[0].labels) == 0
     for results in ([], [{"image_id": empty[0].id, "category_id": 3, "bbox": [1, 1, 5, 5], "score": 0.5}]):
@@ -144,7 +144,7 @@ def test_boxes_are_clipped_and_classes_keep_their_numbers(dataset):
     assert second == {"image_id": image.id, "category_id": 7, "bbox": [3, 2, 30.25, 18.5], "score": 0.5}
 
 
-def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path, capsys):
+def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -154,9 +154,8 @@ def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path, capsys
         return boxes + generator.uniform(-2, 2, boxes.shape), labels, scores
 
     evaluation = measured(dataset, perfect(dataset, shaken))
-    images = detection_raw_dataset(dataset.test)
-    report.write(evaluation, dataset, images, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(report.FILES)
+    dataclasses.replace(evaluation, dataset="mine", shown=detection_raw_dataset(dataset.test)).save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(evaluation.FILES)
     written = json.loads((tmp_path / "evaluation.json").read_text())
     folder = pathlib.Path(dataset.test.annotated[0].name).parents[1]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -173,8 +172,7 @@ def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path, capsys
     for name in ("detections.png", "precision_recall.png"):
         with Image.open(tmp_path / name) as picture:
             assert len(picture.convert("RGB").getcolors(2**24)) > 20
-    report.print_classes(evaluation, dataset.categories)
-    lines = capsys.readouterr().out.splitlines()
+    lines = evaluation.lines()
     assert lines[0].startswith("AP of objects: small ")
     assert "large none" in lines[0]
     assert "red AP" in lines[1]
@@ -185,7 +183,7 @@ def test_curves_of_many_classes_and_of_none(dataset, tmp_path):
     precision = np.random.default_rng(0).uniform(size=(classes, 101))
     precision[3] = np.nan
     many = types.SimpleNamespace(precision=precision, class_ap50=precision.mean(axis=1), ap50=0.5)
-    report.plot_precision_recall(many, [f"class {index}" for index in range(classes)], tmp_path / "many.png")
+    plot_precision_recall(many, [f"class {index}" for index in range(classes)], tmp_path / "many.png")
     nothing = measured(dataset, [])
-    report.plot_precision_recall(nothing, dataset.categories.names, tmp_path / "none.png")
+    plot_precision_recall(nothing, dataset.categories.names, tmp_path / "none.png")
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("many.png", "none.png"))

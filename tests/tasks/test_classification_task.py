@@ -10,8 +10,9 @@ from aa_keras.applications import datasets
 from aa_keras.data import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
 from aa_keras.export import saved_model
-from aa_keras.recipes import default_config, fields
-from aa_keras.tasks import TASKS, Classification, task_for
+from aa_keras.export.spec import SPECS
+from aa_keras.recipes import default_config
+from aa_keras.tasks import TASKS, Classification, resolved, task_for
 
 
 def small_config(**values):
@@ -33,9 +34,14 @@ def dataset_of(images, name="mine", classes=3):
     return ImageDataset(name, tuple("abcdefgh"[:classes]), examples, examples, examples)
 
 
-def test_every_task_of_the_recipes_is_there():
-    assert tuple(TASKS) == fields.TASKS
+def test_every_task_is_found_by_its_name():
+    assert {"classification", "detection"} <= set(TASKS)
+    assert all(TASKS[name].spec_type is SPECS[name] for name in TASKS)
     assert type(task_for(small_config())) is Classification
+    message = r"config.task must be one of classification, detection.*Received: task='segmentation'"
+    for function in (task_for, resolved):
+        with pytest.raises(UserError, match=message):
+            function(small_config(task="segmentation"))
 
 
 def test_preprocessing_uses_the_statistics_of_the_training_images():

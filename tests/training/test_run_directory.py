@@ -12,12 +12,12 @@ from aa_keras.files import read_json
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import Classification
 from aa_keras.training.run_directory import (
-    FILES,
     FOLDERS,
-    PARTIAL,
     RunDirectory,
     fingerprint,
     flattened,
+    partial_files,
+    run_files,
 )
 
 pytestmark = pytest.mark.jax
@@ -172,7 +172,7 @@ WRITTEN_INTO = {"checkpoints": "epoch_0001", "tensorboard": "train", "saved_mode
 
 
 def test_overwriting_removes_what_runs_write_and_nothing_else(run):
-    for name in (*FILES, *PARTIAL):
+    for name in (*run_files(), *partial_files()):
         (run / name).write_text("old")
     for name in FOLDERS:
         (run / name / WRITTEN_INTO[name]).mkdir(parents=True)
@@ -315,7 +315,7 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way(tmp_path):
 
 
 def test_overwriting_removes_last_what_marks_a_folder_as_a_runs():
-    assert FILES[-1] == "config.json"
+    assert run_files()[-1] == "config.json"
 
 
 def test_two_processes_do_not_share_a_folder(tmp_path):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 from helpers.training import EXPORT, tiny_config
@@ -77,6 +78,11 @@ def test_after_an_epoch_when_overwriting(finished, tmp_path, monkeypatch, capsys
     assert [b"epoch_loss" in content for content in events] == [True, True]
 
 
+def some_run(state=None, overwrite=False):
+    """What a message of `StopOnSigterm` needs of a run of nine epochs."""
+    return types.SimpleNamespace(state=state, overwrite=overwrite, config=types.SimpleNamespace(epochs=9))
+
+
 @pytest.mark.parametrize(
     ("epochs", "overwrite", "words"),
     [
@@ -89,8 +95,8 @@ def test_a_step_is_finished_first(epochs, overwrite, words):
     done = []
 
     def train():
-        with callbacks.StopOnSigterm(9, overwrite) as stop:
-            stop.state = TrainingState(history=[{"epoch": epoch + 1} for epoch in range(epochs)])
+        state = TrainingState(history=[{"epoch": epoch + 1} for epoch in range(epochs)])
+        with callbacks.StopOnSigterm(some_run(state, overwrite)) as stop:
             stop.on_train_begin()
             terminate()
             done.append("step")
@@ -110,12 +116,12 @@ def test_libraries_that_make_another_error_of_it():
         except Terminated:
             raise RuntimeError("in user code") from None
 
-    with pytest.raises(Terminated, match="before training"), callbacks.StopOnSigterm(9, False):
+    with pytest.raises(Terminated, match="before training"), callbacks.StopOnSigterm(some_run()):
         library()
 
 
 def test_other_errors_stay_what_they_are():
-    with pytest.raises(RuntimeError, match="defect"), callbacks.StopOnSigterm(9, False):
+    with pytest.raises(RuntimeError, match="defect"), callbacks.StopOnSigterm(some_run()):
         raise RuntimeError("defect")
 
 
