@@ -188,6 +188,11 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         return super().decode_predictions(bounded, images)
 
     @property
+    def largest_stride(self):
+        """The stride of the coarsest level, of which the sides of images must be multiples."""
+        return 2**self.backbone.max_level
+
+    @property
     def backbone_arguments(self):
         """The arguments of the builder of the backbone's ResNet, a dictionary."""
         return self.backbone.image_encoder.arguments

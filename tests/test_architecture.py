@@ -94,6 +94,64 @@ def test_applications_import_each_other_relatively():
             assert not [node.module for node in absolute if node.module.startswith("aa_keras.applications")]
 
 
+# What may depend on the task: the tasks, and the specs of what they serve.
+OF_TASKS = ("aa_keras.tasks", "aa_keras.export.classification_spec", "aa_keras.export.detection_spec")
+KINDS = {"classification", "detection"}
+# Classes and attributes that only one task has.
+TYPES = {
+    *("Classification", "Detection", "ClassificationSpec", "DetectionSpec", "Evaluation", "DetectionEvaluation"),
+    *("RetinaNet", "ImageDataset", "DetectionDataset", "Preprocessing", "DetectionPreprocessing"),
+}
+ATTRIBUTES = {"decode_predictions", "backbone", "image_encoder", "prediction_decoder", "label_encoder", "categories"}
+
+
+def is_branch_on_the_task(node):
+    """Whether a node compares something with the name of a task, looks it up by that, or checks for one task's type."""
+    inside = list(ast.walk(node))
+    texts = {each.value for each in inside if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+    names = {each.id for each in inside if isinstance(each, ast.Name)}
+    names |= {each.attr for each in inside if isinstance(each, ast.Attribute)}
+    if isinstance(node, (ast.Compare, ast.Match)):
+        return bool(KINDS & texts)
+    if isinstance(node, ast.Dict):
+        keys = {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        return bool(keys) and keys <= KINDS
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        asked = {"hasattr": ATTRIBUTES & texts, "isinstance": TYPES & names}
+        return bool(asked.get(node.func.id))
+    return False
+
+
+def branches_on_the_task(trees):
+    for name, tree in trees.items():
+        if not name.startswith(OF_TASKS):
+            yield from (f"{name}, line {node.lineno}" for node in ast.walk(tree) if is_branch_on_the_task(node))
+
+
+def test_no_branch_on_the_task_outside_of_tasks():
+    assert list(branches_on_the_task(MODULES)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "is_branch"),
+    [
+        ('if spec.task == "detection": pass', True),
+        ('x = 1 if "classification" != config.task else 2', True),
+        ('if task in ("classification", None): pass', True),
+        ('names = {"classification": ("probabilities",), "detection": ("boxes",)}[task]', True),
+        ('if hasattr(model, "decode_predictions"): pass', True),
+        ("if isinstance(spec, (DetectionSpec, int)): pass", True),
+        ("if isinstance(results, evaluation.Evaluation): pass", True),
+        ('match task:\n    case "detection": pass', True),
+        ("if config.task in TASKS: pass", False),
+        ('default = "classification"', False),
+        ('if hasattr(model, "builder"): pass', False),
+    ],
+)
+def test_a_branch_on_the_task_is_found(line, is_branch):
+    assert bool(list(branches_on_the_task({"aa_keras.commands.new": ast.parse(line)}))) == is_branch
+
+
 @pytest.mark.parametrize(
     "room", ["recipes", "cli", "command_line", "files", "errors", "_startup", "__main__", "help_pages"]
 )

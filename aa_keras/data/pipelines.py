@@ -243,19 +243,20 @@ def validation_dataset(examples, preprocessing, batch_size, classes, corrupt_fil
         examples: `LabelledImages` or `EncodedImages`.
         preprocessing: `Preprocessing`.
         batch_size: images in a batch, of all shards together.
-        classes: number of classes.
+        classes: number of classes; None leaves labels as they are.
         corrupt_files: `CorruptFiles`, which keeps the error for an encoded image that is corrupt; or None.
         shard: pair of integers: which part of each batch this is, from 0, and of how many.
 
     Returns:
-        A `tf.data.Dataset` of float32 images, float32 labels (batch_size / shards, classes) and float32 weights.
+        A `tf.data.Dataset` of float32 images, labels (batch_size / shards, classes) in float32, and float32 weights.
     """
     shards = shard[1]
     steps = -(-len(examples) // batch_size)
     weight = steps * batch_size / len(examples)
 
     def example(image, label):
-        return preprocessing.for_evaluation(image), tf.one_hot(label, classes), tf.constant(weight, tf.float32)
+        label = label if classes is None else tf.one_hot(label, classes)
+        return preprocessing.for_evaluation(image), label, tf.constant(weight, tf.float32)
 
     weighted = raw_dataset(examples, corrupt_files, shard).map(example, num_parallel_calls=tf.data.AUTOTUNE)
     filling = tuple(tf.zeros(spec.shape, spec.dtype) for spec in weighted.element_spec)

@@ -69,6 +69,8 @@ def load(path):
             run(np.zeros((1, *spec.image_shape), np.uint8))
     except ModuleNotFoundError:  # the extra
         raise
+    except UserError as error:
+        raise UserError(f"--litert={path}: {error}") from None
     except Exception as error:  # the interpreter raises errors of many kinds for other files
         raise UserError(
             f"--litert must be a file that `aa-keras export` wrote. Received: --litert={path}: {described(error)}"

@@ -83,6 +83,8 @@ def load(path):
         spec = ServingSpec.from_json(run.session.get_modelmeta().custom_metadata_map["aa_keras"])
     except ModuleNotFoundError:  # the extra
         raise
+    except UserError as error:
+        raise UserError(f"--onnx={path}: {error}") from None
     except Exception as error:  # ONNX Runtime raises errors of many kinds for other files
         raise UserError(
             f"--onnx must be a file that `aa-keras export` wrote. Received: --onnx={path}: {described(error)}"

@@ -62,13 +62,12 @@ def not_dense(model):
 
 
 def _check_size(model, size):
-    if hasattr(model, "backbone"):
-        stride = 2**model.backbone.max_level
-        if any(length % stride for length in size):
-            raise UserError(
-                f"size must have sides that are multiples of {stride}, the stride of the detector's pyramid. "
-                f"Received: size={'x'.join(map(str, size))}"
-            )
+    stride = getattr(model, "largest_stride", 1)
+    if any(length % stride for length in size):
+        raise UserError(
+            f"size must have sides that are multiples of {stride}, the stride of the detector's pyramid. "
+            f"Received: size={'x'.join(map(str, size))}"
+        )
 
 
 def _set_input_size(config, size):

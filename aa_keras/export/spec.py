@@ -160,17 +160,16 @@ class ServingSpec(abc.ABC):
         Returns:
             The largest difference of their numbers, the share of them that is the same, and the weight of that share.
         """
-        difference = max(float(np.abs(answer[name] - found[name]).max()) for name in answer)
-        return difference, float(difference == 0), 1
+        return max(float(np.abs(answer[name] - found[name]).max()) for name in answer), 1.0, 1
 
     @staticmethod
     def agreement(same, compared):
-        """Returns in words which share of `compared` images, or boxes, is the same in two networks."""
-        return f"{same:.1%} of the answers the same"
+        """Returns in words which share of the answers for `compared` images is the same in two networks."""
+        return f"{compared} answers compared"
 
     @staticmethod
     def least_same(quantize):
-        """Returns the least share that must be the same in an export, for a `quantize` of `export_servable`."""
+        """Returns the least share that must be the same in an export, for its `quantize`."""
         return 0.0
 
     def confident(self, answer, min_score):
@@ -228,8 +227,8 @@ class ServingSpec(abc.ABC):
         kind = SPECS.get(fields["task"])
         if kind is None:
             raise UserError(
-                f"the network is for the task {fields['task']!r}, and the known tasks are {', '.join(SPECS)}: import "
-                "the file that defines it"
+                f"the network is for the task {fields['task']!r}, and the known tasks are {', '.join(SPECS)}. The file "
+                "of another task must be imported first"
             )
         settings = {"interpolation": "bilinear", **fields["preprocessing"]}  # exports of earlier versions lack it
         preprocessing = kind.preprocessing_type(

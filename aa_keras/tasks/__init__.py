@@ -14,8 +14,8 @@ def task_type(config) -> type[Task]:
     """Returns the class of the task of a config, or raises UserError for a task that is not known."""
     if config.task not in TASKS:
         raise UserError(
-            f"config.task must be one of {', '.join(TASKS)}, or that of a file of your own, which must be run or "
-            f"imported. Received: task={config.task!r:.100}"
+            f"config.task must be one of {', '.join(TASKS)}, or a task of your own, whose file must be imported first. "
+            f"Received: task={config.task!r:.100}"
         )
     return TASKS[config.task]
 
