@@ -12,7 +12,7 @@ import jupytext
 from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).parents[1]
-NOTEBOOKS = ("tutorial", "finetuning")
+NOTEBOOKS = ("tutorial", "finetuning", "own_task")
 PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")  # in the navigation, whoever links to them
 LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)")
 
