@@ -68,7 +68,7 @@ class DetectionSpec(ServingSpec):
         """Returns the detections, which are a dictionary already."""
         return outputs
 
-    def fit(self, image):
+    def resize(self, image):
         """Returns a raw image, a tensor, in the size of the network, and the factors of its boxes."""
         return self.preprocessing.fit(image)
 

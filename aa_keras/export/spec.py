@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import json
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -118,10 +119,10 @@ class ServingSpec(abc.ABC):
             image = to_grey(image)
         if self.takes_any_size:
             return image, NO_SCALE
-        fitted, scale = self.fit(tf.constant(image))
-        return np.asarray(fitted).astype(np.uint8), np.asarray(scale)
+        resized, scale = self.resize(tf.constant(image))
+        return np.asarray(resized).astype(np.uint8), np.asarray(scale)
 
-    def fit(self, image):
+    def resize(self, image):
         """Returns a raw image, a tensor, in the size of the network, and the factors of its boxes."""
         return self.preprocessing.fit(image), NO_SCALE
 
@@ -150,6 +151,16 @@ class ServingSpec(abc.ABC):
             scale: factors that `preprocess` returned with it.
         """
         return {name: outputs[name] for name in self.outputs}
+
+    def fit(self, image):
+        """The former name of `preprocess`."""
+        warnings.warn("ServingSpec.fit is now called preprocess", DeprecationWarning, stacklevel=2)
+        return self.preprocess(image)
+
+    def answer(self, outputs, image, scale):
+        """The former name of `postprocess`."""
+        warnings.warn("ServingSpec.answer is now called postprocess", DeprecationWarning, stacklevel=2)
+        return self.postprocess(outputs, image, scale)
 
     # Answers.
 

@@ -30,7 +30,7 @@ class Task(abc.ABC):
         check_trainable, fingerprint                      is it the data of this run?
         training_model, prepare, compile                  the network, for its losses and metrics
         headline                                          a line about network and data
-        training_batches, validation_batches, validate    epoch by epoch; `best_metric` chooses the best network
+        validation_batches, training_batches, validate    the epochs, after each of which `validate` may measure more
         inference_model                                   the network to save
         plot_curves, evaluate, export                     the files and the results of the run
         load_model or inference_model, evaluate           later, in an evaluation

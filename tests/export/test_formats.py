@@ -207,3 +207,13 @@ def test_what_travels_is_read_again():
     spec = servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)).spec
     assert type(spec).from_json(spec.as_json()) == spec
     assert json.loads(spec.as_json())["preprocessing"]["image_size"] == [8, 6]
+    earlier = {**json.loads(spec.as_json()), "category_ids": []}  # of every task
+    assert type(spec).from_json(json.dumps(earlier)) == spec
+
+
+def test_former_names_of_methods_warn():
+    spec, image = servable(blank_classifier(), PREPROCESSING, NAMES, (8, 6, 3)).spec, np.zeros((9, 9, 3), np.uint8)
+    with pytest.warns(DeprecationWarning, match="fit is now called preprocess"):
+        assert spec.fit(image)[0].shape == (8, 6, 3)
+    with pytest.warns(DeprecationWarning, match="answer is now called postprocess"):
+        assert spec.answer({"probabilities": 1}, image, None) == {"probabilities": 1}
