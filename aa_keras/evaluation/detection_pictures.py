@@ -58,7 +58,7 @@ def plot_detections(evaluation, path, columns=3):
     grid = figure.subplots(rows, 2 * columns, squeeze=False).ravel()
     for axes in grid:
         axes.axis("off")
-    for index, (image, pixels) in enumerate(zip(shown, evaluation.shown, strict=False)):
+    for index, (image, pixels) in enumerate(zip(shown, evaluation.load_images(), strict=False)):
         pair = grid[2 * index : 2 * index + 2]
         for axes in pair:
             axes.imshow(np.asarray(pixels))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,7 +40,7 @@ class DetectionEvaluation(Results):
         categories: `aa_keras.data.Categories`.
         annotated: sequence of the `AnnotatedImage`s of the test images.
         dataset: name of the data set.
-        shown: iterable of the test images, uint8 arrays, in their order.
+        load_images: function that returns an iterable of the test images, uint8 arrays, in their order.
         skipped_boxes: number of impossible boxes of the data set that were left out.
     """
 
@@ -61,7 +61,7 @@ class DetectionEvaluation(Results):
     categories: Categories
     annotated: Sequence[Any]
     dataset: str = ""
-    shown: Iterable[np.ndarray] = ()
+    load_images: Callable[[], Iterable[np.ndarray]] = tuple
     skipped_boxes: int = 0
 
     FILES: ClassVar = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")

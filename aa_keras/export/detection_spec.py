@@ -64,10 +64,6 @@ class DetectionSpec(ServingSpec):
         is_box = detections["labels"][..., None] >= 0
         return {**detections, "boxes": tf.where(is_box, boxes, -1.0)}
 
-    def named(self, outputs):
-        """Returns the detections, which are a dictionary already."""
-        return outputs
-
     def resize(self, image):
         """Returns a raw image, a tensor, in the size of the network, and the factors of its boxes."""
         return self.preprocessing.fit(image)

@@ -72,6 +72,9 @@ class ServingSpec(abc.ABC):
 
     def __init_subclass__(cls):
         if "task" in vars(cls):
+            known = SPECS.setdefault(cls.task, cls)
+            if known.__qualname__ != cls.__qualname__:  # the same file may run twice, as a program and as a recipe
+                raise ValueError(f"`task` must be another name than that of {known}. Received: task={cls.task!r}")
             SPECS[cls.task] = cls
 
     # The network.
@@ -98,7 +101,7 @@ class ServingSpec(abc.ABC):
 
     def named(self, outputs):
         """Returns what a Keras model returns as a dictionary of the outputs."""
-        return {self.outputs[0]: outputs}
+        return outputs if isinstance(outputs, dict) else {self.outputs[0]: outputs}
 
     def signatures(self, model):
         """Returns the signatures of a SavedModel: a dictionary from names to functions of raw images."""

@@ -184,7 +184,7 @@ class Detection(Task):
         return f"is for images of {shape} and {classes} classes, and the config for {size} and {count}"
 
     @property
-    def size(self):
+    def size_in_words(self):
         """The size of the images, as the end of a phrase."""
         height, width = self.config.input_size
         return f", resized to {height}x{width}"
@@ -215,7 +215,7 @@ class Detection(Task):
         return dataclasses.replace(
             evaluation.measure(examples.annotated, self.categories, results),
             dataset=self.dataset.name,
-            shown=detection_raw_dataset(examples, self.corrupt_files),
+            load_images=lambda: detection_raw_dataset(examples, self.corrupt_files),
             skipped_boxes=len(self.dataset.bad_boxes.skipped),
         )
 

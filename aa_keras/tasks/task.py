@@ -44,8 +44,9 @@ class Task(abc.ABC):
 
     Attributes:
         config: the config.
-        dataset: the data set; `aa_keras.tasks.evaluation_data.choose` may set it. What is here needs its `name`,
-            `class_names`, `image_shape`, `train`, `validation` and `test`, of which the latter are sized or None.
+        dataset: the data set, an object with the attributes of `aa_keras.data.ImageDataset`;
+            `aa_keras.tasks.evaluation_data.choose` may set it.
+        corrupt_files: `aa_keras.data.CorruptFiles`, for the functions that read images.
         spec_type: subclass of `aa_keras.export.ServingSpec`, with the task's name.
         results_type: subclass of `aa_keras.evaluation.results.Results`.
         best_metric: name of the validation metric that chooses the best network; higher is better.
@@ -242,13 +243,13 @@ class Task(abc.ABC):
         classes = f", {len(dataset.class_names)} classes" if dataset.class_names else ""
         return (
             f"{config.name}: {train} training, {validation} validation and {test} test {self.examples}"
-            f"{self.size}{classes}\n"
+            f"{self.size_in_words}{classes}\n"
             f"{config.builder}: {complexity.parameters:,} parameters, {complexity.flops / 1e9:.3g} GFLOPs per image, "
             f"on the {keras.backend.backend()} backend"
         )
 
     @property
-    def size(self):
+    def size_in_words(self):
         """The size of the images, as the end of a phrase."""
         return f" of {'x'.join(map(str, self.dataset.image_shape))}"
 

@@ -40,8 +40,8 @@ class EpochRecorder(keras.callbacks.Callback):
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row = {"epoch": epoch + 1, "seconds": round(self._seconds, 3), "learning_rate": rate, **logs}
         state, task = self.run.state, self.run.task
+        value = _best_value(task, logs)
         state.history.append(row)
-        value = logs.get(f"val_{task.best_metric}")
         is_best = value is not None and (state.best is None or value > state.best)
         if is_best:
             state.best = value
@@ -51,6 +51,16 @@ class EpochRecorder(keras.callbacks.Callback):
     def _write(self, is_best):
         self.run.checkpoints.save(self.model, self.run.state, is_best)
         write_metrics(self.run.directory / "metrics.csv", self.run.state.history)
+
+
+def _best_value(task, logs):
+    """Returns the value of a task's metric of the best network, or None without a validation."""
+    measured = [name.removeprefix("val_") for name in logs if name.startswith("val_")]
+    if measured and task.best_metric not in measured:
+        raise ValueError(
+            f"`best_metric` must be one of {', '.join(measured)}. Received: best_metric={task.best_metric!r}"
+        )
+    return logs.get(f"val_{task.best_metric}")
 
 
 class StopOnSigterm(keras.callbacks.Callback):

@@ -154,7 +154,8 @@ def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path):
         return boxes + generator.uniform(-2, 2, boxes.shape), labels, scores
 
     evaluation = measured(dataset, perfect(dataset, shaken))
-    dataclasses.replace(evaluation, dataset="mine", shown=detection_raw_dataset(dataset.test)).save(tmp_path)
+    shown = dataclasses.replace(evaluation, load_images=lambda: detection_raw_dataset(dataset.test))
+    shown.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(evaluation.FILES)
     written = json.loads((tmp_path / "evaluation.json").read_text())
     folder = pathlib.Path(dataset.test.annotated[0].name).parents[1]

@@ -1,5 +1,7 @@
 """The task of classification: its data, and the network of a config."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from aa_keras import applications
 from aa_keras.applications import datasets
 from aa_keras.data import ImageDataset, LabelledImages
 from aa_keras.errors import UserError
-from aa_keras.export import saved_model
+from aa_keras.export import DetectionSpec, ServingSpec, saved_model
 from aa_keras.export.spec import SPECS
 from aa_keras.recipes import default_config
 from aa_keras.tasks import TASKS, Classification, resolved, task_for
+from aa_keras.training.callbacks import _best_value
 
 
 def small_config(**values):
@@ -42,6 +45,25 @@ def test_every_task_is_found_by_its_name():
     for function in (task_for, resolved):
         with pytest.raises(UserError, match=message):
             function(small_config(task="segmentation"))
+
+
+def test_a_task_needs_a_name_of_its_own():
+    with pytest.raises(
+        ValueError, match=r"`task` must be another name than .*DetectionSpec.* Received: task='detection'"
+    ):
+
+        class Mine(ServingSpec):
+            task = "detection"
+
+    assert SPECS["detection"] is DetectionSpec
+
+
+def test_the_best_metric_is_one_of_the_validation():
+    task = types.SimpleNamespace(best_metric="top1")
+    assert _best_value(task, {"loss": 1.0}) is None  # there are no validation images
+    assert _best_value(task, {"loss": 1.0, "val_loss": 1.0, "val_top1": 0.5}) == 0.5
+    with pytest.raises(ValueError, match=r"`best_metric` must be one of loss, ap\. Received: best_metric='top1'"):
+        _best_value(task, {"loss": 1.0, "val_loss": 1.0, "val_ap": 0.5})
 
 
 def test_preprocessing_uses_the_statistics_of_the_training_images():
