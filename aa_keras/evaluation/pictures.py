@@ -22,7 +22,7 @@ def plot_curves(history, panels, path):
     """
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(13, 4), layout="constrained")
-    grid = figure.subplots(1, len(panels))
+    (grid,) = figure.subplots(1, len(panels), squeeze=False)
     for axes, (title, lines) in zip(grid, panels.items(), strict=True):
         for label, metric in lines.items():
             if metric in history[0]:

@@ -72,6 +72,7 @@ class ServingSpec(abc.ABC):
 
     def __init_subclass__(cls):
         if "task" in vars(cls):
+            require_attributes(cls, "outputs", "columns")
             known = SPECS.setdefault(cls.task, cls)
             if known.__qualname__ != cls.__qualname__:  # the same file may run twice, as a program and as a recipe
                 raise ValueError(f"`task` must be another name than that of {known}. Received: task={cls.task!r}")
@@ -250,6 +251,13 @@ class ServingSpec(abc.ABC):
         )
         own = {field.name: _as_tuple(fields[field.name]) for field in dataclasses.fields(kind) if field.name in fields}
         return kind(**{**own, "preprocessing": preprocessing})
+
+
+def require_attributes(cls, *names):
+    """Raises TypeError unless a class has some attributes: where it is defined, and not hours later."""
+    missing = [name for name in names if not hasattr(cls, name)]
+    if missing:
+        raise TypeError(f"{cls.__name__} must define {', '.join(missing)}")
 
 
 def _as_tuple(value):

@@ -14,6 +14,7 @@ from aa_keras.evaluation import pictures
 from aa_keras.evaluation.results import Results
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.export.rebuilding import rebuilt
+from aa_keras.export.spec import require_attributes
 from aa_keras.tasks import fine_tuning
 from aa_keras.tasks.fingerprints import differences, fingerprint_of
 
@@ -36,8 +37,8 @@ class Task(abc.ABC):
         load_model or inference_model, evaluate           later, in an evaluation
         servable                                          later, in exports and predictions
 
-    What is abstract is what a task must define. A subclass with a `spec_type` of its own is found by the name that this
-    has for the task, from its definition on.
+    What is abstract is what a task must define. From its definition on, a subclass with a `spec_type` is found by the
+    name that this has for the task.
 
     Args:
         config: a recipe's config, checked.
@@ -73,6 +74,7 @@ class Task(abc.ABC):
 
     def __init_subclass__(cls):
         if "spec_type" in vars(cls):
+            require_attributes(cls, "results_type", "best_metric", "metrics", "curves")
             TASKS[cls.spec_type.task] = cls
 
     def __init__(self, config):

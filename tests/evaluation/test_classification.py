@@ -4,10 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aa_keras.errors import UserError
 from aa_keras.evaluation.classification import evaluate, measure
 from aa_keras.evaluation.confusion import most_confused
+from aa_keras.evaluation.pictures import plot_curves
 
 
 def ranking(row):
@@ -137,3 +139,11 @@ def test_the_most_confused_pairs_come_first():
     assert found == [(1, 0, 4, 10), (0, 1, 2, 7), (2, 1, 2, 2)]
     assert [pair.described("abc") for pair in most_confused(confusion, count=1)] == ["b as a (4 of 10)"]
     assert most_confused(np.diag([3, 4])) == []
+
+
+def test_one_metric_is_drawn(tmp_path):
+    """As for a task of one's own with a single panel."""
+    history = [{"epoch": epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
+    plot_curves(history, {"Loss": {"training": "loss", "validation": "val_loss"}}, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert len(picture.convert("RGB").getcolors(2**24)) > 20

@@ -14,7 +14,7 @@ from aa_keras.errors import UserError
 from aa_keras.export import DetectionSpec, ServingSpec, saved_model
 from aa_keras.export.spec import SPECS
 from aa_keras.recipes import default_config
-from aa_keras.tasks import TASKS, Classification, resolved, task_for
+from aa_keras.tasks import TASKS, Classification, Detection, Task, resolved, task_for
 from aa_keras.training.callbacks import _best_value
 
 
@@ -53,9 +53,24 @@ def test_a_task_needs_a_name_of_its_own():
     ):
 
         class Mine(ServingSpec):
-            task = "detection"
+            task, outputs, columns = "detection", (), ()
 
     assert SPECS["detection"] is DetectionSpec
+
+
+def test_what_a_task_lacks_is_named_where_it_is_defined():
+    with pytest.raises(TypeError, match=r"^Mine must define columns$"):
+
+        class Mine(ServingSpec):
+            task, outputs = "mine", ()
+
+    with pytest.raises(TypeError, match=r"^MyTask must define results_type, metrics$"):
+
+        class MyTask(Task):
+            spec_type, best_metric, curves = DetectionSpec, "ap", {}
+
+    assert "mine" not in SPECS
+    assert TASKS["detection"] is Detection
 
 
 def test_the_best_metric_is_one_of_the_validation():
