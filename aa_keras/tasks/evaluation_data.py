@@ -39,15 +39,14 @@ def choose(task, data_dir, trained, class_names):
     if dataset.test_source:
         lines.append(f"Evaluating {len(dataset.test):,} images of {dataset.test_source}")
     lines += _overlap(dataset, is_own, trained_paths)
-    if not dataset.class_names:  # a task without classes
-        pass
-    elif class_names is not None and not _is_numbered(class_names, dataset.class_names):
+    has_classes = len(dataset.class_names) > 0
+    if has_classes and class_names is not None and not _is_numbered(class_names, dataset.class_names):
         dataset, lacking = task.matched(dataset, class_names)
         if lacking:
             lines.append(
                 f"{len(lacking):,} of the network's {len(class_names):,} classes have no test images: {listed(lacking)}"
             )
-    elif is_folder:
+    elif has_classes and is_folder:
         lines.append(
             "The names of the network's classes are not known: they are taken in the order of the data set, "
             f"{listed(dataset.class_names)}"
