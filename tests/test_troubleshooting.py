@@ -19,6 +19,7 @@ from aa_keras.data import CorruptFiles, load_dataset
 from aa_keras.export import export_model
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.recipes import checks, default_config, find_recipe
+from aa_keras.tasks import task_for
 from aa_keras.training.non_finite import StopOnNonFinite
 from aa_keras.training.run_directory import RunDirectory
 
@@ -97,6 +98,12 @@ def with_another_config(folder):
     run.check({"name": "a", "dataset": "digits", "builder": "X", "epochs": 4}, overwrite=False)
 
 
+def of_an_unknown_task(folder):
+    config = default_config()
+    config.task = "dots"
+    task_for(config)
+
+
 def with_a_loss_of_nan(folder):
     config = default_config()
     config.learning_rate_per_256 = 0.1
@@ -149,6 +156,7 @@ MISTAKES = {
     "The image folder has no classes": of_a_folder_without_classes,
     "Corrupt images": with_corrupt_images,
     "The recipe or field is unknown": lambda _: find_recipe("digit"),
+    "The task is not known": of_an_unknown_task,
     "The run directory has another run": with_another_config,
     "The loss became NaN": with_a_loss_of_nan,
     "Several devices": with_the_distribution_of_another_backend,

@@ -165,7 +165,7 @@ class Task(abc.ABC):
 
         Args:
             weights: the builder's `weights`.
-            **arguments: further arguments, which replace those of the config.
+            **arguments: further arguments of the builder, which replace those of the config.
 
         Raises:
             UserError: for arguments or weights that the builder refuses.
@@ -240,8 +240,7 @@ class Task(abc.ABC):
     def headline(self, complexity):
         """Returns the lines that describe the network and the data before training."""
         config, dataset = self.config, self.dataset
-        parts = (dataset.train, dataset.validation or (), dataset.test)
-        train, validation, test = (f"{len(part):,}" for part in parts)
+        train, validation, test = (f"{len(part or ()):,}" for part in (dataset.train, dataset.validation, dataset.test))
         classes = f", {len(dataset.class_names)} classes" if dataset.class_names else ""
         return (
             f"{config.name}: {train} training, {validation} validation and {test} test {self.examples}"
