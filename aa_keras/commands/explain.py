@@ -104,10 +104,7 @@ class _Seen:
         answer = servable.predictor().ask([image])[0]
         seen = spec.seen(answer)
         self.predictions = [(spec.class_names[number], share) for number, share in seen[:TOP]]
-        best = {}  # for a detector, each class that it finds, with its best box
-        for number, share in seen:
-            best.setdefault(number, share)
-        self.classes = list(best.items())[:TOP]
+        self.classes = best_of_each(seen)[:TOP]
         self.sizes = {}  # size of the maps of each layer, in positions
         if explain.attention_layers(self.model):
             maps = explain.attention_at(self.model, self.pixels, [(0, 0)])
@@ -167,6 +164,14 @@ class _Seen:
         height, width = self.image.shape[:2]
         subtitle = f"Attention of {self.model.name}, which takes {height}x{width} pixels"
         return explorer_page(self.model, self.pixels, self.image, self.predictions, self.name, subtitle, layer)
+
+
+def best_of_each(seen):
+    """Returns each class with its best score, from pairs of the two in the order of scores: a detector's boxes."""
+    best = {}
+    for number, score in seen:
+        best.setdefault(number, score)
+    return list(best.items())
 
 
 def _parsed_pixel(text):

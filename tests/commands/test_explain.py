@@ -10,7 +10,7 @@ from helpers.runs import CLASSES, finished_run
 from PIL import Image
 
 from aa_keras.applications import WideResNet
-from aa_keras.commands.explain import FIGURES, explain_image
+from aa_keras.commands.explain import FIGURES, best_of_each, explain_image
 from aa_keras.commands.predict import predict_images
 from aa_keras.errors import UserError
 from aa_keras.explain import figures
@@ -124,3 +124,8 @@ def test_the_image_is_not_overwritten(run, tmp_path):
     with pytest.raises(UserError, match="would be overwritten"):
         explain_image(str(image), workdir=str(run), output=str(tmp_path))
     assert image.read_bytes() == before
+
+
+def test_a_class_has_its_best_score():
+    """As a detector's classes, of which there may be several boxes."""
+    assert best_of_each([(2, 0.9), (0, 0.8), (2, 0.7), (0, 0.3)]) == [(2, 0.9), (0, 0.8)]

@@ -81,6 +81,27 @@ def test_the_best_metric_is_one_of_the_validation():
         _best_value(task, {"loss": 1.0, "val_loss": 1.0, "val_ap": 0.5})
 
 
+def test_what_a_run_keeps_of_its_data():
+    names = [str(digit) for digit in range(10)]
+    counts = {"training_images": 1257, "validation_images": 180, "test_images": 360}
+    assert Classification(small_config()).fingerprint == {"class_names": names, **counts}
+
+
+@pytest.mark.parametrize(
+    ("result", "phrase"),
+    [
+        ({"top1": 0.5, "top5": 0.75}, "top-1 50.00%, top-5 75.00% (1,234 test images)"),
+        ({"top1": 0.5, "top5": 1.0}, "top-1 50.00% (1,234 test images)"),  # of up to five classes
+        (
+            {"top1": 0.5, "top5": 0.75, "averaged": {"top1": 0.625, "top5": 0.8}},
+            "top-1 50.00%, top-5 75.00% (1,234 test images), averaged weights top-1 62.50%",
+        ),
+    ],
+)
+def test_a_finished_run_is_described(result, phrase):
+    assert Classification(small_config()).describe({**result, "test_examples": 1234}) == phrase
+
+
 def test_preprocessing_uses_the_statistics_of_the_training_images():
     images = np.random.default_rng(0).integers(0, 256, size=(50, 4, 4, 2))
     images[..., 1] = 7  # nothing to divide by

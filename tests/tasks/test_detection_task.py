@@ -52,6 +52,9 @@ def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
     names |= {"result.json", "tensorboard"} | ({"saved_model"} if EXPORTS else set())
     assert {path.name for path in workdir.iterdir()} == names
     assert json.loads((workdir / "result.json").read_text()) == result
+    rounded = {"ap": 0.5, "ap50": 0.75, "ap75": 0.25, "averaged": {"ap": 0.625}, "test_examples": 1234}
+    words = "AP 50.00%, AP50 75.00%, AP75 25.00% (1,234 test images), averaged weights AP 62.50%"
+    assert task_for(detection_config(folder)).describe({**result, **rounded}) == words
     assert set(result["class_ap50"]) == {"red", "blue"}
     assert result["test_examples"] == 5
     assert result["epochs"] == 2
@@ -171,6 +174,18 @@ def test_other_data_in_the_folder_is_seen(finished, tmp_path):
     task = task_for(detection_config(other))
     there = json.loads((workdir / "data.json").read_text())
     assert task.data_differences(there) == ["training images were 48 and are 49"]
+    assert {name: value for name, value in there.items() if name != "files"} == {
+        "categories": ["3 blue", "7 red"],
+        "training_images": 48,
+        "validation_images": 5,
+        "test_images": 5,
+    }
+    other_classes, another_order = (
+        task.data_differences({**there, "training_images": 49, "categories": categories})
+        for categories in (["3 blue", "8 red"], ["7 red", "3 blue"])
+    )
+    assert other_classes == ["classes were added or removed: 7 red, 8 red"]
+    assert another_order == ["categories were ['7 red', '3 blue'] and are ['3 blue', '7 red']"]
 
 
 @pytest.mark.parametrize(
