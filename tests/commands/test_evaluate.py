@@ -334,6 +334,8 @@ def test_a_report_in_one_file(tmp_path, capsys):
         for pair in confused
     ]
     assert f"Most confused: {confused[0].label} as {confused[0].prediction} ({confused[0].images} of " in printed
+    pixels = np.round(measured.mistakes[0].image * measured.std + measured.mean)
+    assert any(np.array_equal(pixels, image) for image in load_dataset("digits").test.images)
     assert titles[-2:] == ["What the network looks at in its mistakes", "Recipe"]  # there are no curves
     assert "<th>last epoch" not in page
     assert "<h1>a &lt;b&gt;run</h1>" in page

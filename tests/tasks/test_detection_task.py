@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -186,6 +187,14 @@ def test_other_data_in_the_folder_is_seen(finished, tmp_path):
     )
     assert other_classes == ["classes were added or removed: 7 red, 8 red"]
     assert another_order == ["categories were ['7 red', '3 blue'] and are ['3 blue', '7 red']"]
+
+
+def test_results_count_the_boxes_that_were_left_out(folder, monkeypatch):
+    task = task_for(detection_config(folder, bad_boxes="skip"))
+    task.dataset.bad_boxes.skipped["box 3"] = "it has no area"
+    monkeypatch.setattr(detection.evaluation, "detect", lambda *_: [])
+    numbers = task.evaluate(types.SimpleNamespace(predict_on_batch=None)).numbers()
+    assert (numbers["skipped_boxes"], numbers["test_examples"], numbers["ap"]) == (1, 5, 0)
 
 
 @pytest.mark.parametrize(
