@@ -9,7 +9,7 @@ WORKERS ?= 2
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: help train test test-slow test-tenth test-torch test-timm test-browser torch lint tables docs clean
+.PHONY: help train test test-slow test-tenth test-torch test-timm test-browser torch lint tables stubs docs clean
 
 help:  # this list
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
@@ -50,6 +50,9 @@ lint: $(VENV)/installed  # style and types
 
 tables: $(VENV)/installed  # the tables in README.md and docs/, every network built and counted
 	$(BIN)/python benchmarks/doc_tables.py --count
+
+stubs: $(VENV)/installed  # applications/__init__.pyi, the builders' signatures for editors
+	$(BIN)/python docs/write_stubs.py
 
 # Without --quiet, which would hide warnings from --strict.
 docs: $(VENV)/installed  # the documentation as a site in build/site, and the notebooks, docs/*.ipynb

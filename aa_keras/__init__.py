@@ -22,5 +22,5 @@ else:
         import keras  # noqa: F401
 
     from aa_keras import applications, layers
-    from aa_keras.applications.sharing import push_to_hub, save_pretrained
+    from aa_keras.applications.weights.sharing import push_to_hub, save_pretrained
     from aa_keras.conversion import augment

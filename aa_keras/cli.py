@@ -111,7 +111,10 @@ def _float(name, *arguments):
 _string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
 _choice, _strings = flags.DEFINE_enum, flags.DEFINE_multi_string
 _WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
-_MODEL = (_string, ("model", None, "File of a Keras model, .keras; one in a run directory belongs to the run."))
+_MODEL = (
+    _string,
+    ("model", None, "File .keras, in a run directory or not; folder of save_pretrained; hf://USER/REPOSITORY."),
+)
 _BUILDER = (_string, ("builder", None, "Network of the library, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'."))
 _WEIGHTS = (_string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY."))
 _DATASET = (

@@ -13,11 +13,9 @@ from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.layers._arguments import IntegerPair, integer_pair
 from aa_keras.layers._graph import has_graph, symbolic_calls
 from aa_keras.layers._transfer import (
-    kept_channels,
     normalizations_after,
     quiet_attention,
-    take_kept_channels,
-    take_kept_statistics,
+    take_weights,
 )
 
 LARGEST_MAP = 28 * 28
@@ -114,15 +112,12 @@ def augment(
     # Not where something else also takes the convolution's output, or where the normalization has no scale.
     normalized = {id(layer) for after, layer in followers.items() if after.scale and len(layer._outbound_nodes) == 1}
     for old, new in pairs:
-        if new in converted:
-            take_kept_channels(new, old.get_weights())
-            if id(new) not in normalized:
-                quiet_attention(new, old.get_weights())
-        elif new in followers:
-            take_kept_statistics(new, old.get_weights(), kept_channels(followers[new]))
-        elif isinstance(old, layers.Layer):  # not an operation such as the sum of two tensors
-            new.set_weights(old.get_weights())
-        if isinstance(new, layers.Layer) and type(old) is type(new):
+        if not isinstance(old, layers.Layer):  # an operation such as the sum of two tensors
+            continue
+        take_weights(new, old.get_weights(), converted, followers)
+        if new in converted and id(new) not in normalized:
+            quiet_attention(new, old.get_weights())
+        if type(old) is type(new):
             # A frozen normalization would keep the attention before it at the scale 0.
             new.trainable = old.trainable or new in followers
     _LOGGER.warning("%s", _account(model.name, converted, len(normalized)))

@@ -1,90 +1,21 @@
-"""Builders of the paper's networks, used as those of `keras.applications`."""
+"""Builders of the paper's networks, used as those of `keras.applications`.
 
-from ._building import pyramid_outputs  # noqa: F401
-from ._catalogue import create_model, list_models, weights_of  # noqa: F401
-from .botnet import BoTNet, BoTNet26t, BoTNet50, ECABoTNeXt26ts, SEBoTNet33ts
-from .mnasnet import AAMnasNet, MnasNet
-from .resnet import (
-    AAResNet,
-    AAResNet34,
-    AAResNet50,
-    AAResNet101,
-    AAResNet152,
-    ResNet,
-    ResNet34,
-    ResNet50,
-    ResNet101,
-    ResNet152,
-    SEResNet,
-    SEResNet34,
-    SEResNet50,
-    SEResNet101,
-    SEResNet152,
-)
-from .retinanet import (
-    AARetinaNet,
-    AARetinaNet50,
-    AARetinaNet101,
-    RetinaNet,
-    RetinaNet50,
-    RetinaNet101,
-    SERetinaNet,
-    SERetinaNet50,
-)
-from .wide_resnet import (
-    AAWideResNet,
-    AAWideResNet16_4,
-    AAWideResNet28_10,
-    GEWideResNet,
-    GEWideResNet28_10,
-    SEWideResNet,
-    SEWideResNet28_10,
-    WideResNet,
-    WideResNet16_4,
-    WideResNet28_10,
-)
+`__init__.pyi` has their signatures for editors; `make stubs` writes it.
+"""
+
+import sys
+
+from . import botnet, mnasnet, resnet, retinanet, wide_resnet  # noqa: F401  which define the builders
+from .blocks import pyramid_outputs  # noqa: F401
+from .builders import BUILDERS
+from .catalogue import architecture_of, create_model, list_models, weights_of  # noqa: F401
 
 # Every builder, and nothing else: a config names one of these. The functions `list_models`, `create_model` and
 # `pyramid_outputs` are not in the list. `list_models(task=...)` returns the builders for a task.
-__all__ = [
-    "AAMnasNet",
-    "AAResNet",
-    "AAResNet34",
-    "AAResNet50",
-    "AAResNet101",
-    "AAResNet152",
-    "AARetinaNet",
-    "AARetinaNet50",
-    "AARetinaNet101",
-    "AAWideResNet",
-    "AAWideResNet16_4",
-    "AAWideResNet28_10",
-    "BoTNet",
-    "BoTNet26t",
-    "BoTNet50",
-    "ECABoTNeXt26ts",
-    "GEWideResNet",
-    "GEWideResNet28_10",
-    "MnasNet",
-    "ResNet",
-    "ResNet34",
-    "ResNet50",
-    "ResNet101",
-    "ResNet152",
-    "RetinaNet",
-    "RetinaNet50",
-    "RetinaNet101",
-    "SEBoTNet33ts",
-    "SEResNet",
-    "SEResNet34",
-    "SEResNet50",
-    "SEResNet101",
-    "SEResNet152",
-    "SERetinaNet",
-    "SERetinaNet50",
-    "SEWideResNet",
-    "SEWideResNet28_10",
-    "WideResNet",
-    "WideResNet16_4",
-    "WideResNet28_10",
-]
+__all__ = list_models()
+globals().update(BUILDERS)
+
+# The first names of the modules of three families.
+for _family in (mnasnet, resnet, wide_resnet):
+    _first = _family.__name__.rpartition(".")[2]
+    globals()[f"aa_{_first}"] = sys.modules[f"{__name__}.aa_{_first}"] = _family

@@ -8,16 +8,26 @@ a whole map, `SelfAttention2D`, without its output projection. `BoTNet50` is the
 
 import dataclasses
 import os
-from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import layers
 
 from aa_keras.layers import EfficientChannelAttention, SelfAttention2D, SqueezeExcite, _arguments
+from aa_keras.layers._resampling import strided
 
-from . import _building as building
-from ._builders import Family, builder, variant
+from .attention_options import residual_specs
+from .blocks import (
+    batch_normalization,
+    checked_padding,
+    classification_model,
+    convolution,
+    image_input,
+    known_size,
+    max_pooling,
+    projected_shortcut,
+)
+from .builders import Family, builder, variant
 from .converters.timm_families import botnet_rules
 from .datasets import IMAGENET, IMAGENET_256
 
@@ -76,6 +86,10 @@ STRUCTURES: dict[str, dict[str, Any]] = {
             "num_heads": "positive integer, the heads of each attention; it divides 64.",
             "key_dim": "positive integer, the channels of a key in each head; None takes as many as a value has.",
         },
+        hidden=(
+            *("stages", "stem", "activation", "group_size", "channel_attention"),
+            *("last_channels", "head_channels", "num_heads", "key_dim"),
+        ),
         example={"stages": STRUCTURES["BoTNet50"]["stages"]},
         timm=botnet_rules({name: structure for name, structure in STRUCTURES.items() if name != "BoTNet50"}),
     )
@@ -112,28 +126,24 @@ def BoTNet(  # noqa: N802
         key_dim=None if key_dim is None else _arguments.positive_integer("key_dim", key_dim),
         position_encoding=position_encoding,
         implementation=implementation,
-        padding=building.checked_padding(padding),
+        padding=checked_padding(padding),
     )
     stages = _checked_stages(stages)
     for argument, channels in (("last_channels", last_channels), ("head_channels", head_channels)):
         if channels is not None:
             _arguments.positive_integer(argument, channels)
-    image = building.image_input(input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights)
-    size = building.strided(building.strided(building.known_size(image, IMAGENET_256.input_shape), 2), 2)
+    image = image_input(input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights)
     x = network.stem(image, _arguments.one_of("stem", stem, STEMS))
-    for stage, blocks in enumerate(stages, start=1):
-        channels = WIDTH * 2 ** (stage - 1)
-        outputs = last_channels if stage == len(stages) and last_channels else EXPANSION * channels
-        for block, kind in enumerate(blocks, start=1):
-            strides = 2 if stage > 1 and block == 1 else 1
-            block_name = f"stage{stage}_block{block}"
-            is_last = block == len(blocks) and not (head_channels and stage == len(stages))
-            output_name = f"P{stage + 1}" if is_last else f"{block_name}_out"
-            x = network.block(x, kind, channels, outputs, strides, size, block_name, output_name)
-            size = building.strided(size, strides)
+    size = strided(known_size(image, IMAGENET_256.input_shape), 4)
+    for spec in residual_specs(map(len, stages), WIDTH, size):
+        blocks, is_last_stage = stages[spec.stage - 1], spec.stage == len(stages)
+        outputs = last_channels if is_last_stage and last_channels else EXPANSION * spec.filters
+        is_level = spec.block == len(blocks) and not (head_channels and is_last_stage)
+        output_name = f"P{spec.stage + 1}" if is_level else f"{spec.block_name}_out"
+        x = network.block(x, spec, blocks[spec.block - 1], outputs, output_name)
     if head_channels:
-        x = network.normalized(building.convolution(x, head_channels, 1, 1, "head_conv"), "head_bn", "P5")
-    return building.classification_model(
+        x = network.normalized(convolution(x, head_channels, 1, 1, "head_conv"), "head_bn", "P5")
+    return classification_model(
         image,
         x,
         include_top=include_top,
@@ -184,85 +194,81 @@ class _Network:
     def stem(self, image, kind):
         """Applies the layers before the first stage."""
         if kind == "7x7":
-            x = building.convolution(image, WIDTH, 7, 2, "stem_conv", self.padding)
+            x = convolution(image, WIDTH, 7, 2, "stem_conv", self.padding)
             x = self.normalized(x, "stem_bn", "stem_act")
         else:
             x = image
             for number, channels in enumerate(STEM_CHANNELS, start=1):
                 strides = 2 if number == 1 or (number == len(STEM_CHANNELS) and kind == "3x3 strided") else 1
-                x = building.convolution(x, channels, 3, strides, f"stem_conv{number}", self.padding)
+                x = convolution(x, channels, 3, strides, f"stem_conv{number}", self.padding)
                 x = self.normalized(x, f"stem_bn{number}", f"stem_act{number}")
-        return x if kind == "3x3 strided" else building.max_pooling(x, "stem_pool", self.padding)
+        return x if kind == "3x3 strided" else max_pooling(x, "stem_pool", self.padding)
 
-    def block(self, inputs, kind, channels, outputs, strides, size, name, output_name):
-        """Applies a bottleneck around a 3x3 convolution or attention, and adds its input."""
-        x = self.normalized(
-            building.convolution(inputs, channels, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_act1"
-        )
+    def block(self, inputs, spec, kind, outputs, output_name):
+        """Applies a bottleneck around a 3x3 convolution, `spec`, or attention in its place, and adds its input."""
+        name, channels, strides = spec.block_name, spec.filters, spec.strides
+        x = self.normalized(convolution(inputs, channels, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_act1")
         if kind == "a":
-            x = self._attention(x, channels, strides, size, name)
+            x = self._attention(x, spec)
         else:
             groups = 1 if self.group_size is None else max(1, channels // self.group_size)
-            x = building.convolution(x, channels, 3, strides, f"{name}_conv2", self.padding, groups)
+            x = convolution(x, channels, 3, strides, f"{name}_conv2", self.padding, groups)
         # The name of a layer says what is in the block.
         x = self.normalized(x, f"{name}_attention_bn" if kind == "a" else f"{name}_bn2", f"{name}_act2")
         if kind == "c" and self.channel_attention == "squeeze_excite":
             x = SqueezeExcite(max(8, channels // 16), name=f"{name}_se")(x)
         elif kind == "c" and self.channel_attention == "efficient":
             x = EfficientChannelAttention(name=f"{name}_eca")(x)
-        x = building.batch_normalization(building.convolution(x, outputs, 1, 1, f"{name}_conv3"), f"{name}_bn3")
-        x = layers.Add(name=f"{name}_add")([x, building.projected_shortcut(inputs, x, strides, name)])
+        x = batch_normalization(convolution(x, outputs, 1, 1, f"{name}_conv3"), f"{name}_bn3")
+        x = layers.Add(name=f"{name}_add")([x, projected_shortcut(inputs, x, strides, name)])
         return layers.Activation(self.activation, name=output_name)(x)
 
-    def _attention(self, x, channels, strides, size, name):
+    def _attention(self, x, spec):
         """Applies attention over the whole map, and after it, if the block strides, average-pools 2x2 pixels."""
         x = SelfAttention2D(
             self.num_heads,
-            self.key_dim or channels // self.num_heads,
-            channels // self.num_heads,
+            self.key_dim or spec.filters // self.num_heads,
+            spec.filters // self.num_heads,
             position_encoding=self.position_encoding,
-            max_size=size,
+            max_size=spec.size,
             implementation=self.implementation,
             use_output_projection=False,
             use_bias=False,
             kernel_initializer="he_normal",
-            name=f"{name}_attention",
+            name=f"{spec.block_name}_attention",
         )(x)
-        return x if strides == 1 else layers.AveragePooling2D(2, padding="same", name=f"{name}_attention_pool")(x)
+        if spec.strides == 1:
+            return x
+        return layers.AveragePooling2D(2, padding="same", name=f"{spec.block_name}_attention_pool")(x)
 
     def normalized(self, x, normalization_name, name):
         """Applies batch normalization and the activation."""
-        return layers.Activation(self.activation, name=name)(building.batch_normalization(x, normalization_name))
+        return layers.Activation(self.activation, name=name)(batch_normalization(x, normalization_name))
 
 
-def _named(function_name: str, summary: str) -> Callable[..., keras.Model]:
-    """Returns the variant of `BoTNet` of one of `STRUCTURES`."""
-    usual = {
-        "stem": "7x7",
-        "activation": "relu",
-        "group_size": None,
-        "channel_attention": None,
-        "last_channels": None,
-        "head_channels": None,
-        "num_heads": 4,
-        "key_dim": None,
-    }
-    return variant(BoTNet, function_name, summary, {**usual, **STRUCTURES[function_name]}, name=function_name.lower())
-
-
-BoTNet50 = _named(
+BoTNet50 = variant(
+    BoTNet,
     "BoTNet50",
     "Builds the BoTNet-50 of Srinivas et al.: a ResNet-50 with attention in its last stage.",
+    **STRUCTURES["BoTNet50"],
 )
-BoTNet26t = _named(
+BoTNet26t = variant(
+    BoTNet,
     "BoTNet26t",
     "Builds timm's `botnet26t_256`: 26 layers, attention in half of the third stage and in the fourth.",
+    **STRUCTURES["BoTNet26t"],
 )
-ECABoTNeXt26ts = _named(
+ECABoTNeXt26ts = variant(
+    BoTNet,
     "ECABoTNeXt26ts",
     "Builds timm's `eca_botnext26ts_256`: the same with groups of 16 channels, ECA and SiLU.",
+    **STRUCTURES["ECABoTNeXt26ts"],
+    name="ecabotnext26ts",
 )
-SEBoTNet33ts = _named(
+SEBoTNet33ts = variant(
+    BoTNet,
     "SEBoTNet33ts",
     "Builds timm's `sebotnet33ts_256`: 33 layers, attention in three stages, squeeze-and-excitation and SiLU.",
+    **STRUCTURES["SEBoTNet33ts"],
+    name="sebotnet33ts",
 )

@@ -13,10 +13,11 @@ import keras
 from keras import layers
 
 from aa_keras.layers import SqueezeExcite, _arguments
+from aa_keras.layers._resampling import strided
 
-from . import _building as building
-from ._augmentation import NO_ATTENTION, AttentionOptions, Place
-from ._builders import Family, builder, variant
+from .attention_options import NO_ATTENTION, AttentionOptions, ConvSpec
+from .blocks import batch_normalization, classification_model, convolution, image_input, known_size
+from .builders import Family, builder, variant
 from .datasets import IMAGENET
 
 preprocess_input = IMAGENET.preprocess_input
@@ -93,24 +94,19 @@ def AAMnasNet(  # noqa: N802
         implementation=implementation,
         budget=attention_budget,
     )
-    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing, weights)
+    image = image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing, weights)
     alpha = _arguments.ratio("alpha", alpha, most=100)
-    places = _places(alpha, building.known_size(image, IMAGENET.input_shape))
-    attention = attention.for_network(places)
-    places = attention.sized_as_in(weights, places, image)
+    specs = _specs(alpha, known_size(image, IMAGENET.input_shape))
+    attention = attention.for_network(specs)
 
-    x = building.convolution(image, _rounded(32 * alpha), 3, 2, name="stem_conv")
+    x = convolution(image, _rounded(32 * alpha), 3, 2, name="stem_conv")
     x = _activation(x, "stem")
-    for number, stage in enumerate(STAGES, start=1):
-        for block in range(1, stage.blocks + 1):
-            place = places.pop(0) if stage.expansion > 1 else None
-            strides = stage.strides if block == 1 else 1
-            output_name = LEVELS.get(number) if block == stage.blocks else None
-            block_name = f"stage{number}_block{block}"
-            x = _inverted_bottleneck(x, stage, strides, alpha, place, attention, block_name, output_name)
-    x = building.convolution(x, 1280, 1, 1, name="head_conv")
+    x = _inverted_bottleneck(x, None, attention, alpha)
+    for spec in attention.sized_as_in(weights, specs, image):
+        x = _inverted_bottleneck(x, spec, attention, alpha)
+    x = convolution(x, 1280, 1, 1, name="head_conv")
     x = _activation(x, "head")
-    return building.classification_model(
+    return classification_model(
         image,
         x,
         include_top=include_top,
@@ -123,25 +119,28 @@ def AAMnasNet(  # noqa: N802
     )
 
 
-def _places(alpha, size):
-    """Returns the expansions, with attention at the resolution of the block's depthwise convolution."""
-    size = building.strided(size, 2)
-    channels, places = None, []
-    for number, stage in enumerate(STAGES, start=1):
-        for block in range(stage.blocks):
-            strides = stage.strides if block == 0 else 1
-            if stage.expansion > 1:
-                places.append(Place(number, stage.expansion * channels, 1, strides=1, size=size, pooling=strides))
-            size = building.strided(size, strides)
-            channels = _rounded(stage.filters * alpha)
-    return places
+def _specs(alpha, size):
+    """Returns the expansions, with attention at the resolution of the block's depthwise convolution.
+
+    The block of the first stage has none.
+    """
+    size, channels, specs = strided(size, 2), _rounded(STAGES[0].filters * alpha), []
+    for number, stage in enumerate(STAGES[1:], start=2):
+        for block in range(1, stage.blocks + 1):
+            strides = stage.strides if block == 1 else 1
+            specs.append(ConvSpec(number, block, stage.expansion * channels, 1, 1, size, pooling=strides))
+            size, channels = strided(size, strides), _rounded(stage.filters * alpha)
+    return specs
 
 
-def _inverted_bottleneck(inputs, stage, strides, alpha, place, attention, name, output_name):
-    """Applies a block; `place` is its expansion, or None."""
+def _inverted_bottleneck(inputs, spec, attention, alpha):
+    """Applies a block; `spec` is its expansion, or None in the first stage, whose depthwise convolution starts."""
+    number, block, strides = (spec.stage, spec.block, spec.pooling) if spec else (1, 1, 1)
+    stage, name = STAGES[number - 1], f"stage{number}_block{block}"
+    output_name = LEVELS.get(number) if block == stage.blocks else None
     x = inputs
-    if place is not None:
-        x = attention.convolution(x, place, name=f"{name}_expand_conv")
+    if spec is not None:
+        x = attention.convolution(x, spec, name=f"{name}_expand_conv")
         x = _activation(x, f"{name}_expand")
     x = layers.DepthwiseConv2D(
         stage.kernel_size,
@@ -155,15 +154,15 @@ def _inverted_bottleneck(inputs, stage, strides, alpha, place, attention, name, 
     if stage.squeeze_ratio:
         units = max(1, int(inputs.shape[-1] * stage.squeeze_ratio))
         x = SqueezeExcite(units, name=f"{name}_se")(x)
-    x = building.convolution(x, _rounded(stage.filters * alpha), 1, 1, name=f"{name}_project_conv")
-    has_shortcut = place is not None and strides == 1 and x.shape[-1] == inputs.shape[-1]
+    x = convolution(x, _rounded(stage.filters * alpha), 1, 1, name=f"{name}_project_conv")
+    has_shortcut = spec is not None and strides == 1 and x.shape[-1] == inputs.shape[-1]
     bn_name = f"{name}_project_bn" if has_shortcut or output_name is None else output_name
     x = _batch_normalization(x, bn_name)
     return layers.Add(name=output_name or f"{name}_add")([x, inputs]) if has_shortcut else x
 
 
 def _batch_normalization(x, name):
-    return building.batch_normalization(x, name, momentum=0.99, epsilon=1e-3)
+    return batch_normalization(x, name, momentum=0.99, epsilon=1e-3)
 
 
 def _activation(x, name):

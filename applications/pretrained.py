@@ -12,7 +12,7 @@ import numpy as np
 
 from aa_keras.files import checksum
 
-FOLDER = pathlib.Path(__file__).parent / "weights"
+FOLDER = pathlib.Path(__file__).parent / "trained"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ PRETRAINED = (
 
 
 def find(builder, weights, argument="weights"):
-    """Finds the weights that a builder's argument names: the entry of a name, the path of a file, or None.
+    """Returns the entry of the name that a builder's argument is, or None if it is the path of a file.
 
     Args:
         builder: name of the builder.
@@ -96,19 +96,13 @@ def find(builder, weights, argument="weights"):
     for entry in PRETRAINED:
         if (entry.builder, entry.name) == (builder, weights):
             return entry
-    if weights is not None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
+    if not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
         raise ValueError(
             f"`{argument}` must be None, the path of a file of weights (.weights.h5 or .keras), of a checkpoint of "
             "timm or of a folder that `aa_keras.save_pretrained` wrote, 'timm/NAME', 'hf://USER/REPOSITORY', a URL "
             f"with a checksum, or the name of trained weights ({listed()}). Received: {argument}={weights!r}"
         )
-    return weights
-
-
-def statistics_of(weights):
-    """Returns the mean and the standard deviation of the images that weights were trained with, or None."""
-    info = getattr(weights, "info", None)
-    return None if info is None else (info.mean, info.std)
+    return None
 
 
 def listed():
@@ -130,15 +124,17 @@ def save_in_float16(model, path):
         model.save(whole)
         with zipfile.ZipFile(whole) as archive:
             archive.extractall(folder)
+            names = archive.namelist()
         weights = pathlib.Path(folder) / "model.weights.h5"
         halved = pathlib.Path(folder) / "halved.weights.h5"
         with h5py.File(weights, "r") as full, h5py.File(halved, "w") as half:
             full.visititems(lambda name, item: _copy(name, item, half))
         partial = pathlib.Path(path).with_suffix(".partial")  # a reader finds a whole file or none
+        others = [name for name in names if name != weights.name and not name.endswith("/")]
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in ("metadata.json", "config.json"):
+            for name in others:
                 archive.write(pathlib.Path(folder) / name, name)
-            archive.write(halved, "model.weights.h5")
+            archive.write(halved, weights.name)
     partial.replace(path)
 
 

@@ -8,17 +8,26 @@ channels of every block before the shortcut is added, by dense layers without bi
 """
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import layers
 
 from aa_keras.layers import _arguments
+from aa_keras.layers._resampling import strided
 
-from . import _building as building
-from ._augmentation import NO_ATTENTION, AttentionOptions, Place
-from ._builders import Family, builder, sized, variant
+from .attention_options import NO_ATTENTION, AttentionOptions, residual_specs
+from .blocks import (
+    batch_normalization,
+    checked_padding,
+    classification_model,
+    convolution,
+    image_input,
+    known_size,
+    max_pooling,
+    projected_shortcut,
+    weighted_channels,
+)
+from .builders import Family, builder, variant
 from .converters.timm_families import resnet_rules
 from .datasets import IMAGENET
 
@@ -48,6 +57,7 @@ MOST_BLOCKS, MOST_WIDTH = 200, 4096
             "further stage has twice as many.",
             "blocks": "tuple of the blocks in each of the four stages, or None for those of `depth`.",
         },
+        hidden=("depth", "width", "blocks", "channel_attention"),
         example={"depth": 50},
         timm=resnet_rules(BLOCKS, WITHOUT_BOTTLENECK, NAMED),
     )
@@ -82,7 +92,7 @@ def AAResNet(  # noqa: N802
         raise ValueError(f"`depth` must be one of {', '.join(map(str, BLOCKS))}. Received: depth={depth!r}")
     width = _arguments.positive_integer("width", width, most=MOST_WIDTH)
     blocks = _checked_blocks(BLOCKS[depth] if blocks is None else blocks)
-    padding = building.checked_padding(padding)
+    padding = checked_padding(padding)
     use_bias = _arguments.boolean("channel_attention_bias", channel_attention_bias or False)
     attention = AttentionOptions(
         num_heads=num_heads,
@@ -95,26 +105,24 @@ def AAResNet(  # noqa: N802
         budget=attention_budget,
         padding=padding,
     )
-    image = building.image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing, weights)
-    places = _places(blocks, width, building.known_size(image, IMAGENET.input_shape))
-    attention = attention.for_network(places)
-    places = attention.sized_as_in(weights, places, image)
+    image = image_input(input_tensor, input_shape, IMAGENET, include_top, include_preprocessing, weights)
+    specs = residual_specs(blocks, width, strided(known_size(image, IMAGENET.input_shape), 4))
+    attention = attention.for_network(specs)
     residual = _basic_residual if depth in WITHOUT_BOTTLENECK else _bottleneck_residual
 
-    x = building.convolution(image, width, 7, 2, "stem_conv", padding)
-    x = building.batch_normalization(x, name="stem_bn")
+    x = convolution(image, width, 7, 2, "stem_conv", padding)
+    x = batch_normalization(x, name="stem_bn")
     x = layers.ReLU(name="stem_relu")(x)
-    x = building.max_pooling(x, "stem_pool", padding)
-    for stage, number_of_blocks in enumerate(blocks, start=1):
-        for block in range(1, number_of_blocks + 1):
-            block_name = f"stage{stage}_block{block}"
-            output_name = f"P{stage + 1}" if block == number_of_blocks else f"{block_name}_out"
-            place, inputs = places.pop(0), x
-            x = residual(x, place, attention, block_name)
-            x = building.channel_attention(x, channel_attention, block_name, use_bias)
-            shortcut = building.projected_shortcut(inputs, x, place.strides, block_name)
-            x = layers.ReLU(name=output_name)(layers.Add(name=f"{block_name}_add")([x, shortcut]))
-    return building.classification_model(
+    x = max_pooling(x, "stem_pool", padding)
+    for spec in attention.sized_as_in(weights, specs, image):
+        inputs, block_name = x, spec.block_name
+        x = residual(x, spec, attention, block_name)
+        x = weighted_channels(x, channel_attention, block_name, use_bias)
+        shortcut = projected_shortcut(inputs, x, spec.strides, block_name)
+        x = layers.Add(name=f"{block_name}_add")([x, shortcut])
+        is_last = spec.block == blocks[spec.stage - 1]
+        x = layers.ReLU(name=f"P{spec.stage + 1}" if is_last else f"{block_name}_out")(x)
+    return classification_model(
         image,
         x,
         include_top=include_top,
@@ -138,44 +146,32 @@ def _checked_blocks(blocks):
         ) from None
 
 
-def _places(blocks, width, size):
-    """Returns the strided convolution of each block, which may be augmented."""
-    size = building.strided(building.strided(size, 2), 2)
-    places = []
-    for stage, number_of_blocks in enumerate(blocks, start=1):
-        for block in range(number_of_blocks):
-            strides = 2 if stage > 1 and block == 0 else 1
-            places.append(Place(stage, filters=width * 2 ** (stage - 1), kernel_size=3, strides=strides, size=size))
-            size = building.strided(size, strides)
-    return places
-
-
-def _basic_residual(x, place, attention, name):
+def _basic_residual(x, spec, attention, name):
     """Applies two 3x3 convolutions; attention is in the first."""
-    x = attention.convolution(x, place, name=f"{name}_conv1")
-    x = building.batch_normalization(x, name=f"{name}_bn1")
+    x = attention.convolution(x, spec, name=f"{name}_conv1")
+    x = batch_normalization(x, name=f"{name}_bn1")
     x = layers.ReLU(name=f"{name}_relu1")(x)
-    x = building.convolution(x, place.filters, 3, 1, name=f"{name}_conv2")
-    return building.batch_normalization(x, name=f"{name}_bn2")
+    x = convolution(x, spec.filters, 3, 1, name=f"{name}_conv2")
+    return batch_normalization(x, name=f"{name}_bn2")
 
 
-def _bottleneck_residual(x, place, attention, name):
+def _bottleneck_residual(x, spec, attention, name):
     """Applies a 3x3 convolution between two 1x1 ones; attention is in the 3x3."""
-    x = building.convolution(x, place.filters, 1, 1, name=f"{name}_conv1")
-    x = building.batch_normalization(x, name=f"{name}_bn1")
+    x = convolution(x, spec.filters, 1, 1, name=f"{name}_conv1")
+    x = batch_normalization(x, name=f"{name}_bn1")
     x = layers.ReLU(name=f"{name}_relu1")(x)
-    x = attention.convolution(x, place, name=f"{name}_conv2")
-    x = building.batch_normalization(x, name=f"{name}_bn2")
+    x = attention.convolution(x, spec, name=f"{name}_conv2")
+    x = batch_normalization(x, name=f"{name}_bn2")
     x = layers.ReLU(name=f"{name}_relu2")(x)
-    x = building.convolution(x, 4 * place.filters, 1, 1, name=f"{name}_conv3")
-    return building.batch_normalization(x, name=f"{name}_bn3")
+    x = convolution(x, 4 * spec.filters, 1, 1, name=f"{name}_conv3")
+    return batch_normalization(x, name=f"{name}_bn3")
 
 
 ResNet = variant(
     AAResNet,
     "ResNet",
     "Builds a ResNet of any depth and width.",
-    fixed={**NO_ATTENTION, "channel_attention": None, "channel_attention_bias": None},
+    fixed={**NO_ATTENTION, "channel_attention": None},
     name="resnet",
 )
 SEResNet = variant(
@@ -186,32 +182,31 @@ SEResNet = variant(
     name="se_resnet",
 )
 
-
-def _named(of: Any, depth: int, summary: str, **defaults) -> Callable[..., keras.Model]:
-    """Returns the variant of a builder for one depth, of the usual width."""
-    usual = {"depth": depth, "width": 64, "blocks": None, "channel_attention": None}
-    if of is AAResNet:
-        usual["channel_attention_bias"] = None
-    return sized(of, str(depth), summary, usual, **defaults)
-
-
-AAResNet34 = _named(
+AAResNet34 = variant(
     AAResNet,
-    34,
+    "AAResNet34",
     "Builds the attention-augmented ResNet-34 of the paper's Table 2.",
+    depth=34,
     key_ratio=0.25,
     value_ratio=0.25,
 )
-AAResNet50 = _named(AAResNet, 50, "Builds the attention-augmented ResNet-50 of the paper's Table 2.")
-AAResNet101 = _named(AAResNet, 101, "Builds the attention-augmented ResNet-101 of the paper's Table 2.")
-AAResNet152 = _named(AAResNet, 152, "Builds the attention-augmented ResNet-152 of the paper's Table 2.")
+AAResNet50 = variant(
+    AAResNet, "AAResNet50", "Builds the attention-augmented ResNet-50 of the paper's Table 2.", depth=50
+)
+AAResNet101 = variant(
+    AAResNet, "AAResNet101", "Builds the attention-augmented ResNet-101 of the paper's Table 2.", depth=101
+)
+AAResNet152 = variant(
+    AAResNet, "AAResNet152", "Builds the attention-augmented ResNet-152 of the paper's Table 2.", depth=152
+)
 
-ResNet34 = _named(ResNet, 34, "Builds the ResNet-34 that the paper's Table 2 compares with.")
-ResNet50 = _named(ResNet, 50, "Builds the ResNet-50 that the paper's Table 2 compares with.")
-ResNet101 = _named(ResNet, 101, "Builds the ResNet-101 that the paper's Table 2 compares with.")
-ResNet152 = _named(ResNet, 152, "Builds the ResNet-152 that the paper's Table 2 compares with.")
+ResNet34 = variant(ResNet, "ResNet34", "Builds the ResNet-34 that the paper's Table 2 compares with.", depth=34)
+ResNet50 = variant(ResNet, "ResNet50", "Builds the ResNet-50 that the paper's Table 2 compares with.", depth=50)
+ResNet101 = variant(ResNet, "ResNet101", "Builds the ResNet-101 that the paper's Table 2 compares with.", depth=101)
+ResNet152 = variant(ResNet, "ResNet152", "Builds the ResNet-152 that the paper's Table 2 compares with.", depth=152)
 
-SEResNet34 = _named(SEResNet, 34, "Builds the ResNet-34 with squeeze-and-excitation that Table 2 compares with.")
-SEResNet50 = _named(SEResNet, 50, "Builds the ResNet-50 with squeeze-and-excitation that Table 2 compares with.")
-SEResNet101 = _named(SEResNet, 101, "Builds the ResNet-101 with squeeze-and-excitation that Table 2 compares with.")
-SEResNet152 = _named(SEResNet, 152, "Builds the ResNet-152 with squeeze-and-excitation that Table 2 compares with.")
+_SE = "Builds the ResNet-{} with squeeze-and-excitation that Table 2 compares with."
+SEResNet34 = variant(SEResNet, "SEResNet34", _SE.format(34), depth=34)
+SEResNet50 = variant(SEResNet, "SEResNet50", _SE.format(50), depth=50)
+SEResNet101 = variant(SEResNet, "SEResNet101", _SE.format(101), depth=101)
+SEResNet152 = variant(SEResNet, "SEResNet152", _SE.format(152), depth=152)

@@ -8,17 +8,22 @@ before the shortcut is added.
 """
 
 import os
-from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import layers, ops
 
 from aa_keras.layers import _arguments
 
-from . import _building as building
-from ._augmentation import NO_ATTENTION, AttentionOptions, Place
-from ._builders import Family, builder, sized, variant
+from .attention_options import NO_ATTENTION, AttentionOptions, residual_specs
+from .blocks import (
+    batch_normalization,
+    classification_model,
+    convolution,
+    image_input,
+    known_size,
+    weighted_channels,
+)
+from .builders import Family, builder, variant
 from .datasets import CIFAR100
 
 preprocess_input = CIFAR100.preprocess_input
@@ -42,6 +47,7 @@ MOST_LAYERS, MOST_WIDTH = 1204, 1000
             'and padded with channels of zeros, without parameters, as in the paper; "projection" for a 1x1 '
             "convolution.",
         },
+        hidden=("depth", "width", "channel_attention"),
         example={"depth": 16, "width": 4},
     )
 )
@@ -69,7 +75,7 @@ def AAWideResNet(  # noqa: N802
     channel_attention: str | None = None,
 ) -> keras.Model:
     """Builds an attention-augmented Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
-    image = building.image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing, weights)
+    image = image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing, weights)
     depth = _arguments.positive_integer("depth", depth, most=MOST_LAYERS)
     width = _arguments.positive_integer("width", width, most=MOST_WIDTH)
     if depth < 10 or (depth - 4) % 6:
@@ -87,20 +93,18 @@ def AAWideResNet(  # noqa: N802
         budget=attention_budget,
     )
     blocks = (depth - 4) // 6
-    places = _places(blocks, width, building.known_size(image, CIFAR100.input_shape))
-    attention = attention.for_network(places)
-    places = attention.sized_as_in(weights, places, image)
+    specs = residual_specs((blocks,) * STAGES, 16 * width, known_size(image, CIFAR100.input_shape))
+    attention = attention.for_network(specs)
 
-    x = building.convolution(image, 16, 3, 1, name="stem_conv")
-    for index, place in enumerate(places):
-        block = index % blocks + 1
-        block_name = f"stage{place.stage}_block{block}"
+    x = convolution(image, 16, 3, 1, name="stem_conv")
+    for spec in attention.sized_as_in(weights, specs, image):
         # The last stage ends after the final activation.
-        output_name = f"P{place.stage - 1}" if block == blocks and place.stage < STAGES else f"{block_name}_add"
-        x = _block(x, place, shortcut, attention, channel_attention, block_name, output_name)
-    x = building.batch_normalization(x, name="final_bn")
+        is_level = spec.block == blocks and spec.stage < STAGES
+        output_name = f"P{spec.stage - 1}" if is_level else f"{spec.block_name}_add"
+        x = _block(x, spec, shortcut, attention, channel_attention, output_name)
+    x = batch_normalization(x, name="final_bn")
     x = layers.ReLU(name="P2")(x)
-    return building.classification_model(
+    return classification_model(
         image,
         x,
         include_top=include_top,
@@ -112,36 +116,26 @@ def AAWideResNet(  # noqa: N802
     )
 
 
-def _places(blocks, width, size):
-    """Returns the first convolution of each block, which strides and may be augmented."""
-    places = []
-    for stage in range(1, STAGES + 1):
-        for block in range(blocks):
-            strides = 2 if stage > 1 and block == 0 else 1
-            places.append(Place(stage, 16 * width * 2 ** (stage - 1), kernel_size=3, strides=strides, size=size))
-            size = building.strided(size, strides)
-    return places
-
-
-def _block(inputs, place, shortcut, attention, channel_attention, name, output_name):
-    """Applies a pre-activation block of two convolutions."""
-    x = building.batch_normalization(inputs, name=f"{name}_bn1")
+def _block(inputs, spec, shortcut, attention, channel_attention, output_name):
+    """Applies a pre-activation block of two convolutions, of which `spec` is the first."""
+    name = spec.block_name
+    x = batch_normalization(inputs, name=f"{name}_bn1")
     x = layers.ReLU(name=f"{name}_relu1")(x)
     residual = inputs
-    if place.strides > 1 or inputs.shape[-1] != place.filters:
+    if spec.strides > 1 or inputs.shape[-1] != spec.filters:
         # Where the shape changes, the shortcut starts after the activation, as in Zagoruyko and Komodakis.
-        residual = _shortcut(x, place.filters, place.strides, shortcut, name)
-    x = attention.convolution(x, place, name=f"{name}_conv1")
-    x = building.batch_normalization(x, name=f"{name}_bn2")
+        residual = _shortcut(x, spec.filters, spec.strides, shortcut, name)
+    x = attention.convolution(x, spec, name=f"{name}_conv1")
+    x = batch_normalization(x, name=f"{name}_bn2")
     x = layers.ReLU(name=f"{name}_relu2")(x)
-    x = building.convolution(x, place.filters, 3, 1, name=f"{name}_conv2")
-    x = building.channel_attention(x, channel_attention, name)
+    x = convolution(x, spec.filters, 3, 1, name=f"{name}_conv2")
+    x = weighted_channels(x, channel_attention, name)
     return layers.Add(name=output_name)([x, residual])
 
 
 def _shortcut(inputs, filters, strides, shortcut, name):
     if shortcut == "projection":
-        return building.convolution(inputs, filters, 1, strides, name=f"{name}_shortcut_conv")
+        return convolution(inputs, filters, 1, strides, name=f"{name}_shortcut_conv")
     x = inputs
     if strides > 1:
         x = layers.AveragePooling2D(strides, padding="same", name=f"{name}_shortcut_pool")(x)
@@ -201,32 +195,49 @@ GEWideResNet = variant(
 )
 
 
-def _named(of: Any, depth: int, width: int, summary: str, **defaults) -> Callable[..., keras.Model]:
-    """Returns the variant of a builder for one depth and width."""
-    decided = {"depth": depth, "width": width, "channel_attention": None}
-    return sized(of, f"{depth}_{width}", summary, decided, **defaults)
-
-
-AAWideResNet28_10 = _named(
-    AAWideResNet, 28, 10, "Builds the attention-augmented Wide-ResNet-28-10 of the paper's Table 1."
+AAWideResNet28_10 = variant(
+    AAWideResNet,
+    "AAWideResNet28_10",
+    "Builds the attention-augmented Wide-ResNet-28-10 of the paper's Table 1.",
+    depth=28,
+    width=10,
 )
-WideResNet28_10 = _named(WideResNet, 28, 10, "Builds the Wide-ResNet-28-10 that the paper's Table 1 compares with.")
-SEWideResNet28_10 = _named(
-    SEWideResNet, 28, 10, "Builds the Wide-ResNet-28-10 with squeeze-and-excitation that Table 1 compares with."
+WideResNet28_10 = variant(
+    WideResNet,
+    "WideResNet28_10",
+    "Builds the Wide-ResNet-28-10 that the paper's Table 1 compares with.",
+    depth=28,
+    width=10,
 )
-GEWideResNet28_10 = _named(
-    GEWideResNet, 28, 10, "Builds the Wide-ResNet-28-10 with gather-excite that the paper's Table 1 compares with."
+SEWideResNet28_10 = variant(
+    SEWideResNet,
+    "SEWideResNet28_10",
+    "Builds the Wide-ResNet-28-10 with squeeze-and-excitation that Table 1 compares with.",
+    depth=28,
+    width=10,
+)
+GEWideResNet28_10 = variant(
+    GEWideResNet,
+    "GEWideResNet28_10",
+    "Builds the Wide-ResNet-28-10 with gather-excite that the paper's Table 1 compares with.",
+    depth=28,
+    width=10,
 )
 
 # Small ones that two CPU cores can train, the first with trained weights.
-AAWideResNet16_4 = _named(
+AAWideResNet16_4 = variant(
     AAWideResNet,
-    16,
-    4,
+    "AAWideResNet16_4",
     "Builds a small attention-augmented Wide-ResNet, with attention where the maps are small; not in the paper.",
+    depth=16,
+    width=4,
     num_heads=4,
     attention_stages=(2, 3),
 )
-WideResNet16_4 = _named(
-    WideResNet, 16, 4, "Builds a small Wide-ResNet, the plain twin of `AAWideResNet16_4`; not in the paper."
+WideResNet16_4 = variant(
+    WideResNet,
+    "WideResNet16_4",
+    "Builds a small Wide-ResNet, the plain twin of `AAWideResNet16_4`; not in the paper.",
+    depth=16,
+    width=4,
 )

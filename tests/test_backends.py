@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from aa_keras.applications import AAWideResNet, ResNet, WideResNet, _builders
+from aa_keras.applications import AAWideResNet, ResNet, WideResNet, builders
 
 IMPORT = """
 import json, sys
@@ -26,7 +26,7 @@ FORWARD = """
 import sys
 import jax, keras, numpy as np
 from aa_keras.applications import AAWideResNet, WideResNet
-from aa_keras.applications import _building as building
+from aa_keras.applications import blocks as building
 assert keras.backend.backend() == "jax"
 folder = sys.argv[1]
 weights = folder + "/network.weights.h5"
@@ -107,7 +107,7 @@ def test_the_file_of_a_network_of_keras_layers_needs_keras_alone(tmp_path):
 
 def test_builders_without_docstrings_stay_without():
     definition = dataclasses.replace(ResNet.definition, function=lambda **_: None)
-    assert _builders._build(definition, "ResNet", None).__doc__ is None
+    assert builders._build(definition, "ResNet", None).__doc__ is None
 
 
 @needs_jax

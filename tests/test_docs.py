@@ -102,7 +102,7 @@ def test_readme_counts():
 
 def test_the_results_are_those_of_the_shipped_weights():
     text = read("docs/results.md")
-    weights = ROOT / "applications" / "weights"
+    weights = ROOT / "applications" / "trained"
     cifar100, bccd = (
         json.loads((weights / name / "result.json").read_text(encoding="utf-8"))
         for name in ("aa_wide_resnet16_4_cifar100", "aa_retinanet_bccd")
@@ -122,7 +122,7 @@ def test_versions_agree():
 
 def test_english_is_plain():
     """The words that CONTRIBUTING.md advises against: files that people read have none of them."""
-    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "applications" / "weights").rglob("*.md")]
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "applications" / "trained").rglob("*.md")]
     for folder in ("aa_keras", "applications", "benchmarks", "docs", "tests"):
         files += (ROOT / folder).rglob("*.py")
     odd = re.compile(r"\banew\b|\bshall\b|\bgo(?:es)? on (?:behind|with|where|from)\b|\btells?\b|# (?:Of|And) ")

@@ -13,6 +13,11 @@ import tensorflow as tf
 
 from aa_keras import applications
 from aa_keras.applications import pretrained
+from aa_keras.applications.catalogue import HUB
+from aa_keras.applications.weights import Weights
+from aa_keras.applications.weights.architecture import recorded
+from aa_keras.applications.weights.finding import find
+from aa_keras.applications.weights.info import INFO, MODEL
 from aa_keras.data import Progress
 from aa_keras.errors import UserError, described
 from aa_keras.export import Servable, servable_for
@@ -132,21 +137,46 @@ def servable_of_file(path, dataset=None, class_names=None) -> Servable:
     """Returns the network of a `.keras` file; in a run directory, it belongs to the run unless `dataset` is given.
 
     Args:
-        path: the file.
+        path: the file, a folder that `aa_keras.save_pretrained` wrote, or "hf://USER/REPOSITORY".
         dataset: see `aa_keras.export.servable_for`.
         class_names: likewise.
     """
-    path = pathlib.Path(local_path("--model", path))
-    if not path.is_file():
-        raise UserError(f"--model must be a file of a Keras model, .keras. Received: --model={path}, which is none")
-    if dataset is None and is_run(path.resolve().parent):
-        servable = servable_of_run(path.resolve().parent, path)
+    weights = _weights_of_file(path)
+    if dataset is None and weights.info is None and is_run(weights.folder.resolve()):
+        servable = servable_of_run(weights.folder.resolve(), weights.path)
         return servable if class_names is None else servable.with_class_names(class_names)
-    servable = servable_for(_load(path), dataset, class_names)
-    if dataset is None and any(servable.spec.preprocessing.mean):
+    try:
+        architecture = applications.architecture_of(weights)  # before Keras reads the file, which is then a safe one
+    except ValueError as error:
+        raise UserError(f"{weights.path} cannot be loaded: {error}") from None
+    model = _load(weights.path)
+    model.weights_info = weights.info
+    if architecture is not None:
+        model = recorded(model, architecture)
+    servable = servable_for(model, dataset, class_names)
+    if dataset is None and weights.info is None and any(servable.spec.preprocessing.mean):
         note = f"{path}: images are normalized as for the network {servable.model.name!r}; --dataset overrides this"
         print(note, file=sys.stderr)
     return servable
+
+
+def _weights_of_file(path):
+    """Returns the `Weights` that --model names: a file, a folder of `save_pretrained`, or one on the hub."""
+    if not path.startswith(HUB):
+        path = pathlib.Path(local_path("--model", path))
+        if path.name == MODEL and (path.parent / INFO).is_file():
+            path = path.parent
+        elif path.is_file():
+            return Weights(path)
+        if not (path / INFO).is_file():
+            raise UserError(
+                "--model must be a file of a Keras model, .keras, a folder that aa_keras.save_pretrained wrote, or "
+                f"{HUB}USER/REPOSITORY. Received: --model={path}, which is none"
+            )
+    try:
+        return find("", path, "--model")
+    except ValueError as error:
+        raise UserError(str(error).replace("`--model`", "--model")) from None
 
 
 def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> Servable:

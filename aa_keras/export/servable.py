@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.applications import datasets, pyramid_outputs
-from aa_keras.applications._catalogue import dataset_of
+from aa_keras.applications import datasets
+from aa_keras.applications.blocks import normalizes_pixels
+from aa_keras.applications.catalogue import dataset_of
 from aa_keras.errors import UserError
 from aa_keras.export.predictor import Predictor
 from aa_keras.export.rebuilding import rebuilt
@@ -87,7 +88,7 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
         model: Keras model of images: a classifier whose outputs are probabilities, or a detector of this library.
         dataset: name of the data set whose mean, standard deviation and class names it needs: "imagenet2012",
             "cifar100", "coco" or "bccd"; "none" for a network that takes pixels from 0 to 255. None takes the
-            preprocessing of the network (`include_preprocessing=True`), or that of the builder with its name.
+            preprocessing of the network (`include_preprocessing=True`), or that of its weights or its builder.
         class_names: names of the classes; None takes those of the data set if it has as many, and numbers otherwise.
 
     Raises:
@@ -95,16 +96,16 @@ def servable_for(model: keras.Model, dataset: str | None = None, class_names: An
     """
     classes = count_classes(model)
     known = _dataset(model, dataset)
-    normalizes = dataset == "none" or _has_preprocessing(model)
+    normalizes = dataset == "none" or normalizes_pixels(model)
     channels = model.input_shape[-1]
     info = getattr(model, "weights_info", None) if dataset is None else None
     mean, std = ((0.0,) * channels, (1.0,) * channels) if normalizes or known is None else (known.mean, known.std)
     if info is not None and not normalizes:
         mean, std = info.mean, info.std
     if channels != len(mean):
+        given = f"weights with the mean {mean}" if known is None or info is not None else f"dataset={known.name}"
         raise UserError(
-            f"dataset must have images of {channels} channels, as the network takes, or be 'none'. "
-            f"Received: dataset={known.name}"
+            f"dataset must have images of {channels} channels, as the network takes, or be 'none'. Received: {given}"
         )
     has_its_classes = known is not None and known.classes == classes
     names = known.class_names if has_its_classes else tuple(map(str, range(classes)))
@@ -134,31 +135,16 @@ def spec_type(model):
 def _dataset(model, name):
     """Returns the `Dataset` of a network, or None for none."""
     if name is None:
-        return _dataset_of_builder(model)
+        known = dataset_of(model)
+        if known is None and not normalizes_pixels(model) and getattr(model, "weights_info", None) is None:
+            raise UserError(
+                f"dataset must name the images that the network {model.name!r} is for, one of {', '.join(DATASETS)}, "
+                "or be 'none' for a network that takes pixels from 0 to 255"
+            )
+        return known
     if name != "none" and name not in DATASETS:
         raise UserError(f"dataset must be one of {', '.join(DATASETS)}, none. Received: dataset={name}")
     return DATASETS.get(name)
-
-
-def _dataset_of_builder(model):
-    is_ours = pyramid_outputs(_encoder(model))  # not the ResNet50 of keras.applications
-    known = dataset_of(model.name) if is_ours else None
-    if known is None and not _has_preprocessing(model):
-        raise UserError(
-            f"dataset must name the images that the network {model.name!r} is for, one of {', '.join(DATASETS)}, or be "
-            "'none' for a network that takes pixels from 0 to 255"
-        )
-    return known
-
-
-def _has_preprocessing(model):
-    """Whether a network normalizes pixels itself: whether it was built with `include_preprocessing=True`."""
-    return any(layer.name == "preprocessing" for layer in _encoder(model).layers)
-
-
-def _encoder(model):
-    """Returns the network of the library in a model: the ResNet of a detector, or the model itself."""
-    return getattr(getattr(model, "backbone", None), "image_encoder", model)
 
 
 @functools.cache

@@ -5,6 +5,12 @@ from keras import ops
 from aa_keras.attention.shapes import shape_of
 
 
+def strided(size, strides):
+    """Returns (height, width) after strides, an integer or one for each axis, with padding "same"; None stays None."""
+    strides = strides if isinstance(strides, tuple) else (strides, strides)
+    return tuple(None if length is None else -(-length // stride) for length, stride in zip(size, strides, strict=True))
+
+
 def average_pool(inputs, strides):
     """Average-pools maps with 3x3 windows and padding "same"; each window averages the pixels inside the map.
 

@@ -11,6 +11,23 @@ def kept_channels(augmented):
     return 0 if augmented.convolution is None else augmented.convolution.filters
 
 
+def take_weights(layer, weights, augmented, followers):
+    """Copies the weights of a layer of a plain network to its counterpart in an augmented one, as far as they fit.
+
+    Args:
+        layer: the counterpart, built.
+        weights: list of the weights of the layer.
+        augmented: the augmented convolutions whose counterparts are plain.
+        followers: `normalizations_after` them.
+    """
+    if layer in augmented:
+        take_kept_channels(layer, weights)
+    elif layer in followers:
+        take_kept_statistics(layer, weights, kept_channels(followers[layer]))
+    else:
+        layer.set_weights(weights)
+
+
 def take_kept_channels(augmented, weights):
     """Copies the kernel and the bias of the channels that remain the convolution's to an augmented convolution.
 

@@ -11,7 +11,7 @@ from aa_keras.attention.shapes import shape_of
 from aa_keras.layers import _arguments
 from aa_keras.layers._arguments import IntegerPair
 from aa_keras.layers._convolutional import ConvolutionalLayer
-from aa_keras.layers._resampling import average_pool, resize_bilinear
+from aa_keras.layers._resampling import average_pool, resize_bilinear, strided
 from aa_keras.layers.self_attention import POSITION_ENCODINGS, SelfAttention2D
 
 # Limits beyond any network: 100 times as many channels of keys as filters, and maps of 1024 pixels pooled to one.
@@ -174,7 +174,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
     def attention_size(self, size: tuple) -> tuple:
         """Returns the (height, width) at which attention runs for an input of `size` (height, width); None stays."""
         for strides in self._poolings():
-            size = _strided(size, strides)
+            size = strided(size, strides)
         return size
 
     def attention_spec(self, size: tuple) -> attention.AttentionSpec:
@@ -235,7 +235,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             attended = average_pool(attended, strides)
         attended = self.self_attention(attended)
         if self.attention_pooling > 1:
-            size = _strided(shape_of(inputs)[1:3], self.strides)
+            size = strided(shape_of(inputs)[1:3], self.strides)
             attended = resize_bilinear(attended, size)
         outputs = attended
         if self.convolution is not None:
@@ -246,7 +246,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
-        return (batch, *_strided((height, width), self.strides), self.filters)
+        return (batch, *strided((height, width), self.strides), self.filters)
 
     def get_config(self):
         return {
@@ -266,11 +266,6 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             "implementation": self.implementation,
             "activation": keras.activations.serialize(self.activation),
         }
-
-
-def _strided(size, strides):
-    """Returns (height, width) after strides with padding "same": divided by the strides, rounded up; None stays."""
-    return tuple(None if length is None else -(-length // stride) for length, stride in zip(size, strides, strict=True))
 
 
 def _prime_factors(number):

@@ -7,7 +7,7 @@ import math
 import keras
 
 from aa_keras import applications
-from aa_keras.applications._catalogue import TASKS
+from aa_keras.applications.catalogue import tasks
 from aa_keras.errors import UserError
 from aa_keras.recipes.fields import DISTRIBUTIONS, FIELDS
 
@@ -49,7 +49,7 @@ def check_config(config):
     is_pair = len(config.image_mean or ()) == len(config.image_std or ())
     require(config, "image_std", lambda _: is_pair, "as long as config.image_mean, and set if that is set")
     # A task of one's own may train any network.
-    builders = applications.list_models(task=config.task if config.task in TASKS else None)
+    builders = applications.list_models(task=config.task if config.task in tasks() else None)
     require(config, "builder", lambda name: name in builders, f"one of {', '.join(builders)} for {config.task}")
     _check_builder_arguments(config)
 
@@ -75,7 +75,10 @@ def _check_builder_arguments(config):
             f"Received: {', '.join(sorted(unknown))}"
         )
     for name, value in arguments.items():
-        if not _is_plain(value) and not (isinstance(value, (tuple, list)) and all(map(_is_plain, value))):
+        parts = value.values() if name == "backbone_arguments" and hasattr(value, "values") else [value]
+        if not all(
+            _is_plain(part) or (isinstance(part, (tuple, list)) and all(map(_is_plain, part))) for part in parts
+        ):
             raise UserError(
                 f"config.builder_arguments.{name} must be a finite number, a string, True, False, None or a tuple of "
                 f"such. Received: {name}={value!r:.100}"

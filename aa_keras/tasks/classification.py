@@ -143,7 +143,7 @@ class Classification(Task):
         config.weights = weights
         config = fine_tuning.resolved(config, cls.weights_fields)
         found, _ = applications.weights_of(config.builder, weights)
-        return config, getattr(getattr(found, "info", None), "class_names", None) or None
+        return config, (found.info.class_names if found.info else None) or None
 
     def compile(self, model, optimizer, jit_compile):
         """Compiles a model of logits, for labels that are probabilities."""

@@ -155,8 +155,8 @@ class Detection(Task):
         return self.build(weights, input_shape=shape, classes=classes, **arguments)
 
     def backbone(self, model):
-        """Returns the layers of a detector's ResNet."""
-        return model.backbone.image_encoder.layers
+        """Returns the layers of the network in a detector."""
+        return model.encoder.layers
 
     def compile(self, model, optimizer, jit_compile):
         """Compiles a detector with the losses of the RetinaNet paper."""

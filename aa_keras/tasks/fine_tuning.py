@@ -35,19 +35,18 @@ def resolved(config, weights_fields):
     if os.path.exists(os.path.expanduser(config.weights)):
         config.weights = str(pathlib.Path(config.weights).expanduser().resolve())
     try:
-        found, structure = weights_of(config.builder, config.weights)
+        backbone = config.builder_arguments.get("backbone")
+        found, settings = weights_of(config.builder, config.weights, backbone)
     except ImportError as error:
         raise UserError(f"config.weights: {missing_extra(error) or error}") from None
     except ValueError as error:
         raise UserError(f"config.weights: {error}") from None
-    for name, value in structure.items():
+    for name, value in settings.items():
         if name not in config.builder_arguments:
             config.builder_arguments[name] = value
-    info = getattr(found, "info", None)
-    if info is not None:
-        for name, of_info in weights_fields.items():
-            if config[name] is None:
-                config[name] = getattr(info, of_info)
+    for name, of_info in weights_fields.items() if found.info else ():
+        if config[name] is None:
+            config[name] = getattr(found.info, of_info)
     return config
 
 
@@ -107,8 +106,7 @@ def _frozen_groups(freeze, groups):
 
 def _new_layers(model, backbone):
     """Returns the augmented convolutions with new attention, since the weights were those of a plain network."""
-    info = getattr(model, "weights_info", None)
-    if info is None or info.builder.startswith("AA"):
+    if not getattr(model, "has_new_attention", False):
         return []
     return [layer for layer in backbone if isinstance(layer, AttentionAugmentedConv2D)]
 

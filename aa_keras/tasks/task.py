@@ -7,7 +7,7 @@ from typing import ClassVar
 import keras
 
 from aa_keras import applications
-from aa_keras.applications._building import dtype_policy
+from aa_keras.applications.blocks import dtype_policy
 from aa_keras.data import CorruptFiles, Progress
 from aa_keras.errors import UserError, described
 from aa_keras.evaluation import pictures

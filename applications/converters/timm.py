@@ -35,7 +35,7 @@ def convert(state, rules, build, source):
     Args:
         state: dictionary from timm's names to arrays, as `read_checkpoint` returns it.
         rules: `TimmRules` of the family.
-        build: function of the family that builds a network.
+        build: function of the name of a builder and of arguments of its family that builds a network.
         source: source of the tensors, for errors.
 
     Returns:
@@ -47,7 +47,7 @@ def convert(state, rules, build, source):
     """
     try:
         builder, arguments = rules.structure(state)
-        model = build(**arguments, padding="symmetric")
+        model = build(builder, {**arguments, "padding": "symmetric"})
     except KeyError as error:
         raise unusable(source, f"it lacks {error.args[0]}") from None
     except (IndexError, ValueError) as error:

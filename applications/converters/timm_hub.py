@@ -11,7 +11,7 @@ import re
 from aa_keras.errors import described, importing_extra
 from aa_keras.files import read_text
 
-from ..weights_info import WeightsInfo
+from ..weights.info import WeightsInfo
 
 _LOGGER = logging.getLogger("aa_keras")
 

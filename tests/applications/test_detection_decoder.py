@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aa_keras._startup import quiet_import
-from aa_keras.applications import _detection_decoder as decoder
+from aa_keras.applications.detector import decoder
 
 with quiet_import():
     pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")

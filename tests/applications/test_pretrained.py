@@ -94,8 +94,7 @@ def test_what_half_precision_cannot_hold_is_refused(trained, tmp_path):
 def test_a_name_is_found_for_its_builder_alone(listed, tmp_path):
     assert pretrained.find("AAWideResNet16_4", "squares") == listed
     path = tmp_path / "network.keras"
-    assert pretrained.find("AAWideResNet16_4", path) == path
-    assert pretrained.find("AAWideResNet16_4", None) is None
+    assert pretrained.find("AAWideResNet16_4", path) is None
     for builder, weights in (("WideResNet16_4", "squares"), ("AAWideResNet16_4", "circles")):
         with pytest.raises(ValueError, match=rf"'squares' of AAWideResNet16_4\)\. Received: weights='{weights}'"):
             pretrained.find(builder, weights)

@@ -17,8 +17,8 @@ from aa_keras.layers import AttentionAugmentedConv2D
 with quiet_import():
     pytest.importorskip("keras_hub", reason="the extra `detection` is not installed")
 
-from aa_keras.applications import _detection_decoder as decoder
-from aa_keras.applications import _detector as detector
+from aa_keras.applications.detector import decoder
+from aa_keras.applications.detector import model as detector
 
 pytestmark = pytest.mark.jax
 
@@ -325,11 +325,12 @@ def test_training_through_fit_alone(model):
 
 def test_a_missing_extra_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras_hub", None)
-    monkeypatch.delitem(sys.modules, "aa_keras.applications._detector")
-    monkeypatch.delattr(applications, "_detector")
+    for module in ("model", "encoder"):
+        monkeypatch.delitem(sys.modules, f"aa_keras.applications.detector.{module}")
+        monkeypatch.delattr(applications.detector, module)
     with pytest.raises(ImportError, match=r'keras_hub is missing: pip install "aa-keras\[detection\]"') as raised:
         small()
     assert len(str(raised.value).splitlines()) == 1
     monkeypatch.undo()
     assert small().name == "aa_retinanet"
-    assert detector is sys.modules["aa_keras.applications._detector"]
+    assert detector is sys.modules["aa_keras.applications.detector.model"]

@@ -15,7 +15,7 @@ from helpers.hub import Hub
 import aa_keras
 from aa_keras.applications import AAWideResNet, MnasNet, WideResNet
 from aa_keras.applications.datasets import CIFAR100
-from aa_keras.applications.weights_info import WeightsInfo
+from aa_keras.applications.weights.info import WeightsInfo
 
 SMALL = {"depth": 10, "width": 1, "input_shape": (8, 8, 3), "classes": 5}
 

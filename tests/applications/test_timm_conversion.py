@@ -12,7 +12,8 @@ from helpers.hub import Hub
 from helpers.timm_checkpoints import FIXTURES, SMALL, load_drawn, read_fixture, small_resnet, write
 
 from aa_keras import applications
-from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet, _sources
+from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet
+from aa_keras.applications.weights import finding
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
 drawn = load_drawn()
@@ -49,7 +50,7 @@ def test_a_converted_network_is_kept_with_what_is_known_of_it(checkpoint, cache,
     assert (first.weights_info.central_fraction, first.weights_info.interpolation) == (0.95, "bicubic")
     (folder,) = (cache / "converted").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "model.keras", "weights.json"]
-    monkeypatch.setattr(_sources, "convert", None)  # which would fail
+    monkeypatch.setattr(finding, "convert", None)  # which would fail
     second = ResNet(weights=checkpoint, **SMALL)
     np.testing.assert_array_equal(first(images), second(images))
     whole = keras.models.load_model(folder / "model.keras")
@@ -227,7 +228,7 @@ def test_weights_by_timms_name(hub, cache, monkeypatch, caplog):
     (repository / "config.json").write_text('{"pretrained_cfg": {"crop_pct": 0.5}}')
     assert ResNet(weights="timm/resnet50.tv2_in1k", **SMALL).weights_info.central_fraction == 0.5
     shutil.rmtree(repository)
-    monkeypatch.setattr(_sources, "convert", None)  # which would fail
+    monkeypatch.setattr(finding, "convert", None)  # which would fail
     assert ResNet(weights="timm/resnet50.tv2_in1k", **SMALL).weights_info.central_fraction == 0.5
     assert "timm/resnet50.tv2_in1k: an earlier download is used, since huggingface.co could not be" in caplog.text
 

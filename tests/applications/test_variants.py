@@ -18,12 +18,13 @@ from aa_keras.applications import (
     BoTNet,
     ResNet50,
     SEWideResNet28_10,
-    _builders,
+    builders,
     create_model,
     list_models,
     pretrained,
 )
 from aa_keras.applications.converters import timm_hub
+from aa_keras.applications.weights import Architecture
 
 
 def description(builder, *arguments, **keywords):
@@ -54,12 +55,14 @@ def test_every_builder_calls_the_function_of_its_family(name):
     def function(**arguments):
         return types.SimpleNamespace(arguments=arguments)
 
-    recorded = _builders._build(dataclasses.replace(definition, function=function), name, None)
+    recorded = builders._build(dataclasses.replace(definition, function=function), name, None)
     given = {**ARGUMENTS[name], "name": "mine"}
     network = recorded(**given)
     defaults = {parameter.name: parameter.default for parameter in definition.signature.parameters.values()}
     assert network.arguments == {**defaults, **given, **definition.fixed}
-    assert network.builder == name
+    # The call is recorded, as far as it is not that of the defaults.
+    changed = {argument: value for argument, value in given.items() if value != defaults[argument]}
+    assert network.architecture == Architecture(name, changed)
     # The name of the network is the builder's.
     assert defaults["name"].replace("_", "") == name.lower().replace("_", "")
 

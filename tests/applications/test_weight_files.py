@@ -10,8 +10,8 @@ import pytest
 from helpers.builders import images, with_random_statistics
 
 from aa_keras.applications import AAWideResNet
-from aa_keras.applications._building import dtype_policy
-from aa_keras.applications._weight_files import stored_weights
+from aa_keras.applications.blocks import dtype_policy
+from aa_keras.applications.weights.files import stored_weights
 
 KERNEL = "layers/conv2d/vars/0"
 TABLE = "layers/attention_augmented_conv2d/self_attention/relative_embedding/vars/0"

@@ -13,7 +13,7 @@ from helpers.exports import small_network
 from helpers.runs import CLASSES, finished_run
 from PIL import Image
 
-from aa_keras.applications._building import dtype_policy
+from aa_keras.applications.blocks import dtype_policy
 from aa_keras.commands import answers, predict, trained
 from aa_keras.commands.export import export_network
 from aa_keras.commands.predict import predict_images

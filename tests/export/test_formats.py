@@ -21,7 +21,7 @@ from helpers.exports import (
 )
 
 from aa_keras.applications import AAWideResNet
-from aa_keras.applications._building import dtype_policy
+from aa_keras.applications.blocks import dtype_policy
 from aa_keras.applications.wide_resnet import preprocess_input
 from aa_keras.attention import choice
 from aa_keras.errors import UserError

@@ -9,7 +9,7 @@ from helpers.exports import randomized, small_network
 
 from aa_keras import attention
 from aa_keras.applications import AAResNet, AAWideResNet
-from aa_keras.applications._building import dtype_policy
+from aa_keras.applications.blocks import dtype_policy
 from aa_keras.attention import blockwise, choice
 from aa_keras.errors import UserError
 from aa_keras.export.rebuilding import is_float32, not_dense, rebuilt

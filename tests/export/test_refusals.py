@@ -19,8 +19,9 @@ from helpers.exports import (
 )
 
 from aa_keras.applications import AAWideResNet
+from aa_keras.applications.datasets import CIFAR100
 from aa_keras.errors import UserError
-from aa_keras.export import check, export_model, export_servable
+from aa_keras.export import check, export_model, export_servable, servable_for
 
 
 @pytest.mark.parametrize("export_format", [ONNX, pytest.param("saved_model", marks=pytest.mark.slow)])
@@ -105,7 +106,8 @@ def test_networks_that_are_no_classifiers(tmp_path):
     with pytest.raises(UserError, match=r"must take images \(batch, height, width, channels\)"):
         export_model(keras.Sequential([keras.Input((4,)), keras.layers.Softmax()]), tmp_path / "exported")
     with pytest.raises(UserError, match="dataset must name the images that the network 'mine' is for"):
-        export_model(small_network(name="mine"), tmp_path / "exported")
+        export_model(keras.models.clone_model(small_network(name="mine")), tmp_path / "exported")
+    assert servable_for(small_network(name="mine")).spec.preprocessing.mean == CIFAR100.mean  # that of its builder
     with pytest.raises(UserError, match="images of 1 channels"):
         export_model(blank_classifier((8, 6, 1)), tmp_path / "exported", dataset="cifar100")
 

@@ -1,7 +1,4 @@
-"""RetinaNets on the library's ResNets, made of KerasHub's parts.
-
-This module imports KerasHub; `retinanet` alone imports it, when a detector is built or loaded.
-"""
+"""RetinaNets: KerasHub's, with the heads, the losses and the decoding of the RetinaNet paper."""
 
 import math
 
@@ -9,49 +6,22 @@ import keras
 import keras_hub
 from keras import ops
 
-from . import resnet
-from ._building import dtype_policy
-from ._detection_decoder import ClassWiseNonMaxSuppression
+from ..blocks import dtype_policy
+from ..weights.architecture import of_detector
+from .decoder import ClassWiseNonMaxSuppression
+from .encoder import PyramidEncoder, build_network  # noqa: F401  for `retinanet`
+from .losses import FocalLoss, SmoothL1Loss
 
-# Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), sections 3 to 5: the score of a class everywhere before
-# training, the standard deviation of the heads' kernels, and the weights of the focal loss.
+# Lin et al., Focal Loss for Dense Object Detection (ICCV 2017), section 4: the score of a class everywhere before
+# training, and the standard deviation of the heads' kernels.
 PRIOR_PROBABILITY = 0.01
 HEAD_STDDEV = 0.01
-ALPHA, GAMMA = 0.25, 2.0
-# The difference at which the smooth L1 loss changes from squared to absolute, in Detectron and its successors.
-SMOOTH_L1_BETA = 1 / 9
 # exp() of a larger number would give a box of more than 62 times its anchor's side.
 MOST_LOG_SCALE = math.log(1000 / 16)
 
 NUM_SCALES = 3
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 FORMAT = "yxyx"
-
-
-@keras.saving.register_keras_serializable("aa_keras")
-class PyramidEncoder(keras_hub.models.FeaturePyramidBackbone):
-    """A ResNet of this library without its classifier, as the backbone of KerasHub's detectors.
-
-    Args:
-        builder: name of its builder in `aa_keras.applications.resnet`, such as "AAResNet".
-        image_shape: (height, width, channels) of the images.
-        arguments: dictionary, the builder's other arguments.
-        dtype: dtype policy of its layers, or None for the global one.
-        **kwargs: arguments of `keras.Model`, such as `name`.
-    """
-
-    def __init__(self, builder, image_shape, arguments, dtype=None, **kwargs):
-        with dtype_policy(dtype or keras.config.dtype_policy()):
-            network = getattr(resnet, builder)(include_top=False, input_shape=tuple(image_shape), **arguments)
-        super().__init__(inputs=network.inputs, outputs=network.outputs, dtype=dtype, **kwargs)
-        self.pyramid_outputs = network.pyramid_outputs
-        self.builder = builder
-        self.image_shape = tuple(image_shape)
-        self.arguments = dict(arguments)
-
-    def get_config(self):
-        ours = {"builder": self.builder, "image_shape": self.image_shape, "arguments": self.arguments}
-        return {**super().get_config(), **ours}
 
 
 @keras.saving.register_keras_serializable("aa_keras", name="RetinaNet")
@@ -168,6 +138,15 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
             **kwargs,
         )
 
+    @property
+    def architecture(self):
+        """The `Architecture` that its builder recorded; that of its config for a detector from a file."""
+        return getattr(self, "_architecture", None) or of_detector(self.get_config())
+
+    @architecture.setter
+    def architecture(self, architecture):
+        self._architecture = architecture
+
     pipeline_tag = "object-detection"  # the task, in the Hugging Face Hub's terms
 
     @property
@@ -193,9 +172,14 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         return 2**self.backbone.max_level
 
     @property
+    def encoder(self):
+        """The network of the library in the detector, without its pyramid: a `PyramidEncoder`."""
+        return self.backbone.image_encoder
+
+    @property
     def backbone_arguments(self):
-        """The arguments of the builder of the backbone's ResNet, a dictionary."""
-        return self.backbone.image_encoder.arguments
+        """The arguments of the builder of the backbone, a dictionary."""
+        return self.encoder.arguments
 
     def get_config(self):
         return {
@@ -206,32 +190,6 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
             "prediction_decoder": keras.saving.serialize_keras_object(self.prediction_decoder),
             "name": self.name,
         }
-
-
-@keras.saving.register_keras_serializable("aa_keras")
-class FocalLoss(keras.losses.Loss):
-    """The focal loss of logits, summed over classes (Lin et al., equation 5)."""
-
-    def __init__(self, name="focal_loss", reduction="sum", **kwargs):
-        super().__init__(name, reduction, **kwargs)
-
-    def call(self, y_true, y_pred):
-        mean = keras.losses.binary_focal_crossentropy(
-            y_true, y_pred, apply_class_balancing=True, alpha=ALPHA, gamma=GAMMA, from_logits=True
-        )
-        return mean * y_pred.shape[-1]
-
-
-@keras.saving.register_keras_serializable("aa_keras")
-class SmoothL1Loss(keras.losses.Loss):
-    """The smooth L1 loss of boxes, summed over their four numbers (Girshick, Fast R-CNN, equation 3)."""
-
-    def __init__(self, name="smooth_l1_loss", reduction="sum", **kwargs):
-        super().__init__(name, reduction, **kwargs)
-
-    def call(self, y_true, y_pred):
-        mean = keras.losses.huber(y_true, y_pred, delta=SMOOTH_L1_BETA)
-        return mean * y_pred.shape[-1] / SMOOTH_L1_BETA
 
 
 def detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name):

@@ -11,12 +11,9 @@ import keras
 
 from aa_keras import attention
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
-from aa_keras.layers._transfer import kept_channels, normalizations_after, take_kept_channels, take_kept_statistics
+from aa_keras.layers._transfer import kept_channels, normalizations_after, take_weights
 
-from . import _weight_files
-from ._weight_files import TABLES, is_augmented, layer_configs, stored_weights, values_of, write_values
-from .pretrained import PretrainedWeights
-from .weights_info import WeightsFolder
+from .files import TABLES, stored_weights, values_of, write_values
 
 _LOGGER = logging.getLogger("aa_keras")
 # Names in Keras files, by the class of the layer: a classifier; the last layer of a detector's class head.
@@ -27,59 +24,47 @@ def load_weights(model, weights, include_top):
     """Loads weights of the same architecture, whatever the size of the images and the number of classes.
 
     Tables of relative positions that were learned at another size are resized, and a log line says so. Without a top,
-    the classifier in the file is left out; with named weights for other classes than the model's, the classifier stays
-    new, and a log line says so. Nothing else may differ.
+    the classifier in the file is left out. Unless the weights are exact, the classifier stays new if they are for other
+    classes than the model's, and an augmented network takes what fits from a plain one; a log line says so. Nothing
+    else may differ.
 
     Settings without weights, such as the number of heads or the pooling before attention, are compared too if the file
     has them: a whole model (`.keras`) does, bare weights (`.weights.h5`) do not.
 
     Args:
         model: Keras model from one of the builders.
-        weights: file that `save_weights` (`.weights.h5`) or `save` (`.keras`) wrote, or `PretrainedWeights`.
+        weights: the `Weights`.
         include_top: whether the model has a classifier.
 
     Returns:
-        Whether weights of a classifier for other classes or of attention are new and must be trained.
+        Whether a classifier for other classes is new, and whether attention is: both must be trained then.
 
     Raises:
         ValueError: if the file is of another kind or holds weights of another architecture; the message names the first
             difference.
     """
-    is_named = isinstance(weights, (PretrainedWeights, WeightsFolder))
-    path = path_of(weights)
-    if isinstance(weights, WeightsFolder) and any(map(_is_attention, model.layers)) and not is_augmented(path):
-        return _take_what_fits(model, weights, include_top)
-    label = str(weights) if isinstance(weights, WeightsFolder) else path
+    if not weights.is_exact and any(map(_is_attention, model.layers)) and not weights.content.is_augmented:
+        return _take_what_fits(model, weights, include_top), True
     with tempfile.TemporaryDirectory() as folder:
         # Keras decides the names of weights in files: let it write the model's own, and replace them one by one.
         own_path = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own_path)
-        with stored_weights(path) as theirs, h5py.File(own_path, "r+") as own:
+        with stored_weights(weights.path) as theirs, h5py.File(own_path, "r+") as own:
             ours = {name: item for name, item in _datasets(own).items() if name.startswith("layers/")}
-            has_new_head = is_named and include_top and _remove_other_classifier(theirs, ours)
-            resized = _copy(theirs, ours, _layer_names(model), label, include_top and not has_new_head)
-        _check_structure(model, path, label)
+            has_new_head = not weights.is_exact and include_top and _remove_other_classifier(theirs, ours)
+            resized = _copy(theirs, ours, _layer_names(model), weights, include_top and not has_new_head)
+        _check_structure(model, weights)
         model.load_weights(own_path)
     if resized:
-        _LOGGER.warning("%s: resized %d tables of relative positions for %s", label, len(resized), model.name)
+        _LOGGER.warning("%s: resized %d tables of relative positions for %s", weights, len(resized), model.name)
     if has_new_head:
         _LOGGER.warning(
             "%s: the classifier of %s, for %d classes, is new and must be trained",
-            label,
+            weights,
             model.name,
             getattr(model, "num_classes", None) or model.output_shape[-1],
         )
-    return has_new_head
-
-
-def path_of(weights):
-    """Returns the path of a builder's `weights`: that of an entry or folder, or the path itself."""
-    return weights.path() if isinstance(weights, (PretrainedWeights, WeightsFolder)) else weights
-
-
-def table_sizes(weights):
-    """Returns pairs of the (height, width) of the tables of relative positions in a builder's `weights`."""
-    return _weight_files.table_sizes(path_of(weights))
+    return has_new_head, False
 
 
 def _take_what_fits(model, weights, include_top):
@@ -87,9 +72,14 @@ def _take_what_fits(model, weights, include_top):
 
     In an augmented convolution, and in the batch normalization after it, the channels of the convolution are copied;
     attention stays new. Nothing else may differ, except the classes.
+
+    Returns:
+        Whether the classifier is new.
     """
-    plain = {layer.name: layer for layer in keras.models.load_model(weights.path(), compile=False).layers}
-    followers = normalizations_after(model.layers, of=list(filter(_is_attention, model.layers)))
+    plain = {layer.name: layer for layer in keras.models.load_model(weights.path, compile=False).layers}
+    augmented = list(filter(_is_attention, model.layers))
+    followers = normalizations_after(model.layers, of=augmented)
+    is_new = False
     whole, partial, new = 0, 0, 0
     for layer in model.layers:
         if not layer.weights:
@@ -99,15 +89,16 @@ def _take_what_fits(model, weights, include_top):
         shapes = None if values is None else [value.shape for value in values]
         if is_classifier and shapes != [tuple(weight.shape) for weight in layer.weights]:
             new += len(layer.weights)
+            is_new = True
             _LOGGER.warning("%s: the classifier of %s is new and must be trained", weights, model.name)
-        elif _is_attention(layer):
+            continue
+        if _is_attention(layer):
             kernel = (*layer.kernel_size, layer.input.shape[-1], layer.filters)
             if shapes != [kernel]:
                 raise _difference(
                     weights,
                     f"the kernel of the layer {layer.name!r} must have the shape {kernel}, and the file has {shapes}",
                 )
-            take_kept_channels(layer, values)
             partial += kept_channels(layer) > 0
             new += len(layer.self_attention.weights)
         elif shapes != [tuple(weight.shape) for weight in layer.weights]:
@@ -117,17 +108,16 @@ def _take_what_fits(model, weights, include_top):
                 f"the weights of the layer {layer.name!r} have the shapes {shapes} in the file, {own} in the model",
             )
         elif layer in followers:
-            take_kept_statistics(layer, values, kept_channels(followers[layer]))
             partial += len(values)
         else:
-            layer.set_weights(values)
             whole += len(values)
+        take_weights(layer, values, augmented, followers)
     _LOGGER.warning(
         "%s: %s took %d weights whole, and of %d the channels that are still a convolution's; "
         "%d are new and must be trained",
         *(weights, model.name, whole, partial, new),
     )
-    return new > 0
+    return is_new
 
 
 def _is_attention(layer):
@@ -150,33 +140,33 @@ def _remove_other_classifier(theirs, ours):
     return True
 
 
-def _copy(theirs, ours, layer_names, path, include_top):
-    """Copies weights between two dictionaries of HDF5 data sets; returns the names of those that were resized."""
+def _copy(theirs, ours, layer_names, weights, include_top):
+    """Copies between two dictionaries of HDF5 data sets; returns the names of tables that were resized."""
     resized = []
     same = sum(name in theirs and theirs[name].shape == weight.shape for name, weight in ours.items())
     other = "the file has another model: " if same < len(ours) / 2 else ""
     for name, weight in ours.items():
         if name not in theirs:
             lacking = f"the file lacks {_described(name, layer_names)}, of shape {weight.shape} in the model"
-            raise _difference(path, other + lacking)
+            raise _difference(weights, other + lacking)
         is_table = TABLES in name and theirs[name].shape[1:] == weight.shape[1:]
         if theirs[name].shape != weight.shape and not is_table:
             shapes = f"has the shape {theirs[name].shape} in the file, {weight.shape} in the model"
-            raise _difference(path, f"{other}{_described(name, layer_names)} {shapes}")
-        value = values_of(name, theirs[name], path)
+            raise _difference(weights, f"{other}{_described(name, layer_names)} {shapes}")
+        value = values_of(name, theirs[name], weights.path)
         if is_table and len(value) != len(weight):
             value = attention.resized_table(value, (len(weight) + 1) // 2)
             resized.append(name)
         write_values(weight, value)
     for name in theirs:
         if name not in ours and (include_top or not name.startswith(_CLASSIFIER)):
-            raise _difference(path, f"{other}the model lacks {name}, of shape {theirs[name].shape} in the file")
+            raise _difference(weights, f"{other}the model lacks {name}, of shape {theirs[name].shape} in the file")
     return resized
 
 
-def _difference(path, difference):
+def _difference(weights, difference):
     return ValueError(
-        f"`weights` must be of the same architecture. Received: weights={str(path)!r}, where {difference}"
+        f"`weights` must be of the same architecture. Received: weights={str(weights)!r}, where {difference}"
     )
 
 
@@ -204,22 +194,23 @@ def _to_snake_case(name):
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _check_structure(model, path, label):
+def _check_structure(model, weights):
     """Raises ValueError if the file has a whole model that pads or attends in another way."""
-    configs = layer_configs(path)
+    configs = dict(weights.content.layers)
     own = {
         layer.name: layer.get_config()
         for layer in model.layers
         if layer.name in configs and isinstance(layer, (AttentionAugmentedConv2D, SelfAttention2D, keras.layers.Conv2D))
     }
-    if "backbone" in configs:
+    if weights.content.encoder:
+        configs["backbone"] = weights.content.encoder["arguments"]
         own["backbone"] = getattr(model, "backbone_arguments", {})
     for name, ours in own.items():
         theirs = configs[name]
         for argument in ("padding", "num_heads", "position_encoding", "attention_pooling"):
             if argument in theirs and argument in ours and theirs[argument] != ours[argument]:
                 raise _difference(
-                    label,
+                    weights,
                     f"{argument} of the layer {name!r} is {theirs[argument]!r} in the file, "
                     f"{ours[argument]!r} in the model",
                 )

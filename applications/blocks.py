@@ -8,8 +8,7 @@ from keras import layers
 
 from aa_keras.layers import GatherExcite, SqueezeExcite, _arguments
 
-from ._weights import load_weights
-from .pretrained import statistics_of
+from .weights.loading import load_weights
 
 PADDINGS = ("same", "symmetric")
 CHANNEL_ATTENTION = (None, "squeeze_excite", "gather_excite")
@@ -77,7 +76,7 @@ def projected_shortcut(inputs, outputs, strides, name):
     return batch_normalization(shortcut, name=f"{name}_shortcut_bn")
 
 
-def channel_attention(inputs, kind, name, use_bias=False):
+def weighted_channels(inputs, kind, name, use_bias=False):
     """Weights the channels of a block's output with "squeeze_excite" or "gather_excite", or not at all for None."""
     _arguments.one_of("channel_attention", kind, CHANNEL_ATTENTION)
     if kind == "squeeze_excite":
@@ -95,7 +94,7 @@ def image_input(input_tensor, input_shape, dataset, include_top, include_preproc
         dataset: `datasets.Dataset` of the family.
         include_top: whether the model has a classifier.
         include_preprocessing: whether the model normalizes pixels from 0 to 255.
-        weights: the builders' argument, checked: if it has the statistics of its images, these are used.
+        weights: the `Weights`, or None: if they have the statistics of their images, these are used.
 
     Raises:
         ValueError: for an invalid shape, or one that disagrees with that of the tensor; for a number of channels
@@ -104,15 +103,25 @@ def image_input(input_tensor, input_shape, dataset, include_top, include_preproc
     image = _input(input_tensor, _checked_shape(input_shape), dataset.input_shape, include_top)
     if not include_preprocessing:
         return image
-    mean, std = statistics_of(weights) or (dataset.mean, dataset.std)
+    mean, std = (weights and weights.statistics) or (dataset.mean, dataset.std)
     if image.shape[-1] != len(mean):
         raise ValueError(
             f"`include_preprocessing` needs images of {len(mean)} channels, as in {dataset.name}. "
             f"Received: include_preprocessing=True, images of shape {tuple(image.shape[1:])}"
         )
+    return preprocessing(mean, std)(image)
+
+
+def preprocessing(mean, std):
+    """Returns the layer that normalizes pixels from 0 to 255 in networks with `include_preprocessing=True`."""
     variance = [deviation**2 for deviation in std]
     # In float32 whatever the network's precision: bfloat16 would round the pixels' mean.
-    return layers.Normalization(mean=mean, variance=variance, dtype="float32", name="preprocessing")(image)
+    return layers.Normalization(mean=mean, variance=variance, dtype="float32", name="preprocessing")
+
+
+def normalizes_pixels(model):
+    """Whether a network takes pixels from 0 to 255: whether it was built with `include_preprocessing=True`."""
+    return any(layer.name == "preprocessing" for layer in getattr(model, "encoder", model).layers)
 
 
 def _checked_shape(input_shape):
@@ -160,11 +169,6 @@ def known_size(image, default_shape):
     return tuple(size or default for size, default in zip(image.shape[1:3], default_shape[:2], strict=True))
 
 
-def strided(size, stride):
-    """Returns (height, width) divided by the stride of a "same" convolution, rounded up."""
-    return tuple(-(-length // stride) for length in size)
-
-
 def classification_model(
     image, features, *, include_top, weights, pooling, classes, classifier_activation, name, dropout_rate=0
 ):
@@ -187,8 +191,9 @@ def classification_model(
     sources = keras.utils.get_source_inputs(image)
     model = keras.Model(sources[0] if len(sources) == 1 else sources, outputs, name=name)
     model.pyramid_outputs = pyramid_outputs(model)
-    model.has_new_weights = weights is not None and load_weights(model, weights, include_top)
-    model.weights_info = getattr(weights, "info", None)
+    has_new_head, model.has_new_attention = load_weights(model, weights, include_top) if weights else (False, False)
+    model.has_new_weights = has_new_head or model.has_new_attention
+    model.weights_info = weights and weights.info
     return model
 
 

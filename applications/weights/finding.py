@@ -11,22 +11,19 @@ import keras
 
 from aa_keras.files import checksum
 
-from . import pretrained
-from ._building import dtype_policy
-from ._weight_files import structure
-from ._weights import path_of
-from .converters import convert, is_checkpoint, read_checkpoint
-from .converters.timm_hub import check_architecture, config_of_file, download, info_of_file, info_of_name
-from .pretrained import PretrainedWeights
-from .sharing import save_folder
-from .weights_info import CARD, INFO, MODEL, WeightsFolder, read_folder
+from .. import pretrained
+from ..blocks import dtype_policy
+from ..converters import convert, is_checkpoint, read_checkpoint
+from ..converters.timm_hub import check_architecture, config_of_file, download, info_of_file, info_of_name
+from .folders import save_folder
+from .info import CARD, INFO, MODEL, Weights, read_folder
 
 _LOGGER = logging.getLogger("aa_keras")
 # A part of the names of conversions in the cache, to be raised if conversions become others.
 _CONVERSION = "2"
 
 
-def find(builder, weights, argument="weights", rules=None, build=None):
+def find(builder, weights, argument="weights", rules=None, build=None) -> Weights | None:
     """Finds the weights that a builder's argument names.
 
     Args:
@@ -34,15 +31,15 @@ def find(builder, weights, argument="weights", rules=None, build=None):
         weights: its argument.
         argument: the name of the argument.
         rules: `TimmRules` of the family, or None.
-        build: function of the family that builds a network.
+        build: function of the name of a builder and of arguments of its family that builds a network.
 
     Returns:
-        None, the path of a Keras file, a `PretrainedWeights` or a `WeightsFolder`.
+        The `Weights`, or None for None.
 
     Raises:
         ValueError: if there are no such weights, or they cannot be downloaded or converted.
     """
-    if isinstance(weights, (PretrainedWeights, WeightsFolder)):  # found already
+    if weights is None or isinstance(weights, Weights):  # found already
         return weights
     is_text = isinstance(weights, str)
     if is_text and weights.startswith("timm/"):
@@ -54,17 +51,12 @@ def find(builder, weights, argument="weights", rules=None, build=None):
         return _from_url(weights, argument)
     if isinstance(weights, (str, os.PathLike)) and os.path.isfile(os.path.join(weights, INFO)):
         return _folder(weights, argument)
-    found = pretrained.find(builder, weights, argument)
-    if isinstance(found, (str, os.PathLike)) and is_checkpoint(found):
-        return _converted_from_file(pathlib.Path(found), argument, rules, build)
-    return found
-
-
-def structure_of(weights):
-    """Returns a dictionary of the arguments of builders that weights decide if they are None."""
-    if weights is None:
-        return {}
-    return structure(path_of(weights))
+    entry = pretrained.find(builder, weights, argument)
+    if entry is not None:
+        return Weights(entry.path())
+    if is_checkpoint(weights):
+        return _converted_from_file(pathlib.Path(weights), argument, rules, build)
+    return Weights(weights, is_exact=True)
 
 
 def _cache(*parts):
@@ -127,7 +119,7 @@ def _convert(path, info, folder, rules, build, source):
         builder, model = convert(state, rules, build, source)
     of = f"{builder} ({which})" if which else builder
     _LOGGER.warning("%s: converted %d tensors of %s into %s", source, len(state), of, folder)
-    return save_folder(model, info(builder), folder)
+    return save_folder(model, info(builder, arguments=model.architecture.arguments), folder)
 
 
 def _from_hub(weights, argument):
@@ -142,7 +134,7 @@ def _from_hub(weights, argument):
 
 
 def _from_url(weights, argument):
-    """Returns the path of a Keras file that is downloaded from a URL with its checksum."""
+    """Returns the weights in a Keras file that is downloaded from a URL with its checksum."""
     url, _, fragment = weights.partition("#")
     match = re.fullmatch(r"sha256=([0-9a-f]{64})", fragment)
     name = os.path.basename(urllib.parse.urlparse(url).path)
@@ -152,13 +144,14 @@ def _from_url(weights, argument):
             f"'https://HOST/NAME.keras#sha256=...' of 64 digits. Received: {argument}={weights!r}"
         )
     try:
-        return keras.utils.get_file(
+        path = keras.utils.get_file(
             f"{match[1][:16]}-{name}", url, cache_subdir="models/aa_keras/urls", file_hash=match[1]
         )
     except Exception as error:  # Keras also raises plain ones without a network
         raise ValueError(
             f"`{argument}` could not be downloaded: {' '.join(str(error).split())[:200]}. Received: {argument}={url!r}"
         ) from None
+    return Weights(path, is_exact=True)
 
 
 def _folder(folder, argument):

@@ -1,12 +1,17 @@
-"""Metadata of trained weights, and the folders that hold both."""
+"""Trained weights, with their source and the preprocessing of the images that they were trained with."""
 
 import dataclasses
+import functools
+import os
 import pathlib
+from typing import Any
 
 from aa_keras.files import checksum, read_json, write_json
 from aa_keras.layers import _arguments
 
-from .datasets import IMAGENET, normalize
+from ..datasets import IMAGENET, normalize
+from .architecture import Architecture, plain_arguments, with_tuples
+from .files import read_content
 
 MODEL, INFO, CARD = "model.keras", "weights.json", "README.md"
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -14,7 +19,7 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """The source of weights, and the preprocessing of the images that they were trained with.
+    """The source of weights, the call that builds their network, and the preprocessing of its images.
 
     Attributes:
         builder: name of their builder in `aa_keras.applications`.
@@ -27,6 +32,7 @@ class WeightsInfo:
         central_fraction: share of an image's shorter side that evaluation uses.
         interpolation: how images are resized, "bilinear" or "bicubic".
         class_names: names of the classes in the order of their indices; () for those of the family's data set.
+        arguments: the builder's arguments that are not its defaults, by name; None if they are not known.
     """
 
     builder: str
@@ -39,6 +45,7 @@ class WeightsInfo:
     central_fraction: float = 0.875
     interpolation: str = "bilinear"
     class_names: tuple[str, ...] = ()
+    arguments: dict[str, Any] | None = None
 
     def __post_init__(self):
         for name, is_valid in (
@@ -52,9 +59,15 @@ class WeightsInfo:
             ("central_fraction", _arguments.is_number(self.central_fraction) and 0 < self.central_fraction <= 1),
             ("interpolation", self.interpolation in INTERPOLATIONS),
             ("class_names", isinstance(self.class_names, tuple) and all(isinstance(n, str) for n in self.class_names)),
+            ("arguments", self.arguments is None or _can_be_written(self.arguments)),
         ):
             if not is_valid:
                 raise ValueError(f"`{name}` of weights is invalid. Received: {name}={getattr(self, name)!r:.100}")
+
+    @property
+    def architecture(self):
+        """The `Architecture` of the network."""
+        return Architecture(self.builder, self.arguments)
 
     def preprocess_input(self, x, data_format=None):
         """Normalizes images as in the training of the weights: see `Dataset.preprocess_input`."""
@@ -65,28 +78,47 @@ def _are_numbers(values):
     return isinstance(values, tuple) and len(values) > 0 and all(map(_arguments.is_number, values))
 
 
+def _can_be_written(arguments):
+    return isinstance(arguments, dict) and plain_arguments(arguments) is not None
+
+
 @dataclasses.dataclass(frozen=True)
-class WeightsFolder:
-    """A folder of trained weights: a whole Keras model, its metadata, and a model card.
+class Weights:
+    """Trained weights in a file.
 
     Attributes:
-        folder: its path.
-        info: `WeightsInfo` of the weights.
+        path: the file, `.weights.h5` or `.keras`.
+        info: `WeightsInfo`, or None if nothing is known of them.
+        source: their source, for messages; None takes the path.
+        is_exact: whether the network must have all of them, also the classifier: those that are named by a path.
     """
 
-    folder: pathlib.Path
-    info: WeightsInfo
+    path: str | os.PathLike
+    info: WeightsInfo | None = None
+    source: str | None = None
+    is_exact: bool = False
 
     def __str__(self):
-        return self.info.source
+        return str(self.path) if self.source is None else self.source
 
-    def path(self):
-        """Returns the path of the model."""
-        return self.folder / MODEL
+    @property
+    def folder(self):
+        """The folder that the file is in."""
+        return pathlib.Path(self.path).parent
+
+    @functools.cached_property
+    def content(self):
+        """The `FileContent` of the file, which is read once."""
+        return read_content(self.path)
+
+    @property
+    def statistics(self):
+        """The mean and the standard deviation of the images that they were trained with, or None."""
+        return None if self.info is None else (self.info.mean, self.info.std)
 
 
 def read_folder(folder):
-    """Returns the `WeightsFolder` that `write_info` wrote.
+    """Returns the `Weights` in a folder, with the metadata that `write_info` wrote.
 
     Raises:
         ValueError: if it is not such a folder, or damaged.
@@ -95,14 +127,13 @@ def read_folder(folder):
     try:
         content = read_json(folder / INFO)
         sha256 = content.pop("sha256")
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-        info = WeightsInfo(**values)
+        info = WeightsInfo(**{name: with_tuples(value) for name, value in content.items()})
         whole = checksum(folder / MODEL) == sha256
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{folder / INFO} was not written by aa_keras.save_pretrained: {error}") from None
     if not whole:
         raise ValueError(f"{folder / MODEL} is damaged: its SHA-256 should be {sha256}")
-    return WeightsFolder(folder, info)
+    return Weights(folder / MODEL, info, info.source)
 
 
 def write_info(folder, info):

@@ -1,3 +1,0 @@
-"""The earlier name of `aa_keras.applications.mnasnet`."""
-
-from .mnasnet import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""The earlier name of `aa_keras.applications.resnet`."""
-
-from .resnet import *  # noqa: F403
