@@ -10,8 +10,8 @@ from collections.abc import Callable
 from absl import flags
 
 import aa_keras
-from aa_keras import _startup, command_line
-from aa_keras.commands import help_pages
+from aa_keras import _startup
+from aa_keras.commands import command_line, help_pages
 
 FLAGS = flags.FLAGS
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from aa_keras._keras_compat import all_layers, calls_of_output
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.layers._arguments import IntegerPair, integer_pair
 from aa_keras.layers._graph import has_graph, symbolic_calls
@@ -110,7 +111,7 @@ def augment(
     converted = [new for old, new in pairs if type(old) is not type(new)]
     followers = normalizations_after([new for _, new in pairs], of=converted)
     # Not where something else also takes the convolution's output, or where the normalization has no scale.
-    normalized = {id(layer) for after, layer in followers.items() if after.scale and len(layer._outbound_nodes) == 1}
+    normalized = {id(layer) for after, layer in followers.items() if after.scale and len(calls_of_output(layer)) == 1}
     for old, new in pairs:
         if not isinstance(old, layers.Layer):  # an operation such as the sum of two tensors
             continue
@@ -197,7 +198,7 @@ def _chooser(model, select, num_heads, sizes):
         raise ValueError(
             f"`select` must be a function of a Conv2D, a list of names of Conv2Ds, or None. Received: select={select!r}"
         )
-    kinds = {layer.name: type(layer).__name__ for layer in model._flatten_layers()}
+    kinds = {layer.name: type(layer).__name__ for layer in all_layers(model)}
     names = [name for name, kind in kinds.items() if kind == "Conv2D"]
     for name in select:
         if name not in names:

@@ -1,6 +1,8 @@
-"""Errors that are not defects of the program."""
+"""Errors that are not defects of the program, and what a value must be to cause none."""
 
 import contextlib
+import numbers
+import operator
 
 
 class UserError(ValueError):
@@ -16,6 +18,22 @@ class LostProcess(UserError):  # noqa: N818  says what happened
 
 class Terminated(Exception):  # noqa: N818  an event rather than an error
     """Training was asked to stop (SIGTERM), and stopped at the end of a step."""
+
+
+def is_integer(value):
+    """Whether a value is a whole number, of Python or of an array library, and not a boolean."""
+    if isinstance(value, bool) or getattr(value, "ndim", 0) != 0:
+        return False
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def is_number(value):
+    """Whether a value is a real number and not a boolean."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def described(error):

@@ -68,7 +68,9 @@ def read_text(path):
 
 
 def checksum(path):
-    """Returns the SHA-256 of a file."""
+    """Returns the SHA-256 of a file; raises ValueError for a folder, a pipe or a device."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path} is not a regular file")
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -102,7 +102,7 @@ def create_model(name: str | os.PathLike, **arguments) -> keras.Model:
 
 def _rebuilt(name, arguments):
     """Returns the network of trained weights."""
-    weights = find("", name, "name")
+    weights = find("", name, "name", is_exact=False)
     architecture = architecture_of(weights)
     if architecture is None or architecture.arguments is None:
         known = "" if architecture is None else f", {architecture.builder} by its name"
@@ -118,7 +118,6 @@ def _rebuilt(name, arguments):
             f"`name` must be of weights whose recorded arguments {architecture.builder} has. "
             f"Received: name={os.fspath(name)!r}, with {', '.join(unknown)}"
         )
-    weights = Weights(weights.path, weights.info, str(weights))
     return builder(**{"weights": weights, **architecture.arguments, **arguments})
 
 

@@ -22,7 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from absl import flags
 
-from aa_keras import applications, command_line
+from aa_keras import applications
+from aa_keras.commands import command_line
 from aa_keras.errors import UserError
 
 SWEEPS = ("positions", "ratios", "models")

@@ -5,8 +5,7 @@ import pathlib
 
 from aa_keras.evaluation.html_report import Section, page
 from aa_keras.files import read_json
-from aa_keras.recipes.fields import as_dictionary, default_config
-from aa_keras.training.run_directory import flattened
+from aa_keras.recipes.fields import as_dictionary, default_config, flattened
 
 # The fields of a run's result in the report, with their headings.
 OUTCOME = {

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from aa_keras import applications
+from aa_keras._keras_compat import all_layers
 from aa_keras.applications import pretrained
 from aa_keras.applications.catalogue import HUB
 from aa_keras.applications.weights import Weights
@@ -233,7 +234,7 @@ def set_batch_statistics(servable):
     height, width, channels = (length or 64 for length in model.input_shape[1:])
     count = max(4, min(32, 32 * 224**2 // (height * width)))  # a small batch, to save memory
     images = servable.spec.preprocessing.normalize(tf.constant(drawn_images((height, width), channels, count)))
-    normalizations = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    normalizations = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalizations]
     for layer in normalizations:
         layer.momentum = 0.0

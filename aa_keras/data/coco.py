@@ -4,13 +4,12 @@ import collections
 import contextlib
 import dataclasses
 import math
-import numbers
 import sys
 
 import numpy as np
 
 from aa_keras.data.progress import Progress
-from aa_keras.errors import UserError
+from aa_keras.errors import UserError, is_integer, is_number
 from aa_keras.files import is_line, read_json
 
 # The number of pixels by which a box may reach beyond its image: annotation tools round.
@@ -206,7 +205,7 @@ def _categories(path, values, used, known):
         known: the `Categories` of another split, which have the root if that has boxes there; or None.
     """
     for value in values:
-        if not _is_whole(value.get("id")) or not is_line(value.get("name")):
+        if not is_integer(value.get("id")) or not is_line(value.get("name")):
             raise UserError(
                 f"{path}: a category must have a whole number as its id and a line as its name. Received: "
                 f"id={value.get('id')!r}, name={value.get('name')!r}"
@@ -233,13 +232,13 @@ def _categories(path, values, used, known):
 def _images(path, values):
     for index, image in enumerate(values):
         where = f"{path}: image {image.get('id', f'number {index + 1}')}"
-        if not _is_whole(image.get("id")):
+        if not is_integer(image.get("id")):
             raise UserError(f"{where} must have a whole number as its id. Received: id={image.get('id')!r}")
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             raise UserError(f"{where} must have a file_name. Received: file_name={name!r}")
         for side in ("height", "width"):
-            if not _is_whole(image.get(side)) or image[side] < 1:
+            if not is_integer(image.get(side)) or image[side] < 1:
                 raise UserError(f"{where} must have a {side} in pixels. Received: {side}={image.get(side)!r}")
     for what in ("id", "file_name"):
         twice = _first_twice(image[what] for image in values)
@@ -261,7 +260,7 @@ def _object(annotation, image, categories, seen):
     if annotation.get("category_id") not in categories.ids:
         raise _AnnotationError(f"there is no category with its category_id, {annotation.get('category_id')!r}")
     bbox = annotation.get("bbox")
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite_number, bbox)):
         raise _AnnotationError(f"its bbox must be four numbers, left, top, width and height, and is {bbox!r:.60}")
     left, top, width, height = map(float, bbox)
     box = (top, left, top + height, left + width)
@@ -271,17 +270,12 @@ def _object(annotation, image, categories, seen):
     limits = (image["height"], image["width"]) * 2
     box = tuple(min(max(value, 0.0), limit) for value, limit in zip(box, limits, strict=True))
     area = annotation.get("area")
-    area = float(area) if _is_number(area) and 0 < area < math.inf else width * height
+    area = float(area) if _is_finite_number(area) and 0 < area < math.inf else width * height
     return box, categories.ids.index(annotation["category_id"]), area, annotation.get("iscrowd") in (1, True)
 
 
-def _is_whole(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value):
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_number and not (isinstance(value, int) and abs(value) > sys.float_info.max)
+def _is_finite_number(value):
+    return is_number(value) and not (isinstance(value, int) and abs(value) > sys.float_info.max)
 
 
 def _hashable(value):

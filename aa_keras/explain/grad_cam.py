@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from aa_keras.errors import is_integer
 from aa_keras.explain import graph
 from aa_keras.explain.scores import as_tensor
 
@@ -174,7 +175,7 @@ def _class_number(given, count, class_names):
             hint = f", such as {similar[0]!r}" if similar else "" if names else ", which need `class_names`"
             raise ValueError(f"`classes` must be names of the model's classes{hint}. Received: {given!r}")
         return names.index(given)
-    if isinstance(given, bool) or not 0 <= int(given) < count:
+    if not is_integer(given) or not 0 <= int(given) < count:
         raise ValueError(f"`classes` must be numbers from 0 to {count - 1}. Received: {given!r}")
     return int(given)
 

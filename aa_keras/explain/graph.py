@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from aa_keras._keras_compat import graph_of, run_through_graph, standardized_inputs, takes_training
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -29,7 +31,7 @@ class Call:
 
 def is_graph(model: Any) -> bool:
     """Whether an operation is a functional or `Sequential` model, which calls its layers in the usual way."""
-    return _graph_of(model) is not None
+    return graph_of(model) is not None
 
 
 def run(model: keras.Model, inputs: Any, replace: Callable | None = None, training: bool = False) -> tuple:
@@ -52,9 +54,9 @@ def run(model: keras.Model, inputs: Any, replace: Callable | None = None, traini
             def call(*args, **kwargs):
                 name = f"{prefix}{operation.name}"
                 if is_graph(operation):
-                    outputs = run_graph(_graph_of(operation), args[0], f"{name}/")
+                    outputs = run_graph(graph_of(operation), args[0], f"{name}/")
                 else:
-                    if getattr(operation, "_call_has_training_arg", False):
+                    if takes_training(operation):
                         kwargs["training"] = training
                     outputs = None if replace is None else replace(len(calls), operation, args)
                     outputs = operation(*args, **kwargs) if outputs is None else outputs
@@ -67,9 +69,9 @@ def run(model: keras.Model, inputs: Any, replace: Callable | None = None, traini
 
             return call
 
-        return graph._run_through_graph(graph._standardize_inputs(inputs), operation_fn=wrapped)
+        return run_through_graph(graph, standardized_inputs(graph, inputs), wrapped)
 
-    return run_graph(_graph_of(model), inputs, ""), calls
+    return run_graph(graph_of(model), inputs, ""), calls
 
 
 def final_activation(output: Any, calls: list[Call]) -> tuple[int, Callable] | None:
@@ -103,14 +105,6 @@ def final_activation(output: Any, calls: list[Call]) -> tuple[int, Callable] | N
         if callable(activation) and _is_softmax_or_sigmoid(numbers, activation(numbers)):
             return number, _without_activation
         return None
-
-
-def _graph_of(model):
-    if isinstance(model, keras.Sequential):
-        return model._functional if model.built else None
-    # Not a model that adds something to the graph.
-    is_plain = getattr(type(model).call, "__qualname__", "") == "Functional.call" if hasattr(model, "call") else False
-    return model if is_plain and hasattr(model, "_run_through_graph") else None
 
 
 def _is_output(call, tensor):

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from aa_keras._keras_compat import child_layers
+from aa_keras.errors import is_integer
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 from aa_keras.layers._observation import observed
 
@@ -53,7 +55,7 @@ def attention_layers(model: keras.Layer) -> dict[str, SelfAttention2D]:
         if isinstance(attention, SelfAttention2D):
             found[_numbered(name, found)] = attention
             return
-        for child in layer._flatten_layers(include_self=False, recursive=False):
+        for child in child_layers(layer):
             visit(child, prefix + child.name, f"{prefix}{child.name}/")
 
     visit(model, model.name, "")
@@ -91,7 +93,7 @@ def attention_scores(
     >>> scores["stage3_block1_conv2"].shape
     (1, 8, 14, 14, 14, 14)
     """
-    if queries is not None and (isinstance(queries, bool) or not isinstance(queries, int) or queries < 1):
+    if queries is not None and (not is_integer(queries) or queries < 1):
         raise ValueError(f"`queries` must be a positive integer or None. Received: queries={queries!r}")
 
     def grid(height, width):

@@ -4,6 +4,9 @@ import keras
 import numpy as np
 
 from aa_keras import attention
+from aa_keras._keras_compat import all_layers
+from aa_keras.applications.builders import BUILDERS
+from aa_keras.applications.weights.architecture import encoder_of
 from aa_keras.errors import UserError, described
 from aa_keras.layers import SelfAttention2D
 
@@ -46,13 +49,13 @@ def rebuilt(model, size=None, dense=False):
 
 def is_float32(model):
     """Whether all layers of a network compute in float32."""
-    return all(layer.compute_dtype == "float32" for layer in model._flatten_layers() if layer.variables)
+    return all(layer.compute_dtype == "float32" for layer in all_layers(model) if layer.variables)
 
 
 def not_dense(model):
     """Returns an `AttentionSpec` for each layer of a network whose attention is not computed densely."""
     specs = []
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         if isinstance(layer, SelfAttention2D):
             spec = layer.attention_spec(layer.get_build_config()["input_shape"][1:3])
             automatic = layer.implementation == "auto"
@@ -73,9 +76,11 @@ def _check_size(model, size):
 def _set_input_size(config, size):
     """Sets the size of the images in the config of a network: that of its input, or of a detector's backbone."""
     if "backbone" in config:
-        backbone = config["backbone"]["config"]
-        for part in (backbone, backbone["image_encoder"]["config"]):
+        encoder = encoder_of(config)
+        for part in (config["backbone"]["config"], encoder):
             part["image_shape"] = [*size, part["image_shape"][-1]]
+        if "network" in encoder:  # one without a builder, which is described whole
+            _set_input_size(encoder["network"]["config"], size)
         return
     for layer in config["layers"]:
         if layer["class_name"] == "InputLayer":
@@ -101,9 +106,16 @@ def _change(node, dense, is_fixed):
         if is_fixed:
             node["config"]["max_size"] = None
     if node.get("registered_name") == "aa_keras>PyramidEncoder" and dense:
-        node["config"]["arguments"]["implementation"] = "dense"
+        _compute_densely(node["config"])
     for item in node.values():
         _change(item, dense, is_fixed)
+
+
+def _compute_densely(encoder):
+    """Sets the implementation of attention in the config of a detector's encoder, if its builder has attention."""
+    builder = BUILDERS.get(encoder["builder"])
+    if builder is not None and "implementation" in builder.definition.signature.parameters:
+        encoder["arguments"]["implementation"] = "dense"
 
 
 def _copy_weights(model, copy):

@@ -1,25 +1,16 @@
 """Checks of arguments that several layers take."""
 
-import numbers
 import operator
 
 import keras
 import numpy as np
 
+from aa_keras.errors import is_integer, is_number
+
 # A whole number for both axes, or one for each: (height, width).
 IntegerPair = int | tuple[int, int]
 # The largest integer of backends.
 LARGEST_INTEGER = 2**31 - 1
-
-
-def is_integer(value):
-    """Whether a value is a whole number, of Python or NumPy, and not a boolean."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_)) and np.ndim(value) == 0
-
-
-def is_number(value):
-    """Whether a value is a real number and not a boolean."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def positive_integer(name, value, most=LARGEST_INTEGER):

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from aa_keras._keras_compat import run_through_graph
+
 
 @dataclasses.dataclass(frozen=True)
 class SymbolicCall:
@@ -39,7 +41,7 @@ def symbolic_calls(model: keras.Model, input_shapes: list[tuple]) -> list[Symbol
 
     def run(graph, tensors):
         graph = keras.Model(graph.inputs, graph.outputs)
-        return graph._run_through_graph(tensors, operation_fn=recorded)
+        return run_through_graph(graph, tensors, recorded)
 
     def recorded(layer):
         def call(*args, **kwargs):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from aa_keras._keras_compat import calls_of_output
 from aa_keras.layers.augmented_conv import AttentionAugmentedConv2D
 
 
@@ -82,7 +83,7 @@ def take_kept_statistics(normalization, weights, kept):
 
 def _activation_after(normalization):
     """Returns the activation that takes the output of a batch normalization, if nothing else does, or None."""
-    nodes = normalization._outbound_nodes
+    nodes = calls_of_output(normalization)
     kinds = (keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU)
     return nodes[0].operation if len(nodes) == 1 and isinstance(nodes[0].operation, kinds) else None
 

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-import numbers
 import os
 import pathlib
 import re
 from collections.abc import Callable
 
 import ml_collections
+
+from aa_keras.errors import is_integer, is_number
 
 OPTIMIZERS = ("sgd", "adam")
 BAD_BOXES = ("error", "skip")
@@ -52,16 +53,6 @@ class Field:
     required: bool = False
 
 
-def _is_whole(value):
-    """Whether a value is a whole number and not a boolean."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_number(value):
-    """Whether a value is a real number and not a boolean."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _text():
     return Rule(str, lambda value: isinstance(value, str), "a string")
 
@@ -72,13 +63,13 @@ def _switch():
 
 def _whole(least, most):
     wanted = f"a whole number, at least {least:,} and at most {most:,}"
-    return Rule(int, lambda value: _is_whole(value) and least <= value <= most, wanted)
+    return Rule(int, lambda value: is_integer(value) and least <= value <= most, wanted)
 
 
 def _number(least, most, beyond_least=False, below_most=False):
     def is_valid(value):
         return (
-            _is_number(value)
+            is_number(value)
             and least <= value <= most
             and not ((beyond_least and value == least) or (below_most and value == most))
         )
@@ -111,7 +102,7 @@ def _numbers(above=None):
         return (
             isinstance(values, (tuple, list))
             and len(values) > 0
-            and all(_is_number(value) and abs(value) <= 1e6 and (above is None or value > above) for value in values)
+            and all(is_number(value) and abs(value) <= 1e6 and (above is None or value > above) for value in values)
         )
 
     return Rule(tuple, is_valid, f"a tuple of a number{'' if above is None else f' above {above}'} for each channel")
@@ -119,21 +110,21 @@ def _numbers(above=None):
 
 def _size():
     def is_valid(height, width):
-        return all(_is_whole(side) and 1 <= side <= 2**13 for side in (height, width))
+        return all(is_integer(side) and 1 <= side <= 2**13 for side in (height, width))
 
     return _pair(is_valid, "(height, width) of whole numbers, at least 1 and at most 8,192")
 
 
 def _scales():
     def is_valid(least, most):
-        return _is_number(least) and _is_number(most) and 0.1 <= least <= most <= 10
+        return is_number(least) and is_number(most) and 0.1 <= least <= most <= 10
 
     return _pair(is_valid, "(least, most) of numbers, at least 0.1 and at most 10")
 
 
 def _epochs():
     """Returns the rule of `decay_epochs`; the check of the config compares them with `config.epochs`."""
-    return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(_is_whole, value)), "a tuple")
+    return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(is_integer, value)), "a tuple")
 
 
 def _arguments():
@@ -302,3 +293,14 @@ def as_dictionary(config):
     if dictionary.get("dataset") in FOLDER_DATASETS and dictionary.get("data_dir"):
         dictionary["data_dir"] = str(pathlib.Path(dictionary["data_dir"]).expanduser().resolve())
     return dictionary
+
+
+def flattened(dictionary, prefix=""):
+    """Returns {"a": {"b": 1}} as {"a.b": 1}."""
+    flat = {}
+    for key, value in dictionary.items():
+        if isinstance(value, dict):
+            flat.update(flattened(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,14 +1,14 @@
 """Checkpoints: the network, the optimizer and the state of the run, in one folder for each epoch."""
 
 import dataclasses
-import hashlib
 import math
 import os
 import pathlib
 import re
 import shutil
 
-from aa_keras.files import read_json, require_space, write_json
+from aa_keras.errors import is_number
+from aa_keras.files import checksum, read_json, require_space, write_json
 
 WEIGHTS = "model.weights.h5"
 BEST_WEIGHTS = "best.weights.h5"
@@ -41,9 +41,9 @@ class TrainingState:
         for number, row in enumerate(self.history, start=1):
             if set(row) != names or not {"epoch", "seconds"} <= names or row["epoch"] != number:
                 raise ValueError(f"row {number} of the history is {row}")
-            if not all(_is_number(value) for value in row.values()):
+            if not all(_is_finite(value) for value in row.values()):
                 raise ValueError(f"row {number} of the history has a value that is not a number")
-        if not (self.best is None or _is_number(self.best)) or not isinstance(self.skipped, dict):
+        if not (self.best is None or _is_finite(self.best)) or not isinstance(self.skipped, dict):
             raise ValueError(f"best={self.best!r}, skipped={self.skipped!r}")
 
 
@@ -77,7 +77,7 @@ class Checkpoints:
             shutil.copyfile(partial / WEIGHTS, partial / BEST_WEIGHTS)
         elif state.best is not None:
             shutil.copyfile(self.folder_of(state.epochs - 1) / BEST_WEIGHTS, partial / BEST_WEIGHTS)
-        checksums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
+        checksums = {path.name: checksum(path) for path in sorted(partial.iterdir())}
         write_json(partial / STATE, {**dataclasses.asdict(state), "run": self.run, "checksums": checksums})
 
         finished = self.folder_of(state.epochs)
@@ -146,24 +146,17 @@ def _whole_state(folder, run=""):
         state = TrainingState(**state)
         state.check()
         expected = {WEIGHTS} if state.best is None else {WEIGHTS, BEST_WEIGHTS}
-        whole = set(checksums) == expected and all(_checksum(folder / name) == checksums[name] for name in expected)
+        whole = set(checksums) == expected and all(checksum(folder / name) == checksums[name] for name in expected)
         return state if whole and of_run == run else None
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_finite(value):
+    return is_number(value) and math.isfinite(value)
 
 
 def _bytes_of(model):
     """Returns an upper estimate of the size of the file of a compiled model's weights."""
     numbers = sum(math.prod(variable.shape) for variable in [*model.weights, *model.optimizer.variables])
     return 2**20 + 5 * numbers  # of 4 bytes each
-
-
-def _checksum(path):
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

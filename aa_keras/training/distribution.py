@@ -17,6 +17,7 @@ import tempfile
 
 import keras
 
+from aa_keras._keras_compat import all_layers
 from aa_keras.errors import LostProcess, UserError
 from aa_keras.training.cluster import detected_hosts
 from aa_keras.training.hosts import alone, bytes_of_first, join, text_of_first, texts_of_all
@@ -112,7 +113,7 @@ class Mirrored(Distribution):
 
     def prepare(self, model):
         # Not in the builders: saved models are rebuilt without it, and so can train on JAX, which refuses the argument.
-        for layer in model._flatten_layers():
+        for layer in all_layers(model):
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
 

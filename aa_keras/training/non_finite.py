@@ -5,6 +5,7 @@ import math
 
 import keras
 
+from aa_keras._keras_compat import all_layers
 from aa_keras.data import Progress
 from aa_keras.errors import UserError, described
 from aa_keras.layers import SelfAttention2D
@@ -95,7 +96,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
             yield "--config.clip_norm=10"
         if config.precision != "float32":
             yield "--config.precision=float32"
-        attention = (layer for layer in self.model._flatten_layers() if isinstance(layer, SelfAttention2D))
+        attention = (layer for layer in all_layers(self.model) if isinstance(layer, SelfAttention2D))
         implementations = {layer.implementation for layer in attention} if finding is None else {finding.implementation}
         if implementations - {"dense", None}:
             yield "--config.builder_arguments.implementation=dense"

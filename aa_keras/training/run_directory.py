@@ -10,7 +10,7 @@ import shutil
 
 from aa_keras.errors import UserError
 from aa_keras.files import local_path, partial_path, read_fields, read_json, write_json
-from aa_keras.recipes.fields import FOLDER_DATASETS, SINCE
+from aa_keras.recipes.fields import FOLDER_DATASETS, SINCE, flattened
 from aa_keras.tasks import TASKS
 
 try:
@@ -200,17 +200,6 @@ def _compared(dictionary, config):
     if config.get("dataset") not in FOLDER_DATASETS:
         ignored.add("data_dir")
     return {field: value for field, value in dictionary.items() if field not in ignored}
-
-
-def flattened(dictionary, prefix=""):
-    """Returns {"a": {"b": 1}} as {"a.b": 1}."""
-    flat = {}
-    for key, value in dictionary.items():
-        if isinstance(value, dict):
-            flat.update(flattened(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _remove_empty(folders):

@@ -6,6 +6,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from aa_keras._keras_compat import all_layers, build_losses
+
 from ..blocks import dtype_policy
 from ..weights.architecture import of_detector
 from .decoder import ClassWiseNonMaxSuppression
@@ -72,7 +74,7 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
 
     def _initialize(self):
         """Draws different kernels where KerasHub draws equal ones, and corrects the biases."""
-        for layer in self.backbone.feature_pyramid._flatten_layers():
+        for layer in all_layers(self.backbone.feature_pyramid):
             if isinstance(layer, keras.layers.Conv2D):
                 layer.kernel.assign(keras.initializers.VarianceScaling()(layer.kernel.shape))
         for head in (self.box_head, self.classification_head):
@@ -95,8 +97,7 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
         box_loss = SmoothL1Loss() if box_loss == "auto" else box_loss
         classification_loss = FocalLoss() if classification_loss == "auto" else classification_loss
         super().compile(optimizer, box_loss, classification_loss, **kwargs)
-        # Here, not in the first step: TensorFlow would trace a step that makes the means of the losses twice.
-        self._compile_loss.build(self.output, self.output)
+        build_losses(self, self.output)
 
     def get_compile_config(self):
         """Returns the arguments of `compile` for a file, or None before it was called."""

@@ -39,10 +39,14 @@ class Architecture:
         return cls(content["builder"], with_tuples(arguments) if isinstance(arguments, dict) else None)
 
 
+def encoder_of(config):
+    """Returns the config of the network of the library within the Keras config of a detector."""
+    return config["backbone"]["config"]["image_encoder"]["config"]
+
+
 def of_detector(config):
     """Returns the architecture of a detector from its Keras config, which has all that its builder was called with."""
-    pyramid = config["backbone"]["config"]
-    encoder = pyramid["image_encoder"]["config"]
+    pyramid, encoder = config["backbone"]["config"], encoder_of(config)
     backbone = dict(encoder["arguments"])
     if encoder["builder"] != "AAResNet":  # the arguments of other builders are not those of the detector's own
         normalizes = backbone.pop("include_preprocessing", False)

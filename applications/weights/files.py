@@ -14,7 +14,7 @@ import h5py
 import ml_dtypes
 import numpy as np
 
-from .architecture import IN_ARCHIVE, Architecture, of_detector
+from .architecture import IN_ARCHIVE, Architecture, encoder_of, of_detector
 
 # The names of tables of relative positions in Keras files, by attribute.
 TABLES = "/relative_embedding/vars/"
@@ -42,8 +42,7 @@ class FileContent:
     @property
     def encoder(self):
         """The config of the network within a detector, {} in other files."""
-        backbone = self.config.get("backbone")
-        return backbone["config"]["image_encoder"]["config"] if backbone else {}
+        return encoder_of(self.config) if "backbone" in self.config else {}
 
     @functools.cached_property
     def layers(self):
@@ -82,7 +81,9 @@ class FileContent:
         "channel_attention_bias". A file of before they were recorded shows them by its layers.
         """
         if self.encoder:
-            return {name: self.encoder["arguments"].get(name) for name in ("padding", "channel_attention_bias")}
+            names = ("padding", "channel_attention_bias")
+            arguments = self.encoder["arguments"]
+            return {name: arguments[name] for name in names if arguments.get(name) is not None}
         if self.architecture is not None and self.architecture.arguments is not None:
             arguments = self.architecture.arguments
             bias = arguments.get("channel_attention_bias")

@@ -23,7 +23,7 @@ _LOGGER = logging.getLogger("aa_keras")
 _CONVERSION = "2"
 
 
-def find(builder, weights, argument="weights", rules=None, build=None) -> Weights | None:
+def find(builder, weights, argument="weights", rules=None, build=None, is_exact=True) -> Weights | None:
     """Finds the weights that a builder's argument names.
 
     Args:
@@ -32,6 +32,7 @@ def find(builder, weights, argument="weights", rules=None, build=None) -> Weight
         argument: the name of the argument.
         rules: `TimmRules` of the family, or None.
         build: function of the name of a builder and of arguments of its family that builds a network.
+        is_exact: whether a network must have all weights of a file that is named by its path.
 
     Returns:
         The `Weights`, or None for None.
@@ -56,7 +57,7 @@ def find(builder, weights, argument="weights", rules=None, build=None) -> Weight
         return Weights(entry.path())
     if is_checkpoint(weights):
         return _converted_from_file(pathlib.Path(weights), argument, rules, build)
-    return Weights(weights, is_exact=True)
+    return Weights(weights, is_exact=is_exact)
 
 
 def _cache(*parts):

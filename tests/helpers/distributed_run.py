@@ -24,7 +24,7 @@ sys.path.append(str(pathlib.Path(__file__).parents[1]))
 from helpers.detection import detection_config  # noqa: E402
 from helpers.training import tiny_config  # noqa: E402
 
-from aa_keras import command_line  # noqa: E402
+from aa_keras.commands import command_line  # noqa: E402
 from aa_keras.training import Hosts, hosts, train_and_evaluate  # noqa: E402
 
 hosts.HEARTBEAT_TIMEOUT = int(os.environ.get("HEARTBEAT_TIMEOUT", hosts.HEARTBEAT_TIMEOUT))

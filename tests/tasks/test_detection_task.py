@@ -8,12 +8,13 @@ import sys
 import types
 
 import keras
+import ml_collections
 import numpy as np
 import pytest
 from helpers.detection import detection_config, squares
 from PIL import Image
 
-from aa_keras.applications import AAResNet
+from aa_keras.applications import AAResNet, create_model
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import BadBoxes, Categories, DetectionDataset
 from aa_keras.data.coco import annotated_image
@@ -167,6 +168,42 @@ def test_training_begins_with_the_weights_of_the_backbone(folder, tmp_path):
     model = task_for(detection_config(folder, weights=str(tmp_path / "classifier.keras"))).training_model()
     kernels = [network.get_layer("stem_conv").kernel for network in (model.backbone.image_encoder, classifier)]
     np.testing.assert_array_equal(*kernels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backbone", "arguments"),
+    [
+        ("AAWideResNet", {"depth": 10, "width": 1, "num_heads": 2}),
+        ("AAMnasNet", {"alpha": 0.1}),
+        ("BoTNet", {"stages": ("c", "c", "c", "a")}),
+    ],
+)
+def test_a_detector_on_any_network_is_trained_and_resumed(backbone, arguments, folder, tmp_path, monkeypatch, capsys):
+    """Its run has the call in its config, and its files have it, too."""
+
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(path, history):
+        raise Interrupted
+
+    size = {"max_level": 5, "head_convolutions": 1, "anchor_size": 2.5}
+    given = {**size, "backbone": backbone, "backbone_arguments": arguments}
+    config = detection_config(folder)
+    config.builder_arguments = ml_collections.ConfigDict(given, convert_dict=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "write_metrics", interrupt)
+        with pytest.raises(Interrupted):
+            train_and_evaluate(config, tmp_path / "run")
+    result = train_and_evaluate(config, tmp_path / "run")
+    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
+    assert evaluate_run(workdir=tmp_path / "run", output=tmp_path / "again").ap == pytest.approx(result["ap"], abs=1e-6)
+    again = create_model(tmp_path / "run" / "model.keras")
+    assert again.architecture.arguments["backbone"] == backbone
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    for first, second in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_other_data_in_the_folder_is_seen(finished, tmp_path):

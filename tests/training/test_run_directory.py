@@ -9,13 +9,12 @@ from helpers.training import tiny_config
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_json
-from aa_keras.recipes.fields import as_dictionary
+from aa_keras.recipes.fields import as_dictionary, flattened
 from aa_keras.tasks import Classification
 from aa_keras.training.run_directory import (
     FOLDERS,
     RunDirectory,
     fingerprint,
-    flattened,
     partial_files,
     run_files,
 )

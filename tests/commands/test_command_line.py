@@ -12,7 +12,7 @@ import pytest
 
 from aa_keras import _startup
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 RECIPE = """
 from aa_keras.recipes import default_config
 
@@ -134,7 +134,7 @@ DEFECTS = {
 
 PROGRAM = """
 import tensorflow as tf
-from aa_keras import command_line
+from aa_keras.commands import command_line
 
 def main(_):
     {statement}
