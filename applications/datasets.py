@@ -21,6 +21,7 @@ class Dataset:
         classes: number of classes.
         mean: mean of each channel, for pixels in [0, 255].
         std: standard deviation of each channel.
+        central_fraction: share of an image's shorter side that evaluation uses.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Dataset:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    central_fraction: float = 1.0
 
     @functools.cached_property
     def identified_classes(self):
@@ -76,9 +78,16 @@ class Dataset:
 
 CIFAR100 = Dataset("cifar100", (32, 32, 3), 100, mean=(129.3, 124.1, 112.4), std=(68.2, 65.4, 70.4))
 # With the usual statistics of ImageNet.
-IMAGENET = Dataset("imagenet2012", (224, 224, 3), 1000, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+IMAGENET = Dataset(
+    "imagenet2012",
+    (224, 224, 3),
+    1000,
+    mean=(123.675, 116.28, 103.53),
+    std=(58.395, 57.12, 57.375),
+    central_fraction=0.875,
+)
 # As in timm's training of BoTNets.
-IMAGENET_256 = dataclasses.replace(IMAGENET, input_shape=(256, 256, 3))
+IMAGENET_256 = dataclasses.replace(IMAGENET, input_shape=(256, 256, 3), central_fraction=1.0)
 COCO = Dataset("coco", (640, 640, 3), 80, mean=IMAGENET.mean, std=IMAGENET.std)
 # Blood cells (github.com/Shenggan/BCCD_Dataset), at the size of the recipe here.
 BCCD = Dataset("bccd", (192, 256, 3), 3, mean=IMAGENET.mean, std=IMAGENET.std)

@@ -59,7 +59,7 @@ LEVELS = {1: "P1", 2: "P2", 3: "P3", 5: "P4", 7: "P5"}
         pyramid='"P1" to "P5"',
         arguments={
             "alpha": "factor of the channels of MnasNet-A1, which are then rounded to multiples of 8. "
-            "The paper has 0.75, 1.0, 1.25 and 1.4.",
+            "The paper has 0.75, 1.0, 1.25 and 1.4."
         },
     )
 )

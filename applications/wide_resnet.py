@@ -15,14 +15,7 @@ from keras import layers, ops
 from aa_keras.layers import _arguments
 
 from .attention_options import NO_ATTENTION, AttentionOptions, residual_specs
-from .blocks import (
-    batch_normalization,
-    classification_model,
-    convolution,
-    image_input,
-    known_size,
-    weighted_channels,
-)
+from .blocks import batch_normalization, classification_model, convolution, image_input, known_size, weighted_channels
 from .builders import Family, builder, variant
 from .datasets import CIFAR100
 

@@ -6,8 +6,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.applications import datasets
-from aa_keras.data import Preprocessing, as_probabilities, image_ops
+from aa_keras.data import Preprocessing, as_probabilities
 from aa_keras.errors import UserError
 from aa_keras.export.runtimes import TOP_K
 from aa_keras.export.spec import ServingSpec
@@ -50,7 +49,7 @@ class ClassificationSpec(ServingSpec):
             info: `WeightsInfo` of its weights, or None.
         """
         size = tuple(model.input_shape[1:3])
-        fraction = image_ops.CENTRAL_FRACTION if dataset is datasets.IMAGENET else 1.0
+        fraction = 1.0 if dataset is None else dataset.central_fraction
         preprocessing = Preprocessing(mean, std, image_size=None if None in size else size, central_fraction=fraction)
         if info is not None:
             preprocessing = dataclasses.replace(

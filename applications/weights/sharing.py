@@ -74,7 +74,7 @@ def _known_of(model):
     begun = getattr(model, "weights_info", None)
     if begun is None:
         dataset = BUILDERS[architecture.builder].definition.family.dataset
-        images = {"mean": dataset.mean, "std": dataset.std}
+        images = {name: getattr(dataset, name) for name in ("mean", "std", "central_fraction")}
     else:
         images = {name: getattr(begun, name) for name in ("mean", "std", "central_fraction", "interpolation")}
     return {"source": f"a network called {model.name!r}", "builder": architecture.builder, **images}

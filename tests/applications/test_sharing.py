@@ -99,6 +99,9 @@ def test_an_augmented_network_takes_a_plain_one_in_a_folder(tmp_path):
 def test_what_a_builder_knows_need_not_be_said(model, folder, tmp_path):
     info = aa_keras.save_pretrained(model, tmp_path / "described").info
     assert (info.builder, info.mean, info.std) == ("AAWideResNet", CIFAR100.mean, CIFAR100.std)
+    assert info.central_fraction == 1.0  # small images are seen whole
+    photographs = MnasNet(alpha=0.1, input_shape=(32, 32, 3))
+    assert aa_keras.save_pretrained(photographs, tmp_path / "photographs").info.central_fraction == 0.875
     tuned = AAWideResNet(weights=folder, **SMALL)
     info = aa_keras.save_pretrained(tuned, tmp_path / "tuned").info
     assert (info.mean, info.std, info.scores, info.licence) == ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), {}, "")
