@@ -25,6 +25,11 @@ POOLINGS = (None, "avg", "max")
 BUILDERS: dict[str, Any] = {}
 # Arguments that say where numbers come from, and nothing about the network.
 NOT_RECORDED = ("weights", "backbone_weights", "input_tensor")
+# Arguments that follow from the data, for a recipe or a detector.
+OF_THE_DATA = {
+    *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"),
+    "include_preprocessing",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +177,10 @@ def _adopt_settings(definition, given):
     """Sets the arguments that are None and that weights decide: those of the builder, or of a detector's backbone."""
     target, parameters = given, definition.signature.parameters
     if given.get("backbone") is not None:
-        target = given["backbone_arguments"] = dict(given["backbone_arguments"] or {})
+        arguments = given["backbone_arguments"]
+        if not isinstance(arguments, (dict, type(None))):
+            raise ValueError(f"`backbone_arguments` must be a dictionary. Received: backbone_arguments={arguments!r}")
+        target = given["backbone_arguments"] = dict(arguments or {})
         parameters = backbone_of(definition, given["backbone"]).signature.parameters
     for weights in (given["weights"], given.get("backbone_weights")):
         for name, value in weights.content.settings.items() if weights else ():

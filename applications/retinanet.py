@@ -16,7 +16,7 @@ from aa_keras.layers import _arguments
 
 from .attention_options import NO_ATTENTION
 from .blocks import normalizes_pixels, pyramid_outputs
-from .builders import BUILDERS, Family, builder, variant
+from .builders import BUILDERS, OF_THE_DATA, Family, builder, variant
 from .datasets import COCO
 from .resnet import AAResNet
 from .weights.loading import load_weights
@@ -24,11 +24,6 @@ from .weights.loading import load_weights
 preprocess_input = COCO.preprocess_input
 
 MOST_HEAD_CONVOLUTIONS, MOST_ANCHOR_SIZE = 16, 64
-# Arguments of a backbone's builder that the detector decides.
-OF_THE_DETECTOR = {
-    *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation", "name"),
-    "include_preprocessing",
-}
 
 
 @builder(
@@ -146,8 +141,7 @@ def AARetinaNet(  # noqa: N802
     policy = keras.config.dtype_policy()
     encoder = detector.PyramidEncoder(of_backbone, shape, arguments, network, dtype=policy, name=encoder_name)
     model = detector.detector(encoder, classes, min_level, max_level, head_convolutions, anchor_size, name)
-    if weights is not None:
-        load_weights(model, weights, include_top=True)
+    model.has_new_weights = any(load_weights(model, weights, include_top=True)) if weights else False
     model.weights_info = getattr(backbone_weights if weights is None else weights, "info", None)
     model.has_new_attention = getattr(network, "has_new_attention", False)
     return model
@@ -186,7 +180,7 @@ def _check_backbone(backbone, arguments, weights, resnet):
         return
     classifiers = [name for name, builder in BUILDERS.items() if builder.definition.family.backbone is None]
     _arguments.one_of("backbone", backbone, classifiers)
-    known = set(BUILDERS[backbone].definition.signature.parameters) - OF_THE_DETECTOR
+    known = set(BUILDERS[backbone].definition.signature.parameters) - OF_THE_DATA - {"name"}
     unknown = sorted(set(arguments) - known)
     if unknown:
         raise ValueError(
@@ -237,7 +231,7 @@ def _checked_shape(input_shape, max_level):
 
 
 def _import_detector():
-    """Returns the package of the detectors, or raises ImportError with a line that says what to install."""
+    """Returns the module of the detectors, or raises ImportError with a line that says what to install."""
     with importing_extra(), quiet_import():  # KerasHub imports TensorFlow whatever the backend
         from .detector import model
     return model

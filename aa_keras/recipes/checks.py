@@ -7,15 +7,10 @@ import math
 import keras
 
 from aa_keras import applications
+from aa_keras.applications.builders import OF_THE_DATA
 from aa_keras.applications.catalogue import tasks
 from aa_keras.errors import UserError
 from aa_keras.recipes.fields import DISTRIBUTIONS, FIELDS
-
-# Arguments of builders that a recipe's data set and other fields decide.
-NOT_OF_RECIPES = {
-    *("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation"),
-    "include_preprocessing",
-}
 
 
 def check_config(config):
@@ -67,7 +62,7 @@ def _is_ascending(values):
 def _check_builder_arguments(config):
     arguments = config.builder_arguments
     parameters = inspect.signature(getattr(applications, config.builder)).parameters
-    allowed = sorted(set(parameters) - NOT_OF_RECIPES)
+    allowed = sorted(set(parameters) - OF_THE_DATA)
     unknown = [str(name) for name in arguments if name not in allowed]
     if unknown:
         raise UserError(
@@ -76,9 +71,7 @@ def _check_builder_arguments(config):
         )
     for name, value in arguments.items():
         parts = value.values() if name == "backbone_arguments" and hasattr(value, "values") else [value]
-        if not all(
-            _is_plain(part) or (isinstance(part, (tuple, list)) and all(map(_is_plain, part))) for part in parts
-        ):
+        if not all(map(_is_plain, parts)):
             raise UserError(
                 f"config.builder_arguments.{name} must be a finite number, a string, True, False, None or a tuple of "
                 f"such. Received: {name}={value!r:.100}"
@@ -91,10 +84,12 @@ def _check_builder_arguments(config):
 
 
 def _is_plain(value):
-    """Whether a value is a finite number, a string, a boolean or None."""
-    if isinstance(value, (int, float)):
-        return math.isfinite(value)
-    return value is None or isinstance(value, str)
+    """Whether a value is a finite number, a string, a boolean or None, or a tuple of such."""
+
+    def is_part(value):
+        return value is None or isinstance(value, str) or (isinstance(value, (int, float)) and math.isfinite(value))
+
+    return all(map(is_part, value)) if isinstance(value, (tuple, list)) else is_part(value)
 
 
 def check_backend(config):

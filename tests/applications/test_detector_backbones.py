@@ -86,6 +86,11 @@ def test_a_network_is_taken_with_its_weights(tmp_path):
         create_model(tmp_path / "detector.keras")
 
 
+def test_a_plain_network_is_rebuilt_for_formats_without_blockwise_attention():
+    model = detector(backbone="MnasNet", backbone_arguments={"alpha": 0.1})
+    assert rebuilt(model, (96, 128), dense=True).input_shape == (None, 96, 128, 3)
+
+
 def test_weights_of_a_backbone_decide_its_padding(tmp_path):
     botnet = with_random_statistics(BoTNet(**BOTNET, padding="symmetric", input_shape=(64, 64, 3), classes=7))
     aa_keras.save_pretrained(botnet, tmp_path / "botnet", mean=COCO.mean, std=COCO.std)
@@ -105,6 +110,7 @@ def test_weights_of_a_backbone_decide_its_padding(tmp_path):
             {"backbone": "MnasNet", "backbone_arguments": {"width": 3, "classes": 3}},
             "`backbone_arguments` must be arguments of MnasNet: alpha. Received: classes, width",
         ),
+        ({"backbone": "MnasNet", "backbone_arguments": "alpha"}, "`backbone_arguments` must be a dictionary"),
         ({"backbone_arguments": {"alpha": 1.0}}, "`backbone_arguments` go with the name of a `backbone`"),
     ],
 )

@@ -284,6 +284,7 @@ def test_trained_weights_find_a_cell(caplog):
 def test_trained_weights_for_other_classes(caplog):
     model, other = trained(), trained(classes=5)
     assert "the classifier of aa_retinanet, for 5 classes, is new" in caplog.text
+    assert (model.has_new_weights, other.has_new_weights) == (False, True)
     for ours, theirs in zip(other.weights, model.weights, strict=True):
         if ours.shape == theirs.shape:
             np.testing.assert_array_equal(ours, theirs)
