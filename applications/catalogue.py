@@ -148,14 +148,14 @@ def architecture_of(source: keras.Model | Weights) -> Architecture | None:
 
 def _of_run(weights):
     """Returns the architecture of a file of whole weights in a run directory, or None."""
-    path = weights.folder / "config.json"
-    if not path.is_file() or not weights.content.config:
+    try:
+        config = read_json(weights.folder / "config.json")
+        builder, arguments = config["builder"], config["builder_arguments"]
+    except (OSError, ValueError, KeyError, TypeError):  # another file of this name, or none
         return None
-    config = read_json(path)
-    if not isinstance(config, dict) or not isinstance(config.get("builder_arguments"), dict):
+    if not isinstance(builder, str) or not isinstance(arguments, dict) or not weights.content.config:
         return None
-    arguments = {**with_tuples(config["builder_arguments"]), **weights.content.images_and_classes}
-    return Architecture(config.get("builder"), arguments)
+    return Architecture(builder, {**with_tuples(arguments), **weights.content.images_and_classes})
 
 
 def _guessed(name, has_levels):

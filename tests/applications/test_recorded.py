@@ -142,6 +142,14 @@ def test_what_is_no_network_is_refused(tmp_path):
         create_model(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"builder": ["AAWideResNet"], "builder_arguments": {}}', '{"builder": 3}']
+)
+def test_another_config_next_to_a_file_does_not_matter(text, model, file):
+    without_record(file).with_name("config.json").write_text(text)
+    assert architecture_of(Weights(file)) == Architecture("AAWideResNet", None)
+
+
 def test_the_name_is_the_last_resort(model):
     with without_values():
         assert architecture_of(AAWideResNet(**SMALL, name="resnet50")).builder == "AAWideResNet"
