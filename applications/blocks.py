@@ -121,7 +121,8 @@ def preprocessing(mean, std):
 
 def normalizes_pixels(model):
     """Whether a network takes pixels from 0 to 255: whether it was built with `include_preprocessing=True`."""
-    return any(layer.name == "preprocessing" for layer in getattr(model, "encoder", model).layers)
+    of_detector = getattr(model, "normalizes_pixels", None)
+    return any(layer.name == "preprocessing" for layer in model.layers) if of_detector is None else of_detector
 
 
 def _checked_shape(input_shape):

@@ -8,7 +8,7 @@ from keras import ops
 
 from aa_keras._keras_compat import all_layers, build_losses
 
-from ..blocks import dtype_policy
+from ..blocks import dtype_policy, normalizes_pixels
 from ..weights.architecture import of_detector
 from .decoder import ClassWiseNonMaxSuppression
 from .encoder import PyramidEncoder, build_network  # noqa: F401  for `retinanet`
@@ -176,6 +176,11 @@ class RetinaNet(keras_hub.models.RetinaNetObjectDetector):
     def encoder(self):
         """The network of the library in the detector, without its pyramid: a `PyramidEncoder`."""
         return self.backbone.image_encoder
+
+    @property
+    def normalizes_pixels(self):
+        """Whether the detector takes pixels from 0 to 255."""
+        return normalizes_pixels(self.encoder)
 
     @property
     def backbone_arguments(self):

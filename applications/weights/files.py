@@ -80,15 +80,12 @@ class FileContent:
         They change neither the names nor the shapes of weights: "padding"; or they are adopted without being asked for:
         "channel_attention_bias". A file of before they were recorded shows them by its layers.
         """
+        arguments = self.architecture.arguments if self.architecture else None
         if self.encoder:
-            names = ("padding", "channel_attention_bias")
             arguments = self.encoder["arguments"]
+        if arguments is not None:
+            names = ("padding", "channel_attention_bias")
             return {name: arguments[name] for name in names if arguments.get(name) is not None}
-        if self.architecture is not None and self.architecture.arguments is not None:
-            arguments = self.architecture.arguments
-            bias = arguments.get("channel_attention_bias")
-            found = {"padding": arguments.get("padding") or "same"}
-            return found if bias is None else {**found, "channel_attention_bias": bias}
         if not self.layers:
             return {}
         is_padded = any(re.search(r"_conv\d?_pad$", name) for name in self.layers)

@@ -1,7 +1,9 @@
 """Builders that are variants of others: what they fix, what they still take, and how they are found by name."""
 
 import dataclasses
+import importlib.util
 import inspect
+import pathlib
 import re
 import types
 
@@ -25,6 +27,8 @@ from aa_keras.applications import (
 )
 from aa_keras.applications.converters import timm_hub
 from aa_keras.applications.weights import Architecture
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def description(builder, *arguments, **keywords):
@@ -75,12 +79,23 @@ def test_a_builder_is_known_by_its_name_and_takes_what_its_signature_says(name):
     parameters = inspect.signature(builder).parameters
     assert ("attention_stages" in parameters) == name.startswith("AA")
     assert ("channel_attention" in parameters) == (name in ("AAResNet", "AARetinaNet", "AAWideResNet", "BoTNet"))
+    with_bias = name in ("AAResNet", "AARetinaNet") or re.fullmatch(r"SE(ResNet|RetinaNet)\d*", name) is not None
+    assert ("channel_attention_bias" in parameters) == with_bias
     assert ("blocks" in parameters) == (re.sub("^(AA|SE)", "", name) in ("ResNet", "RetinaNet"))
     # Nothing is described that it does not take.
     arguments = inspect.getdoc(builder).split("\nArgs:\n")[1].split("\n\nReturns:")[0]
     assert re.findall(r"^    (\w+): ", arguments, flags=re.MULTILINE) == list(parameters)
     with pytest.raises(TypeError, match="unexpected keyword argument 'depths'"):
         build(name, depths=3)
+
+
+def test_editors_see_the_signatures():
+    """In a stub, which `make stubs` writes."""
+    spec = importlib.util.spec_from_file_location("write_stubs", ROOT / "docs" / "write_stubs.py")
+    write_stubs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(write_stubs)
+    assert write_stubs.STUB == ROOT / "applications" / "__init__.pyi"
+    assert write_stubs.stub() == write_stubs.STUB.read_text(encoding="utf-8")
 
 
 def test_what_a_variant_fixes_cannot_be_given():
