@@ -266,8 +266,9 @@ def test_a_network_of_a_folder_and_of_the_hub(photographs, tmp_path, monkeypatch
         assert (preprocessing.std, preprocessing.interpolation) == ((40.0, 50.0, 60.0), "bicubic")
         assert servable.model.architecture == model.architecture
     (answered,) = predict_images([str(photographs / "a.jpg")], model=str(tmp_path / "folder"))
-    pixels = preprocessing.normalize(preprocessing.fit(np.asarray(Image.open(photographs / "a.jpg"))))
-    np.testing.assert_allclose(answered.answer["probabilities"], model(pixels[None])[0], atol=1e-4)
+    pixels, _ = servable.at_fixed_size().spec.preprocess(decode_image((photographs / "a.jpg").read_bytes()))
+    expected = model((pixels[None] - np.float32([1, 2, 3])) / np.float32([40, 50, 60]))[0]
+    np.testing.assert_allclose(answered.answer["probabilities"], expected, atol=1e-4)
     assert capsys.readouterr().err == ""
     overridden = trained.servable_of_flags(model=str(tmp_path / "folder"), dataset="none")
     assert overridden.spec.preprocessing.mean == (0.0, 0.0, 0.0)
