@@ -105,7 +105,7 @@ def _rebuilt(name, arguments):
     weights = find("", name, "name", is_exact=False)
     architecture = architecture_of(weights)
     if architecture is None or architecture.arguments is None:
-        known = "" if architecture is None else f", {architecture.builder} by its name"
+        known = "" if architecture is None else f"; their builder is {architecture.builder}"
         raise ValueError(
             "`name` must be of weights that record the arguments of their builder. Call the builder of the network "
             f"with `weights=`. Received: name={os.fspath(name)!r}, which do not{known}"

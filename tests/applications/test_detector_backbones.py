@@ -82,7 +82,7 @@ def test_a_network_is_taken_with_its_weights(tmp_path):
     loaded = keras.models.load_model(tmp_path / "detector.keras")
     np.testing.assert_array_equal(loaded(x)["cls_logits"], model(x)["cls_logits"])
     assert rebuilt(loaded, (128, 96)).input_shape == (None, 128, 96, 3)
-    with pytest.raises(ValueError, match="which do not, AARetinaNet by its name"):
+    with pytest.raises(ValueError, match="which do not; their builder is AARetinaNet"):
         create_model(tmp_path / "detector.keras")
 
 

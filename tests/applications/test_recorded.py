@@ -116,9 +116,9 @@ def test_a_network_is_built_as_it_was_saved(kind, model, file, folder, tmp_path,
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        (None, r"record the arguments of their builder\. .*which do not, AAWideResNet by its name"),
-        ('{"builder": "AAWideResNet", "arguments": null}', "which do not, AAWideResNet by its name"),
-        ('{"builder": "Other", "arguments": {}}', "which do not, AAWideResNet by its name"),
+        (None, r"record the arguments of their builder\. .*which do not; their builder is AAWideResNet"),
+        ('{"builder": "AAWideResNet", "arguments": null}', "which do not; their builder is AAWideResNet"),
+        ('{"builder": "Other", "arguments": {}}', "which do not; their builder is AAWideResNet"),
         ('{"builder": "AAWideResNet", "arguments": {"weights": "hf://me/other"}}', "AAWideResNet has.*with weights"),
         ('{"builder": "AAWideResNet", "arguments": {"code": "import os"}}', "AAWideResNet has.*with code"),
         ('{"builder": 3}', "architecture.json names no builder"),
