@@ -5,6 +5,7 @@ pyramid, heads and anchors, which come with the extra `detection`. It is importe
 The paper's are on ResNets; `AARetinaNet(backbone=...)` puts one on any other network of the library.
 """
 
+import inspect
 import os
 
 import keras
@@ -147,6 +148,11 @@ def AARetinaNet(  # noqa: N802
     return model
 
 
+# The arguments of the ResNet that a detector has without `backbone`.
+_COMMON = set(inspect.signature(AAResNet).parameters) & set(inspect.signature(AARetinaNet).parameters)
+OF_THE_RESNET = _COMMON - OF_THE_DATA - {"name"}
+
+
 def _check_backbone(backbone, arguments, weights, resnet):
     """Raises ValueError unless a builder's argument `backbone` and those that go with it make sense.
 
@@ -162,9 +168,9 @@ def _check_backbone(backbone, arguments, weights, resnet):
                 f"`backbone_arguments` go with the name of a `backbone`. Received: backbone_arguments={arguments!r}"
             )
         return
-    parameters = AARetinaNet.definition.signature.parameters
+    parameters = inspect.signature(AARetinaNet).parameters
     for name, value in resnet.items():
-        if name != "include_preprocessing" and value != parameters[name].default:
+        if name in OF_THE_RESNET and value != parameters[name].default:
             raise ValueError(
                 f"`{name}` is for the ResNet that a detector has without `backbone`: pass it in `backbone_arguments`. "
                 f"Received: {name}={value!r}, backbone={backbone!r:.80}"

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from aa_keras.applications import datasets
+from aa_keras.applications.retinanet import OF_THE_RESNET
 from aa_keras.data import (
     BadBoxes,
     Categories,
@@ -47,7 +48,7 @@ class Detection(Task):
     }
 
     def __init__(self, config):
-        super().__init__(config)
+        super().__init__(_with_one_backbone(config))
         for package in ("keras_hub", "pycocotools"):  # fails before anything is done
             if importlib.util.find_spec(package) is None:
                 raise UserError(missing_extra(ModuleNotFoundError(name=package)))
@@ -224,3 +225,15 @@ class Detection(Task):
         numbers = tuple(int(category.split(" ", 1)[0]) for category in data["categories"])
         preprocessing = dataclasses.replace(self.preprocessing, image_size=tuple(model.input_shape[1:3]))
         return DetectionSpec(self.class_names_of(data), (None, None, model.input_shape[-1]), preprocessing, numbers)
+
+
+def _with_one_backbone(config):
+    """Returns a config without the arguments of the recipe's ResNet if it names another backbone."""
+    replaced = sorted(OF_THE_RESNET & set(config.builder_arguments))
+    if config.builder_arguments.get("backbone") is None or not replaced:
+        return config
+    print(f"config.builder_arguments.backbone replaces the recipe's ResNet, and its {', '.join(replaced)}")
+    config = config.copy_and_resolve_references()
+    for name in replaced:
+        del config.builder_arguments[name]
+    return config

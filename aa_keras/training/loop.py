@@ -59,7 +59,8 @@ def train_and_evaluate(
     config = resolved(config)
     distribution = distribution_for(config, hosts)  # with several hosts, this sets its own handler of SIGTERM
     directory = RunDirectory(pathlib.Path("runs") / config.name if workdir is None else workdir)
-    run = Run(config, task_for(config), distribution, directory, overwrite)
+    task = task_for(config)
+    run = Run(task.config, task, distribution, directory, overwrite)
     with StopOnSigterm(run) as stop, distribution.losing_hosts():
         result = run.finished_result()
         if result is not None:

@@ -170,6 +170,16 @@ def test_training_begins_with_the_weights_of_the_backbone(folder, tmp_path):
     np.testing.assert_array_equal(*kernels)
 
 
+def test_another_backbone_replaces_the_resnet_of_a_recipe(folder, capsys):
+    config = detection_config(folder)
+    config.builder_arguments.backbone = "AAMnasNet"
+    task = task_for(config)
+    kept = {"backbone": "AAMnasNet", "max_level": 5, "head_convolutions": 1, "anchor_size": 2.5}
+    assert task.config.builder_arguments.to_dict() == kept
+    assert "replaces the recipe's ResNet, and its blocks, depth, width" in capsys.readouterr().out
+    assert task_for(task.config).config is task.config
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "arguments"),
