@@ -12,7 +12,7 @@ from helpers.hub import Hub
 from helpers.timm_checkpoints import FIXTURES, SMALL, load_drawn, read_fixture, small_resnet, write
 
 from aa_keras import applications
-from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet
+from aa_keras.applications import AAResNet, AAResNet50, ResNet, SEResNet, WideResNet, create_model
 from aa_keras.applications.weights import finding
 
 safetensors = pytest.importorskip("safetensors.numpy", reason="the extra `timm` is not installed")
@@ -53,6 +53,8 @@ def test_a_converted_network_is_kept_with_what_is_known_of_it(checkpoint, cache,
     monkeypatch.setattr(finding, "convert", None)  # which would fail
     second = ResNet(weights=checkpoint, **SMALL)
     np.testing.assert_array_equal(first(images), second(images))
+    again = create_model(folder, input_shape=(64, 64, 3))  # whose other arguments are recorded
+    np.testing.assert_array_equal(first(images), again(images))
     whole = keras.models.load_model(folder / "model.keras")
     for one, other in zip(whole.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
