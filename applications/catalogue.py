@@ -181,13 +181,13 @@ def weights_of(builder: str, weights: str | os.PathLike, backbone: str | None = 
         backbone: the argument of a detector's builder with this name, if it is another builder's name.
 
     Returns:
-        The `Weights`, and a dictionary.
+        The `Weights`, and a dictionary; with `backbone`, of arguments of that builder.
     """
     definition, argument = BUILDERS[builder].definition, "weights"
     known = definition.signature.parameters
     if definition.family.backbone is not None:
         definition, builder, argument = backbone_of(definition, backbone), backbone or "", "backbone_weights"
-        known = known if backbone is None else {}
+        known = known if backbone is None else definition.signature.parameters
     found = found_weights(builder, weights, argument, definition)
     return found, {name: value for name, value in found.content.settings.items() if name in known and value is not None}
 

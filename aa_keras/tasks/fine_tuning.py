@@ -41,9 +41,14 @@ def resolved(config, weights_fields):
         raise UserError(f"config.weights: {missing_extra(error) or error}") from None
     except ValueError as error:
         raise UserError(f"config.weights: {error}") from None
-    for name, value in settings.items():
-        if name not in config.builder_arguments:
-            config.builder_arguments[name] = value
+    arguments = config.builder_arguments
+    if backbone is not None:
+        arguments.backbone_arguments = arguments.get("backbone_arguments") or {}
+        arguments = arguments.backbone_arguments
+    with arguments.unlocked():
+        for name, value in settings.items():
+            if name not in arguments:
+                arguments[name] = value
     for name, of_info in weights_fields.items() if found.info else ():
         if config[name] is None:
             config[name] = getattr(found.info, of_info)

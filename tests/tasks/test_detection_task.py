@@ -14,13 +14,14 @@ import pytest
 from helpers.detection import detection_config, squares
 from PIL import Image
 
-from aa_keras.applications import AAResNet, create_model
+import aa_keras
+from aa_keras.applications import AAResNet, BoTNet26t, create_model
 from aa_keras.commands.evaluate import evaluate_run
 from aa_keras.data import BadBoxes, Categories, DetectionDataset
 from aa_keras.data.coco import annotated_image
 from aa_keras.data.coco_folder import FileDetections
 from aa_keras.errors import UserError
-from aa_keras.tasks import detection, task_for
+from aa_keras.tasks import detection, resolved, task_for
 from aa_keras.training import callbacks, train_and_evaluate
 
 pytestmark = pytest.mark.jax
@@ -168,6 +169,23 @@ def test_training_begins_with_the_weights_of_the_backbone(folder, tmp_path):
     model = task_for(detection_config(folder, weights=str(tmp_path / "classifier.keras"))).training_model()
     kernels = [network.get_layer("stem_conv").kernel for network in (model.backbone.image_encoder, classifier)]
     np.testing.assert_array_equal(*kernels)
+
+
+def test_weights_of_another_backbone_decide_its_arguments(folder, tmp_path):
+    """Those of the network to train and of the one to save, which starts without the weights."""
+    botnet = BoTNet26t(padding="symmetric", input_shape=(64, 96, 3))
+    aa_keras.save_pretrained(botnet, tmp_path / "botnet")
+    for given in ({"implementation": "dense"}, {}):
+        config = detection_config(folder, weights=str(tmp_path / "botnet"))
+        arguments = {"backbone_arguments": given} if given else {}
+        config.builder_arguments = {"backbone": "BoTNet26t", "max_level": 5, "head_convolutions": 1, **arguments}
+        task = task_for(resolved(config))
+        decided = task.config.builder_arguments.to_dict()["backbone_arguments"]
+        assert decided == {**given, "padding": "symmetric"}
+    trained = task.training_model().encoder
+    np.testing.assert_array_equal(trained.get_layer("stem_conv1").kernel, botnet.get_layer("stem_conv1").kernel)
+    for encoder in (trained, task.inference_model().encoder):
+        assert encoder.get_layer("stem_conv1_pad")
 
 
 def test_another_backbone_replaces_the_resnet_of_a_recipe(folder, capsys):
