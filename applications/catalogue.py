@@ -121,7 +121,7 @@ def _rebuilt(name, arguments):
     return builder(**{"weights": weights, **architecture.arguments, **arguments})
 
 
-def architecture_of(source: keras.Model | Weights) -> Architecture | None:
+def architecture_of(source: keras.Model | Weights | str | os.PathLike) -> Architecture | None:
     """Returns how a network of this library was built, or None for any other.
 
     It is what was recorded: on a model by its builder, in the file of a whole model, in the `weights.json` or the run
@@ -129,17 +129,23 @@ def architecture_of(source: keras.Model | Weights) -> Architecture | None:
     nothing about the arguments.
 
     Args:
-        source: a model, or `Weights`.
+        source: a model, `Weights`, or what `create_model` takes for a trained network.
+
+    Raises:
+        ValueError: if there are no such weights.
     """
     if isinstance(source, keras.Model):
         architecture = getattr(source, "architecture", None)
         return architecture or _guessed(source.name, any(pyramid_outputs(source)))
-    content = source.content
+    weights = source if isinstance(source, Weights) else find("", source, "source")
+    if weights is None:
+        return None
+    content = weights.content
     has_levels = any(re.fullmatch(r"P\d", name) for name in content.layers)
     found = [
-        source.info.architecture if source.info else None,
+        weights.info.architecture if weights.info else None,
         content.architecture,
-        _of_run(source),
+        _of_run(weights),
         _guessed(content.config.get("name", ""), has_levels),
     ]
     known = [architecture for architecture in found if architecture is not None and architecture.builder in BUILDERS]

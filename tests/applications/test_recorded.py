@@ -57,7 +57,7 @@ def without_record(path):
 def test_the_call_is_on_the_model_in_its_file_and_in_its_folder(model, file, folder):
     assert model.architecture == RECORDED
     assert architecture_of(model) == RECORDED
-    assert architecture_of(Weights(file)) == RECORDED
+    assert architecture_of(Weights(file)) == architecture_of(file) == architecture_of(str(folder)) == RECORDED
     assert json.loads((folder / "weights.json").read_text())["arguments"] == {**SMALL, "input_shape": [8, 12, 3]}
     without_record(folder / "model.keras")
     assert architecture_of(Weights(folder / "model.keras", model.weights_info)) == Architecture("AAWideResNet", None)
