@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -92,6 +93,17 @@ def test_applications_import_each_other_relatively():
         if room_of(name) == "applications":
             absolute = [node for node in ast.walk(MODULES[name]) if isinstance(node, ast.ImportFrom) and not node.level]
             assert not [node.module for node in absolute if node.module.startswith("aa_keras.applications")]
+
+
+def test_private_parts_of_keras_are_used_in_one_file():
+    """Those that the file has."""
+    used = {
+        name: {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        for name, tree in MODULES.items()
+    }
+    private = {name for name in used.pop("aa_keras._keras_compat") if re.match("_[a-z]", name)}
+    assert len(private) >= 6
+    assert {name: found & private for name, found in used.items() if found & private} == {}
 
 
 # What may depend on the task: the tasks, and the specs of what they serve.
