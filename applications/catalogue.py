@@ -15,7 +15,7 @@ from .blocks import pyramid_outputs
 from .builders import BUILDERS, NOT_RECORDED, backbone_of, found_weights
 from .converters.timm_hub import ARCHITECTURES
 from .weights import Architecture, Weights
-from .weights.architecture import with_tuples
+from .weights.architecture import recorded_on, with_tuples
 from .weights.finding import find
 
 # What begins the name of a network that `create_model` downloads.
@@ -135,8 +135,7 @@ def architecture_of(source: keras.Model | Weights | str | os.PathLike) -> Archit
         ValueError: if there are no such weights.
     """
     if isinstance(source, keras.Model):
-        architecture = getattr(source, "architecture", None)
-        return architecture or _guessed(source.name, any(pyramid_outputs(source)))
+        return recorded_on(source) or _guessed(source.name, any(pyramid_outputs(source)))
     weights = source if isinstance(source, Weights) else find("", source, "source")
     if weights is None:
         return None

@@ -147,9 +147,11 @@ def servable_of_file(path, dataset=None, class_names=None) -> Servable:
         servable = servable_of_run(weights.folder.resolve(), weights.path)
         return servable if class_names is None else servable.with_class_names(class_names)
     try:
-        architecture = applications.architecture_of(weights)  # before Keras reads the file, which is then a safe one
+        architecture = applications.architecture_of(weights)
     except ValueError as error:
-        raise UserError(f"{weights.path} cannot be loaded: {error}") from None
+        if weights.info is not None:  # a folder is from this library, and may be from a stranger
+            raise UserError(f"{weights.path} cannot be loaded: {error}") from None
+        architecture = None  # Keras may read it: a model of another kind
     model = _load(weights.path)
     model.weights_info = weights.info
     if architecture is not None:

@@ -76,6 +76,12 @@ def recorded(model, architecture):
     return model
 
 
+def recorded_on(model):
+    """Returns the architecture that is recorded on a model, or None."""
+    architecture = getattr(model, "architecture", None)  # others may mean something else by it
+    return architecture if isinstance(architecture, Architecture) else None
+
+
 def _write(architecture, folder):
     pathlib.Path(folder, FILE).write_text(architecture.as_json(), encoding="utf-8")
 

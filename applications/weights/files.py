@@ -16,6 +16,8 @@ import numpy as np
 
 from .architecture import IN_ARCHIVE, Architecture, encoder_of, of_detector
 
+# The name under which Keras saves detectors of this library.
+DETECTOR = "aa_keras>RetinaNet"
 # The names of tables of relative positions in Keras files, by attribute.
 TABLES = "/relative_embedding/vars/"
 # The most positions along an axis that a table may be for.
@@ -112,8 +114,13 @@ def _read_archive(path):
     """Returns the config of the whole model in an archive, and its recorded architecture or None."""
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))["config"]
+            whole = json.loads(archive.read("config.json"))
             text = archive.read(IN_ARCHIVE) if IN_ARCHIVE in archive.namelist() else None
+        config = whole["config"]
+        if whole.get("registered_name") != DETECTOR:
+            config = {
+                name: value for name, value in config.items() if name != "backbone"
+            }  # models of others may have one
         content = FileContent(path, {}, config, None if text is None else Architecture.from_json(text))
         if content.encoder and text is None:
             content = dataclasses.replace(content, architecture=of_detector(config))

@@ -9,6 +9,7 @@ import keras
 from aa_keras.errors import described, importing_extra
 
 from ..builders import BUILDERS
+from .architecture import recorded_on
 from .folders import save_folder
 from .info import CARD, INFO, MODEL, Weights, WeightsInfo, read_folder
 
@@ -51,7 +52,7 @@ def save_pretrained(
         info = WeightsInfo(**{**known, **fields})
     elif fields:
         info = dataclasses.replace(info, **fields)
-    architecture = getattr(model, "architecture", None)
+    architecture = recorded_on(model)
     if info.arguments is None and architecture is not None and architecture.builder == info.builder:
         info = dataclasses.replace(info, arguments=architecture.arguments)
     directory = pathlib.Path(directory).expanduser()
@@ -65,7 +66,7 @@ def save_pretrained(
 
 def _known_of(model):
     """Returns the fields of `WeightsInfo` that a builder's network has."""
-    architecture = getattr(model, "architecture", None)
+    architecture = recorded_on(model)
     if architecture is None:
         raise ValueError(
             "`builder`, `source`, `mean` and `std` must be given for a model that no builder has returned. "

@@ -152,6 +152,9 @@ def test_another_config_next_to_a_file_does_not_matter(text, model, file):
 
 def test_the_name_is_the_last_resort(model):
     with without_values():
+        other = keras.Sequential([keras.Input((4,))], name="mine")
+        other.architecture = "resnet"  # somebody else's
+        assert architecture_of(other) is None
         assert architecture_of(AAWideResNet(**SMALL, name="resnet50")).builder == "AAWideResNet"
         copy = keras.models.clone_model(BoTNet(("c", "c", "c", "a"), input_shape=(64, 64, 3), name="botnet50_1"))
         assert architecture_of(copy) == Architecture("BoTNet50", None)

@@ -292,6 +292,33 @@ def test_a_file_says_how_its_network_was_built(tmp_path, capsys):
     assert "images are normalized as for the network 'resnet50'" in capsys.readouterr().err
 
 
+def test_files_of_other_libraries_are_taken_as_they_are(tmp_path):
+    """Among them an older format, and a model with a backbone of its own."""
+
+    @keras.saving.register_keras_serializable("test")
+    class Classifier(keras.Model):
+        def __init__(self, backbone, **kwargs):
+            outputs = keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D()(backbone.output))
+            super().__init__(backbone.inputs, outputs, **kwargs)
+            self.backbone = backbone
+
+        def get_config(self):
+            return {"backbone": keras.saving.serialize_keras_object(self.backbone), "name": self.name}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(keras.saving.deserialize_keras_object(config["backbone"]), name=config["name"])
+
+    inputs = keras.Input((8, 8, 3))
+    model = Classifier(keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs)), name="mine")
+    model.save(tmp_path / "mine.keras")
+    keras.Model(model.inputs, model.outputs).save(tmp_path / "mine.h5")
+    for name in ("mine.keras", "mine.h5"):
+        servable = trained.servable_of_flags(model=str(tmp_path / name), dataset="none")
+        assert servable.spec.class_names == ("0", "1", "2", "3")
+        np.testing.assert_allclose(servable.model(np.ones((1, 8, 8, 3))), model(np.ones((1, 8, 8, 3))), atol=1e-6)
+
+
 def test_mistakes_of_asking_are_reported(run, photographs, tmp_path):
     workdir, image = str(run), str(photographs / "a.jpg")
     fails("exactly one of --workdir, --model, --builder, --saved_model, --onnx, --litert must be given")
