@@ -70,7 +70,12 @@ def _check_builder_arguments(config):
             f"Received: {', '.join(sorted(unknown))}"
         )
     for name, value in arguments.items():
-        parts = value.values() if name == "backbone_arguments" and hasattr(value, "values") else [value]
+        if name == "backbone_arguments" and not (value is None or hasattr(value, "values")):
+            raise UserError(
+                "config.builder_arguments.backbone_arguments must be a dictionary of arguments of the backbone's builder. "
+                f"Received: backbone_arguments={value!r:.100}"
+            )
+        parts = value.values() if name == "backbone_arguments" and value is not None else [value]
         if not all(map(_is_plain, parts)):
             raise UserError(
                 f"config.builder_arguments.{name} must be a finite number, a string, True, False, None or a tuple of "

@@ -266,6 +266,14 @@ def test_results_count_the_boxes_that_were_left_out(folder, monkeypatch):
     ("fields", "error"),
     [
         ({"builder": "AAResNet50", "builder_arguments": {}}, "config.builder must be one of AARetinaNet, .*detection"),
+        (
+            {"builder_arguments": {"backbone": "MnasNet", "backbone_arguments": "alpha"}},
+            "arguments must be a dictionary",
+        ),
+        (
+            {"builder_arguments": {"backbone": "MnasNet", "backbone_arguments": {"width": 2}}},
+            "AARetinaNet of the config: `backbone_arguments` must be arguments of MnasNet: alpha. Received: width",
+        ),
         ({"input_size": (60, 96)}, "AARetinaNet of the config: `input_shape` must have sides that are multiples of 32"),
         ({"input_size": (64,)}, r"config.input_size must be a pair \(height, width\)"),
         ({"scale_jitter": (1.2, 0.8)}, r"config.scale_jitter must be a pair \(least, most\)"),
