@@ -72,7 +72,7 @@ def _check_builder_arguments(config):
     for name, value in arguments.items():
         if name == "backbone_arguments" and not (value is None or hasattr(value, "values")):
             raise UserError(
-                "config.builder_arguments.backbone_arguments must be a dictionary of arguments of the backbone's builder. "
+                "config.builder_arguments.backbone_arguments must be a dictionary of the builder's arguments. "
                 f"Received: backbone_arguments={value!r:.100}"
             )
         parts = value.values() if name == "backbone_arguments" and value is not None else [value]
