@@ -206,9 +206,15 @@ def pyramid_outputs(model):
     2 ** n "Pn", as feature pyramids do.
 
     Args:
-        model: a network of this library.
+        model: a network of this library, or another one with that attribute.
     """
-    return {layer.name: layer.output for layer in model.layers if re.fullmatch(r"P\d", layer.name)}
+    known = getattr(model, "pyramid_outputs", None)
+    return dict(known) if known else {layer.name: layer.output for layer in model.layers if is_level(layer.name)}
+
+
+def is_level(name):
+    """Whether a name of a layer is that of a level of a pyramid."""
+    return re.fullmatch(r"P\d", name) is not None
 
 
 @keras.saving.register_keras_serializable("aa_keras")

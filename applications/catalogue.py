@@ -11,15 +11,12 @@ from aa_keras.files import read_json
 from aa_keras.layers import _arguments
 
 from . import pretrained
-from .blocks import pyramid_outputs
+from .blocks import is_level, pyramid_outputs
 from .builders import BUILDERS, NOT_RECORDED, backbone_of, found_weights
 from .converters.timm_hub import ARCHITECTURES
 from .weights import Architecture, Weights
 from .weights.architecture import recorded_on, with_tuples
-from .weights.finding import find
-
-# What begins the name of a network that `create_model` downloads.
-HUB = "hf://"
+from .weights.finding import HUB, find
 
 
 def list_models(
@@ -140,12 +137,11 @@ def architecture_of(source: keras.Model | Weights | str | os.PathLike) -> Archit
     if weights is None:
         return None
     content = weights.content
-    has_levels = any(re.fullmatch(r"P\d", name) for name in content.layers)
     found = [
         weights.info.architecture if weights.info else None,
         content.architecture,
         _of_run(weights),
-        _guessed(content.config.get("name", ""), has_levels),
+        _guessed(content.config.get("name", ""), any(map(is_level, content.layers))),
     ]
     known = [architecture for architecture in found if architecture is not None and architecture.builder in BUILDERS]
     return next((each for each in known if each.arguments is not None), known[0] if known else None)
@@ -194,7 +190,7 @@ def weights_of(builder: str, weights: str | os.PathLike, backbone: str | None = 
         definition, builder, argument = backbone_of(definition, backbone), backbone or "", "backbone_weights"
         known = known if backbone is None else definition.signature.parameters
     found = found_weights(builder, weights, argument, definition)
-    return found, {name: value for name, value in found.content.settings.items() if name in known and value is not None}
+    return found, {name: value for name, value in found.content.settings.items() if name in known}
 
 
 def dataset_of(model: keras.Model):

@@ -197,7 +197,7 @@ def _check_backbone(backbone, arguments, weights, resnet):
 
 def _check_network(network, shape, min_level):
     """Raises ValueError unless a network has the levels of a pyramid for images of a shape."""
-    levels = getattr(network, "pyramid_outputs", None) or pyramid_outputs(network)
+    levels = pyramid_outputs(network)
     needed = [f"P{level}" for level in range(min_level, 6)]
     sizes = {name: tuple(levels[name].shape[1:3]) for name in needed if name in levels}
     expected = {name: tuple(side // 2 ** int(name[1:]) for side in shape[:2]) for name in needed}

@@ -14,10 +14,9 @@ import tensorflow as tf
 from aa_keras import applications
 from aa_keras._keras_compat import all_layers
 from aa_keras.applications import pretrained
-from aa_keras.applications.catalogue import HUB
 from aa_keras.applications.weights import Weights
 from aa_keras.applications.weights.architecture import recorded
-from aa_keras.applications.weights.finding import find
+from aa_keras.applications.weights.finding import HUB, find
 from aa_keras.applications.weights.info import INFO, MODEL
 from aa_keras.data import Progress
 from aa_keras.errors import UserError, described

@@ -31,7 +31,7 @@ class PyramidEncoder(keras_hub.models.FeaturePyramidBackbone):
     def __init__(self, builder, image_shape, arguments, network=None, dtype=None, **kwargs):
         with dtype_policy(dtype or keras.config.dtype_policy()):
             network = build_network(builder, image_shape, arguments) if network is None else network
-            levels = _completed(dict(getattr(network, "pyramid_outputs", None) or pyramid_outputs(network)))
+            levels = _completed(pyramid_outputs(network))
         super().__init__(inputs=network.inputs[0], outputs=levels[max(levels)], dtype=dtype, **kwargs)
         self.pyramid_outputs = levels
         self.builder = builder

@@ -19,6 +19,8 @@ from .folders import save_folder
 from .info import CARD, INFO, MODEL, Weights, read_folder
 
 _LOGGER = logging.getLogger("aa_keras")
+# The start of the name of a repository on the Hugging Face Hub.
+HUB = "hf://"
 # A part of the names of conversions in the cache, to be raised if conversions become others.
 _CONVERSION = "2"
 
@@ -46,7 +48,7 @@ def find(builder, weights, argument="weights", rules=None, build=None, is_exact=
     if is_text and weights.startswith("timm/"):
         check_architecture(builder, weights, argument)
         return _converted_from_timm(weights, argument, rules, build)
-    if is_text and weights.startswith("hf://"):
+    if is_text and weights.startswith(HUB):
         return _from_hub(weights, argument)
     if is_text and re.match(r"(https?|file)://", weights):
         return _from_url(weights, argument)
