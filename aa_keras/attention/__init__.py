@@ -10,7 +10,6 @@ Shapes are written with B images, `heads` heads, H x W positions (HW of them onc
 
 from aa_keras.attention.choice import (
     IMPLEMENTATIONS,
-    AttentionSpec,
     attention_2d,
     attention_logits_2d,
     attention_scores_2d,
@@ -21,6 +20,7 @@ from aa_keras.attention.heads import merge_heads, split_heads
 from aa_keras.attention.memory import AttentionMemory, attention_memory
 from aa_keras.attention.positions import relative_embeddings, relative_logits, resized_table
 from aa_keras.attention.reference import reference_attention
+from aa_keras.attention.spec import AttentionSpec
 
 __all__ = [
     "IMPLEMENTATIONS",

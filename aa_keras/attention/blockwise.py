@@ -12,7 +12,7 @@ from aa_keras.attention.shapes import shape_of
 BLOCK_BYTES = 2**23
 
 
-def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = ()) -> Any:
+def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = (), position_logits: tuple = ()) -> Any:
     """Attends with some of the queries at a time, and computes their logits again in the backward pass.
 
     Peak memory grows as HW: a block has as many queries as bring its logits to `BLOCK_BYTES` for each image.
@@ -23,6 +23,8 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
         values: tensor of shape (B, heads, HW, value_dim).
         relative: pair of the embeddings of relative positions by query and key, (H, H, key_dim) and (W, W, key_dim), of
             the queries' type; or () for none.
+        position_logits: instead of `relative`, pair of the queries' logits for the row and for the column of a key,
+            (B, heads, HW, H) and (B, heads, HW, W); or ().
 
     Returns:
         The outputs, of shape (B, heads, HW, value_dim).
@@ -40,9 +42,9 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
     blocks = -(-positions // size)
 
     @keras.remat  # within the loop: remat of unrolled blocks saves next to nothing on TensorFlow
-    def attend(keys, values, relative, queries, places):
+    def attend(keys, values, relative, queries, position_logits, places):
         places = tuple(ops.cast(each, "int32") for each in places)
-        position_logits = tuple(map(_position_logits, (queries, queries), relative, places))
+        position_logits = position_logits or tuple(map(_position_logits, (queries, queries), relative, places))
         return dense_attention(queries, keys, values, position_logits)
 
     places = ()
@@ -54,8 +56,8 @@ def blockwise_attention(queries: Any, keys: Any, values: Any, relative: tuple = 
         places = tuple(
             ops.cast(ops.reshape(each, (blocks, size)), "float32") for each in (numbers // width, numbers % width)
         )
-    cut = _cut(queries, blocks, size)
-    outputs = ops.map(lambda block: attend(keys, values, relative, *block), (cut, places))
+    cut, *cut_logits = (_cut(each, blocks, size) for each in (queries, *position_logits))
+    outputs = ops.map(lambda block: attend(keys, values, relative, *block), (cut, tuple(cut_logits), places))
     outputs = ops.transpose(outputs, (1, 2, 0, 3, 4))
     outputs = ops.reshape(outputs, (-1, num_heads, blocks * size, shape_of(values)[-1]))
     return outputs[:, :, :positions]

@@ -1,62 +1,19 @@
 """Attention with any of its implementations, and the one that "auto" chooses."""
 
-import dataclasses
 from typing import Any
 
 import keras
 from keras import ops
 
-from aa_keras.attention import blockwise, dense, fused, softmax_product
+from aa_keras.attention import blockwise, dense, softmax_product
+from aa_keras.attention.kernels import KERNELS, kernel_obstacle
 from aa_keras.attention.positions import relative_logits
 from aa_keras.attention.shapes import shape_of
+from aa_keras.attention.spec import AttentionSpec
 
-IMPLEMENTATIONS = ("auto", "dense", "blockwise", "fused")
+IMPLEMENTATIONS = ("auto", "dense", "blockwise", *KERNELS)
 # The most bytes of logits of one image: beyond that, memory soon limits the batch.
 LARGEST_DENSE_BYTES = 2**25
-
-
-@dataclasses.dataclass(frozen=True)
-class AttentionSpec:
-    """The properties of an attention that decide its cost and the choice of its implementation.
-
-    Attributes:
-        num_heads: number of heads.
-        height: positions along the vertical axis: an integer, or a tensor or None where it is known only when a graph
-            runs.
-        width: positions along the horizontal axis, likewise.
-        key_dim: channels of a key in each head.
-        value_dim: channels of a value in each head.
-        relative: whether there are relative positions.
-        dtype: name of the compute type.
-    """
-
-    num_heads: int
-    height: Any
-    width: Any
-    key_dim: int
-    value_dim: int
-    relative: bool
-    dtype: str
-
-    @property
-    def is_known(self) -> bool:
-        """Whether the height and the width are known."""
-        return isinstance(self.height, int) and isinstance(self.width, int)
-
-    @property
-    def logits_dtype(self) -> str:
-        """The name of the type in which logits are formed, other than in a fused kernel."""
-        return dense.logits_dtype(self.dtype, self.height, self.width, self.relative)
-
-    @property
-    def logits_itemsize(self) -> int:
-        """The bytes of a logit, other than in a fused kernel."""
-        return {"bfloat16": 2, "float32": 4, "float64": 8}[self.logits_dtype]
-
-    @property
-    def logits_bytes(self) -> int:
-        """The bytes of the logits of an image, of a known height and width."""
-        return self.logits_itemsize * self.num_heads * (self.height * self.width) ** 2
 
 
 def attention_2d(
@@ -85,7 +42,8 @@ def attention_2d(
         relative_width: tensor of shape (W, W, key_dim), or None, like `relative_height`.
         implementation: one of `IMPLEMENTATIONS`; none changes the result beyond rounding. "dense" holds all
             (HW, HW) logits; "blockwise" those of some queries at a time, and computes them again in the backward pass;
-            "fused" none, in a kernel of the backend. "auto" is what `choose_implementation` returns.
+            "fused" none, in a kernel of the backend; "pallas" and "flex" none, in a kernel that adds the logits of rows
+            and columns itself, on GPUs with JAX and with PyTorch. "auto" is what `choose_implementation` returns.
         return_scores: boolean, whether to return the attention probabilities too, which takes a dense computation.
 
     Returns:
@@ -93,7 +51,7 @@ def attention_2d(
         the attention probabilities, of shape (B, heads, HW, HW) and at least float32, rows being queries.
 
     Raises:
-        ValueError: if `implementation` is "fused" and the backend has no such kernel for this attention.
+        ValueError: if `implementation` names a kernel that does not compute this attention here.
     """
     _, num_heads, height, width, key_dim = shape_of(queries)
     value_dim, dtype = shape_of(values)[-1], keras.backend.standardize_dtype(values.dtype)
@@ -106,15 +64,15 @@ def attention_2d(
     check_implementation(implementation, spec)
     if implementation == "auto":
         implementation = choose_implementation(spec)
-    # A fused kernel rounds its inputs once, itself.
-    in_type = _at_least_float32(dtype) if implementation == "fused" else spec.logits_dtype
+    # A kernel rounds its inputs once, itself.
+    in_type = _at_least_float32(dtype) if implementation in KERNELS else spec.logits_dtype
     queries, relative = _scaled(queries, relative_height, relative_width, in_type)
     inputs = _flat(queries), _flat(keys), _flat(values)
     if implementation == "blockwise":
         outputs = blockwise.blockwise_attention(*inputs, relative)
     else:
         position_logits = tuple(map(_flat, relative_logits(queries, *relative))) if relative else ()
-        attend = fused.fused_attention if implementation == "fused" else dense.dense_attention
+        attend = KERNELS[implementation].attend if implementation in KERNELS else dense.dense_attention
         outputs = attend(*inputs, position_logits)
     return ops.reshape(outputs, (-1, num_heads, height, width, value_dim))
 
@@ -185,31 +143,22 @@ def choose_implementation(spec: AttentionSpec) -> str:
       `LARGEST_DENSE_BYTES`: up to 32x32 positions with 8 heads;
     - "blockwise" beyond that, and where the height or width is known only when a graph runs.
 
+    It never is "pallas" or "flex", which no GPU has measured yet.
+
     The rule looks at one image, since the batch is mostly unknown when a graph is made. If a batch is too large for the
     memory of a device, make it smaller or set "blockwise".
     """
-    if _fused_obstacle(spec) is None:
+    if kernel_obstacle("fused", spec) is None:
         return "fused"
     small = spec.is_known and spec.logits_bytes <= LARGEST_DENSE_BYTES
     return "dense" if small else "blockwise"
 
 
-def _fused_obstacle(spec):
-    """Returns why no fused kernel computes such an attention, or None if one does."""
-    if not spec.is_known:
-        return "the height or width of the map is known only when the graph runs"
-    # A kernel sees keys with their position, and values as long as them.
-    head = max(spec.key_dim + (spec.height + spec.width if spec.relative else 0), spec.value_dim)
-    return fused.fused_obstacle(spec.dtype, head, spec.height * spec.width)
-
-
 def check_implementation(implementation: str, spec: AttentionSpec) -> None:
-    """Raises ValueError where `implementation` is "fused" and the backend has no kernel for such an attention."""
-    if implementation != "fused":
-        return
-    obstacle = _fused_obstacle(spec)
+    """Raises ValueError where `implementation` names a kernel that does not compute such an attention here."""
+    obstacle = kernel_obstacle(implementation, spec) if implementation in KERNELS else None
     if obstacle is not None:
         raise ValueError(
             f'No fused kernel computes this attention: {obstacle}. "auto" uses one where there is one. '
-            "Received: implementation='fused'"
+            f"Received: implementation={implementation!r}"
         )

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from aa_keras.attention import devices
 from aa_keras.attention.kernel_check import kernel_fault
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 from aa_keras.attention.shapes import shape_of
@@ -51,7 +52,7 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
 def _kernel(queries, keys, values):
     """Calls the kernel with queries, scaled, keys and values, and returns the outputs; all are (B, HW, heads, head)."""
     # On a GPU with JAX, Keras would otherwise hold all logits silently where it expects that the kernel does not run.
-    flash_attention = True if keras.backend.backend() == "jax" and _jax_device().platform == "gpu" else None
+    flash_attention = True if keras.backend.backend() == "jax" and devices.jax_device().platform == "gpu" else None
     return ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
 
 
@@ -98,46 +99,24 @@ def fused_obstacle(dtype: str, head: int, positions: int) -> str | None:
     head = _padded_length(head)
     if backend == "jax":
         return _jax_obstacle(dtype, head, positions)
-    return _kernel_obstacle(dtype, head, positions) if _torch_has_a_gpu() else None
+    return _kernel_obstacle(dtype, head, positions) if devices.torch_has_a_gpu() else None
 
 
 def _jax_obstacle(dtype, head, positions):
-    device = _jax_device()
+    device = devices.jax_device()
     if device.platform == "tpu":
         return "the kernel for TPUs that Keras calls attends to earlier positions alone"
-    if device.platform != "gpu":
-        return f"JAX has a fused attention kernel for NVIDIA GPUs, and the device is a {device.platform.upper()}"
-    capability = compute_capability(device)
-    if capability < 8:
-        return f"the kernel is for NVIDIA GPUs of compute capability 8.0 or higher, and this is a {device.device_kind}"
+    obstacle = devices.nvidia_obstacle(device)
+    if obstacle is not None:
+        return obstacle
     if dtype != "bfloat16":
         return f"the kernel for GPUs takes bfloat16, and the compute type is {dtype}"
-    longest = 256 if capability >= 9 else 128
+    longest = 256 if devices.compute_capability(device) >= 9 else 128
     if head > longest:
         return f"the kernel takes heads of up to {longest} on this GPU, and this one has {head}"
     if positions % 2:  # seen with cuDNN of JAX 0.11: "Unsupported sequence length" in the backward pass
         return f"the kernel for GPUs takes an even number of positions, and this map has {positions}"
     return _kernel_obstacle(dtype, head, positions)
-
-
-def _jax_device():
-    import jax
-
-    return jax.devices()[0]
-
-
-def _torch_has_a_gpu():
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def compute_capability(device):
-    """Returns the generation of an NVIDIA GPU: 8.0 for Ampere, 9.0 for Hopper; 0 for GPUs of other makers."""
-    try:
-        return float(getattr(device, "compute_capability", 0))
-    except ValueError:  # "gfx942"
-        return 0.0
 
 
 @functools.cache

@@ -3,7 +3,8 @@
 import dataclasses
 
 from aa_keras.attention import blockwise
-from aa_keras.attention.choice import AttentionSpec, choose_implementation
+from aa_keras.attention.choice import choose_implementation
+from aa_keras.attention.spec import AttentionSpec
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import time
 
 import keras
 
-from aa_keras.attention.fused import compute_capability
+from aa_keras.attention.devices import compute_capability
 from aa_keras.tasks import task_for
 from aa_keras.training.optimization import compile_model
 

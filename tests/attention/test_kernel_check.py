@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from aa_keras import attention
-from aa_keras.attention import fused
+from aa_keras.attention import devices, fused
 from aa_keras.attention.kernel_check import kernel_fault
 
 pytestmark = pytest.mark.backend
@@ -63,8 +63,8 @@ FAULTS = {
 def gpu(monkeypatch):
     """A function that makes a stand-in the kernel of a GPU."""
     device = types.SimpleNamespace(platform="gpu", device_kind="Some Device", compute_capability="9.0")
-    monkeypatch.setattr(fused, "_jax_device", lambda: device)
-    monkeypatch.setattr(fused, "_torch_has_a_gpu", lambda: True)
+    monkeypatch.setattr(devices, "jax_device", lambda: device)
+    monkeypatch.setattr(devices, "torch_has_a_gpu", lambda: True)
     fused._kernel_obstacle.cache_clear()
     yield lambda kernel: monkeypatch.setattr(fused, "_kernel", kernel)
     fused._kernel_obstacle.cache_clear()

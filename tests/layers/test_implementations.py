@@ -10,7 +10,7 @@ from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy
 from keras import ops
 
 from aa_keras import attention
-from aa_keras.attention import AttentionSpec, blockwise, choice, dense, fused
+from aa_keras.attention import AttentionSpec, blockwise, choice, dense, devices, fused
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 
 pytestmark = pytest.mark.backend
@@ -215,7 +215,9 @@ def test_fused_says_why_there_is_no_kernel():
 
 
 def test_an_implementation_that_there_is_not():
-    with pytest.raises(ValueError, match=r"'auto', 'dense', 'blockwise', 'fused'\. Received: implementation='flash'"):
+    with pytest.raises(
+        ValueError, match=r"'auto', 'dense', 'blockwise', 'fused', 'pallas', 'flex'\. Received: implementation='flash'"
+    ):
         SelfAttention2D(2, 4, implementation="flash")
 
 
@@ -268,7 +270,7 @@ def test_what_jax_has_kernels_for(platform, capability, dtype, head, positions, 
     if capability is not None:
         device.compute_capability = capability
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    monkeypatch.setattr(fused, "_jax_device", lambda: device)
+    monkeypatch.setattr(devices, "jax_device", lambda: device)
     monkeypatch.setattr(fused, "_kernel_obstacle", lambda *_: None)
     found = fused.fused_obstacle(dtype, head, positions)
     assert found is None if obstacle is None else obstacle in found
@@ -277,7 +279,7 @@ def test_what_jax_has_kernels_for(platform, capability, dtype, head, positions, 
 @pytest.mark.parametrize(("dtype", "head"), [("float32", 500), ("bfloat16", 20), ("float16", 20)])
 def test_what_pytorch_has_kernels_for(dtype, head, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    monkeypatch.setattr(fused, "_torch_has_a_gpu", lambda: False)
+    monkeypatch.setattr(devices, "torch_has_a_gpu", lambda: False)
     found = fused.fused_obstacle(dtype, head, 49)
     assert "overflow float16" in found if dtype == "float16" else found is None
 

@@ -1,0 +1,62 @@
+"""Relative attention by PyTorch's FlexAttention, for GPUs.
+
+This module imports PyTorch: import it where it is used.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch.nn.attention import flex_attention as flex
+
+# Heads in compiled kernels are powers of two, and at least this.
+SHORTEST_HEAD = 16
+
+
+def flex_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
+    """Computes relative attention with logits of rows and columns that are added within the kernel.
+
+    On a GPU the kernel is compiled when a shape is first seen, and never holds (HW, HW) numbers. On a CPU it computes
+    all of them, and PyTorch has no gradients there.
+
+    Args:
+        queries: tensor of shape (B, heads, HW, key_dim), scaled.
+        keys: tensor of shape (B, heads, HW, key_dim).
+        values: tensor of shape (B, heads, HW, value_dim).
+        position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, HW, H) and
+            (B, heads, HW, W), from `relative_logits`; () for none.
+
+    Returns:
+        The outputs, of shape (B, heads, HW, value_dim) and the values' type.
+    """
+    value_dim = values.shape[-1]
+    inputs = [_padded(tensor.to(values.dtype)) for tensor in (queries, keys, values)]
+    attend = _compiled() if values.is_cuda else flex.flex_attention
+    return attend(*inputs, score_mod=_with_positions(*position_logits) if position_logits else None, scale=1.0)[
+        ..., :value_dim
+    ]
+
+
+@functools.cache
+def _compiled():
+    return torch.compile(flex.flex_attention)
+
+
+def _with_positions(rows, columns):
+    """Returns the function that adds to a logit those of the key's row and column."""
+    rows, columns = rows.float(), columns.float()
+    # As tensors, since a width would be a number that changes from graph to graph.
+    numbers = torch.arange(rows.shape[-1] * columns.shape[-1], device=rows.device)
+    row_of, column_of = numbers // columns.shape[-1], numbers % columns.shape[-1]
+
+    def score(logit, image, head, query, key):
+        return logit + rows[image, head, query, row_of[key]] + columns[image, head, query, column_of[key]]
+
+    return score
+
+
+def _padded(tensor):
+    """Pads the channels of a tensor with zeros."""
+    channels = tensor.shape[-1]
+    length = max(SHORTEST_HEAD, 1 << (channels - 1).bit_length())
+    return torch.nn.functional.pad(tensor, (0, length - channels))

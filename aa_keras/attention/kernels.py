@@ -1,0 +1,88 @@
+"""The kernels that compute attention without its logits in memory, and why one does not run here."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from aa_keras.attention import devices, fused
+from aa_keras.attention.kernel_check import kernel_fault
+from aa_keras.attention.spec import AttentionSpec
+
+# JAX and PyTorch are imported where their kernels are used.
+
+
+def _pallas(*inputs):
+    from aa_keras.attention.pallas import pallas_attention
+
+    return pallas_attention(*inputs)
+
+
+def _flex(*inputs):
+    from aa_keras.attention.flex import flex_attention
+
+    return flex_attention(*inputs)
+
+
+def _fused_obstacle(spec):
+    # The kernel sees keys with their position, and values as long as them.
+    head = max(spec.key_dim + (spec.height + spec.width if spec.relative else 0), spec.value_dim)
+    return fused.fused_obstacle(spec.dtype, head, spec.height * spec.width)
+
+
+def _pallas_obstacle(spec):
+    if keras.backend.backend() != "jax":
+        return f"it is for the JAX backend of Keras, and this is the {keras.backend.backend()} backend"
+    return devices.nvidia_obstacle(devices.jax_device()) or _obstacle_of("pallas", spec)
+
+
+def _flex_obstacle(spec):
+    if keras.backend.backend() != "torch":
+        return f"it is for the PyTorch backend of Keras, and this is the {keras.backend.backend()} backend"
+    if not devices.torch_has_a_gpu():
+        return "it is compiled for GPUs, and PyTorch sees none"
+    return _obstacle_of("flex", spec)
+
+
+@functools.cache
+def _obstacle_of(name, spec):
+    """Tries a kernel, and returns why it is not used for an attention."""
+    if spec.dtype == "float64":
+        return "it computes logits in float32, and the compute type is float64"
+    size = (spec.height, spec.width) if spec.relative else ()
+
+    def attend(queries, keys, values, *position_logits):
+        return KERNELS[name].attend(queries, keys, values, position_logits)
+
+    fault = kernel_fault(attend, spec.dtype, spec.key_dim, spec.height * spec.width, spec.value_dim, size)
+    return None if fault is None else f"the kernel of this GPU was tried, and {fault}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A kernel of attention.
+
+    Attributes:
+        attend: function of queries, scaled, keys, values and position logits: see `fused.fused_attention`.
+        obstacle: function of an `AttentionSpec` of a known size that returns why the kernel does not compute it here,
+            or None if it does.
+    """
+
+    attend: Callable[..., Any]
+    obstacle: Callable[[AttentionSpec], str | None]
+
+
+KERNELS = {
+    "fused": Kernel(fused.fused_attention, _fused_obstacle),
+    "pallas": Kernel(_pallas, _pallas_obstacle),
+    "flex": Kernel(_flex, _flex_obstacle),
+}
+
+
+def kernel_obstacle(name: str, spec: AttentionSpec) -> str | None:
+    """Returns why a kernel, of a name in `KERNELS`, does not compute an attention here, or None if it does."""
+    if not spec.is_known:
+        return "the height or width of the map is known only when the graph runs"
+    return KERNELS[name].obstacle(spec)
