@@ -33,29 +33,36 @@ def _fused_obstacle(spec):
 
 
 def _pallas_obstacle(spec):
-    if keras.backend.backend() != "jax":
-        return f"it is for the JAX backend of Keras, and this is the {keras.backend.backend()} backend"
-    return devices.nvidia_obstacle(devices.jax_device()) or _obstacle_of("pallas", spec)
+    obstacle = _backend_obstacle("jax") or devices.nvidia_obstacle(devices.jax_device())
+    return obstacle or _dtype_obstacle(spec) or _fault_obstacle("pallas", spec)
 
 
 def _flex_obstacle(spec):
-    if keras.backend.backend() != "torch":
-        return f"it is for the PyTorch backend of Keras, and this is the {keras.backend.backend()} backend"
-    if not devices.torch_has_a_gpu():
-        return "it is compiled for GPUs, and PyTorch sees none"
-    return _obstacle_of("flex", spec)
+    obstacle = _backend_obstacle("torch")
+    if obstacle is None and not devices.torch_has_a_gpu():
+        obstacle = "it is compiled for GPUs, and PyTorch sees none"
+    return obstacle or _dtype_obstacle(spec) or _fault_obstacle("flex", spec)
+
+
+def _backend_obstacle(backend):
+    present = keras.backend.backend()
+    return (
+        None if present == backend else f"it is for the {backend} backend of Keras, and this is the {present} backend"
+    )
+
+
+def _dtype_obstacle(spec):
+    return None if spec.dtype != "float64" else "it computes logits in float32, and the compute type is float64"
 
 
 @functools.cache
-def _obstacle_of(name, spec):
-    """Tries a kernel, and returns why it is not used for an attention."""
-    if spec.dtype == "float64":
-        return "it computes logits in float32, and the compute type is float64"
-    size = (spec.height, spec.width) if spec.relative else ()
+def _fault_obstacle(name, spec):
+    """Tries a kernel with an attention."""
 
     def attend(queries, keys, values, *position_logits):
         return KERNELS[name].attend(queries, keys, values, position_logits)
 
+    size = (spec.height, spec.width) if spec.relative else ()
     fault = kernel_fault(attend, spec.dtype, spec.key_dim, spec.height * spec.width, spec.value_dim, size)
     return None if fault is None else f"the kernel of this GPU was tried, and {fault}"
 

@@ -2,10 +2,10 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 from helpers import oracle
+from helpers.kernels import ON_CPU, kernels_on_cpu  # noqa: F401
 from keras import ops
 
 from aa_keras.attention import attention_2d, blockwise, reference_attention, relative_embeddings
@@ -13,7 +13,7 @@ from aa_keras.attention import attention_2d, blockwise, reference_attention, rel
 pytestmark = pytest.mark.backend
 
 BATCH, HEADS, HEIGHT, WIDTH, KEY_DIM, VALUE_DIM = 2, 3, 4, 5, 6, 2
-IMPLEMENTATIONS = ["dense", "blockwise", *(["fused"] if keras.backend.backend() == "torch" else [])]
+IMPLEMENTATIONS = ["dense", "blockwise", *ON_CPU]
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_the_reference_is_what_loops_over_pixels_give(arguments):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.usefixtures("kernels_on_cpu")
 def test_every_implementation_is_the_reference(arguments, implementation, monkeypatch):
     monkeypatch.setattr(blockwise, "BLOCK_BYTES", 4 * HEADS * HEIGHT * WIDTH * 7)  # blocks of 7, 7 and 6 queries
     tensors = queries, keys, values, *tables = [ops.convert_to_tensor(array) for array in arguments]

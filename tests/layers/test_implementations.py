@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import oracle
+from helpers.kernels import ON_CPU, kernels_on_cpu  # noqa: F401
 from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, with_random_weights
 from keras import ops
 
@@ -13,11 +14,11 @@ from aa_keras import attention
 from aa_keras.attention import AttentionSpec, blockwise, choice, dense, devices, fused
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 
-pytestmark = pytest.mark.backend
+pytestmark = [pytest.mark.backend, pytest.mark.usefixtures("kernels_on_cpu")]
 
 BACKEND = keras.backend.backend()
 # The implementations on the CPU, where the tests run.
-IMPLEMENTATIONS = ["dense", "blockwise", *(["fused"] if BACKEND == "torch" else [])]
+IMPLEMENTATIONS = ["dense", "blockwise", *ON_CPU]
 HEADS, KEY_DIM, VALUE_DIM = 2, 4, 3
 
 
