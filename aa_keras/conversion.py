@@ -57,7 +57,7 @@ def augment(
         min_key_dim: the least depth of keys in each head.
         position_encoding: "relative", "sinusoidal", "coordinates" or None.
         attention_pooling: stride of an average pooling before attention.
-        implementation: how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.
+        implementation: how attention is computed, "auto" or another implementation of `SelfAttention2D`.
         max_size: integer or pair (height, width), for a model of images of unknown size: the largest that you expect,
             in pixels. The tables of relative positions are made for it; a larger image clips distances to the furthest.
 

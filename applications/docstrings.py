@@ -38,7 +38,7 @@ _ARGUMENTS = {
     "attention_stages": 'tuple of the augmented stages, of {stages}; or "auto", for as many stages, from the last '
     "backwards, as fit into `attention_budget`.",
     "attention_pooling": "stride of an average pooling before attention in the first of these stages.",
-    "implementation": 'how attention is computed, "auto", "dense", "blockwise" or "fused": see `SelfAttention2D`.',
+    "implementation": 'how attention is computed, "auto" or another implementation of `SelfAttention2D`.',
     "attention_budget": 'with `attention_stages="auto"`, the bytes that attention may take in training, for each '
     "image of a batch, as `aa_keras.attention.attention_memory` estimates them; otherwise None.",
 }

@@ -39,8 +39,8 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
         The outputs, of shape (B, heads, HW, value_dim).
     """
     value_dim = shape_of(values)[-1]
-    keys = _without_mean(keys, axis=2)
-    position_logits = tuple(_without_mean(of_axis, axis=-1) for of_axis in position_logits)
+    keys = without_mean(keys, axis=2)
+    position_logits = tuple(without_mean(of_axis, axis=-1) for of_axis in position_logits)
     queries = ops.cast(with_position_logits(queries, position_logits), values.dtype)
     if position_logits:
         keys = with_key_positions(keys, *(shape_of(of_axis)[-1] for of_axis in position_logits))
@@ -56,7 +56,8 @@ def _kernel(queries, keys, values):
     return ops.dot_product_attention(queries, keys, values, scale=1.0, flash_attention=flash_attention)
 
 
-def _without_mean(tensor, axis):
+def without_mean(tensor: Any, axis: int) -> Any:
+    """Subtracts the mean along an axis, which the gradient takes for a constant: softmax and its gradients stay."""
     # In float32: the mean of many bfloat16 numbers would be rounded on the way.
     precise = ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
     return ops.cast(precise - ops.stop_gradient(ops.mean(precise, axis=axis, keepdims=True)), tensor.dtype)

@@ -11,6 +11,8 @@ from aa_keras.attention.blockwise import blockwise_attention
 
 # Largest error that passes, as a share of the largest number: in bfloat16, and in longer types.
 TOLERANCE_OF_BFLOAT16, TOLERANCE = 2.0**-4, 2.0**-8
+# Results below that count as zero, as gradients of the logits of a single position are.
+SMALLEST_RESULT = 1e-3
 RESULTS = ("output", "gradient of queries", "gradient of keys", "gradient of values")
 GRADIENTS_OF_POSITIONS = ("gradient of the logits of rows", "gradient of the logits of columns")
 
@@ -57,7 +59,7 @@ def _fault(attend, dtype, shape, value_dim, size):
             for name, ours, theirs in zip(RESULTS + GRADIENTS_OF_POSITIONS, found, expected, strict=False):
                 if not np.isfinite(ours).all():
                     return f"its {name} is not finite for {kind}"
-                error = np.abs(ours - theirs).max() / np.abs(theirs).max()
+                error = np.abs(ours - theirs).max() / max(np.abs(theirs).max(), SMALLEST_RESULT)
                 if error > tolerance:
                     return f"its {name} differs from that of dense attention by {error:.2g} of the largest for {kind}"
     except Exception as error:  # whatever the reason, attention must be computed in another way

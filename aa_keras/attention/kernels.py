@@ -14,16 +14,25 @@ from aa_keras.attention.spec import AttentionSpec
 # JAX and PyTorch are imported where their kernels are used.
 
 
-def _pallas(*inputs):
+def _pallas(queries, keys, values, position_logits=()):
     from aa_keras.attention.pallas import pallas_attention
 
-    return pallas_attention(*inputs)
+    return pallas_attention(queries, _centered(keys), values, position_logits)
 
 
-def _flex(*inputs):
+def _flex(queries, keys, values, position_logits=()):
     from aa_keras.attention.flex import flex_attention
 
-    return flex_attention(*inputs)
+    return flex_attention(queries, _centered(keys), values, position_logits)
+
+
+def _centered(keys):
+    """Subtracts their mean from keys.
+
+    The gradient of a query is the sum of keys times gradients of its logits. The sum of the latter is zero but for
+    rounding, which a mean of the keys would multiply.
+    """
+    return fused.without_mean(keys, axis=2)
 
 
 def _fused_obstacle(spec):

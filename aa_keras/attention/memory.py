@@ -4,6 +4,7 @@ import dataclasses
 
 from aa_keras.attention import blockwise
 from aa_keras.attention.choice import choose_implementation
+from aa_keras.attention.kernels import KERNELS
 from aa_keras.attention.spec import AttentionSpec
 
 
@@ -28,13 +29,14 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
     keys and values, whole and cut into blocks, and its gradient allocates eight more and five arrays of the size of a
     block's probabilities. Measured peaks of augmented convolutions alone are within a quarter of the estimate
     (`tests/attention/test_memory.py`). In a network, which needs other memory before and after, the peak grew by 0.7
-    to 1.5 times the estimate where attention dominates. "fused" counts the inputs of its kernel, and was not measured.
+    to 1.5 times the estimate where attention dominates. "fused", "pallas" and "flex" count what their kernels read and
+    write, and were not measured.
     XLA on CPUs reuses less memory, and takes up to twice as much for dense attention.
 
     Args:
         spec: `AttentionSpec` of a known height and width, such as
             `AttentionAugmentedConv2D(...).attention_spec((height, width))`.
-        implementation: "auto", "dense", "blockwise" or "fused".
+        implementation: one of `IMPLEMENTATIONS`.
 
     Returns:
         An `AttentionMemory`.
@@ -52,5 +54,11 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
         return AttentionMemory(kept + spec.logits_bytes, kept + 9 * spec.logits_bytes // 4)
     if implementation == "fused":
         return AttentionMemory(2 * kept + axes, 2 * kept + axes)
+    if implementation in KERNELS:
+        # Queries, keys, values and outputs; logits of both axes and a sum of each query in float32.
+        channels = 2 * itemsize * (spec.key_dim + spec.value_dim)
+        logits = 4 * ((spec.height + spec.width) * spec.relative + 1)
+        kept = positions * spec.num_heads * (channels + logits)
+        return AttentionMemory(kept, kept)  # as much for their gradients
     block = min(blockwise.BLOCK_BYTES, spec.logits_bytes)
     return AttentionMemory(5 * kept, 5 * block + 8 * kept)

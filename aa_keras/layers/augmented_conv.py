@@ -55,7 +55,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
             A stride that is not prime is taken in steps, 4 as twice 2, so that 3x3 windows miss no pixels.
         max_size: integer or pair (height, width) in pixels of this layer's input, the size that the tables of
             relative positions are made for. None takes the size that the layer is built with.
-        implementation: "auto", "dense", "blockwise" or "fused", as in `SelfAttention2D`.
+        implementation: how attention is computed, as in `SelfAttention2D`.
         activation: activation of the concatenated output, or None.
         use_bias: boolean, whether the convolution and the attention's projections have biases.
         kernel_initializer: initializer of every kernel.
@@ -78,7 +78,7 @@ class AttentionAugmentedConv2D(ConvolutionalLayer):
 
     Raises:
         ValueError: for an argument out of its range; for relative positions if the height or width is unknown when the
-            layer is built and there is no `max_size`; and for "fused" without a kernel, when the layer is built, or
+            layer is built and there is no `max_size`; and for a kernel that there is not, when the layer is built, or
             called if the size is unknown.
 
     Example:

@@ -34,9 +34,10 @@ class SelfAttention2D(ConvolutionalLayer):
             in [-1, 1] appended to the input; None: nothing.
         max_size: integer or pair (height, width) in pixels of the layer's input, the size that the tables of relative
             positions are made for. None takes the size that the layer is built with.
-        implementation: how attention is computed, which does not change the result: "dense", "blockwise", "fused", or
-            "auto" to choose by backend, device and memory, as `aa_keras.attention.choose_implementation` says. "fused"
-            raises if the backend has no kernel. LiteRT converts "dense" and "blockwise" if the height and width are
+        implementation: how attention is computed, which does not change the result: "dense", "blockwise", "fused",
+            "pallas", "flex", or "auto" to choose by backend, device and memory, as
+            `aa_keras.attention.choose_implementation` says. The three kernels, "fused", "pallas" (JAX) and "flex"
+            (PyTorch), raise where they do not run. LiteRT converts "dense" and "blockwise" if the height and width are
             known: give the model a fixed input size first.
         data_format: "channels_last" or None.
         use_output_projection: boolean, whether to use the second convolution. Without it the output is the
@@ -69,7 +70,7 @@ class SelfAttention2D(ConvolutionalLayer):
 
     Raises:
         ValueError: for an argument out of its range; for relative positions if the height or width is unknown when the
-            layer is built and there is no `max_size`; and for "fused" without a kernel, when the layer is built, or
+            layer is built and there is no `max_size`; and for a kernel that there is not, when the layer is built, or
             called if the size is unknown.
 
     Example:

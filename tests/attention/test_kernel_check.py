@@ -153,3 +153,15 @@ def test_the_logits_of_a_query_have_the_mean_zero_in_a_kernel(monkeypatch):
     logits = np.einsum("bqnd,bknd->bnqk", queries, keys)
     assert np.abs(logits).max() > 1
     np.testing.assert_allclose(logits.mean(axis=-1), 0, atol=1e-3)
+
+
+def test_gradients_that_are_zero_may_be_rounded():
+    """Those of queries and keys are, where there is a single position."""
+
+    def rounded(queries, keys, values):
+        return values + 1e-7 * (queries + keys)
+
+    assert kernel_fault(rounded, "float32", 16, 1) is None
+    assert "its gradient of queries differs" in kernel_fault(
+        lambda q, k, v: rounded(q, k, v) + 0.01 * q, "float32", 16, 1
+    )

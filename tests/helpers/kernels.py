@@ -16,7 +16,7 @@ ORIGINAL = dict(KERNELS)
 
 @pytest.fixture
 def kernels_on_cpu(monkeypatch):
-    """Lets "pallas" be interpreted, and "flex" be computed operation by operation."""
+    """Lets "pallas" be interpreted, and "flex" be computed operation by operation, without being tried."""
     for name in ("pallas", "flex"):
         monkeypatch.setitem(KERNELS, name, dataclasses.replace(KERNELS[name], obstacle=lambda spec: None))
     if keras.backend.backend() == "torch":
