@@ -25,8 +25,10 @@ MODELS = {
     "aa_wide_resnet28_10": {8: (640, 160, 64), 16: (320, 160, 32), 64: (160, 160, 16)},
 }
 HEADS = 8
-OURS = ("dense", "blockwise", "fused")
+OURS = ("dense", "blockwise", "fused", "pallas", "flex")
 VARIANTS = ("published", *OURS, "no positions", "convolution")
+# Kernels of one backend alone.
+OF_BACKENDS = {"pallas": "jax", "flex": "torch"}
 
 SIZES = flags.DEFINE_list("sizes", ["7", "14", "28", "32", "56", "64"], "Heights and widths of the maps.")
 OF_MODELS = flags.DEFINE_list("models", list(MODELS), f"Whose depths: of {', '.join(MODELS)}.")
@@ -40,8 +42,9 @@ def main(_):
     if CASE.value is not None:
         print(json.dumps(measure(**json.loads(CASE.value))))
         return
-    from measure import in_a_process
+    from measure import BACKEND, in_a_process
 
+    variants = [variant for variant in VARIANTS if OF_BACKENDS.get(variant, BACKEND) == BACKEND]
     results = []
     for model in OF_MODELS.value:
         for size in map(int, SIZES.value):
@@ -49,7 +52,7 @@ def main(_):
             case = {"model": model, "size": size, "batch_size": batch_size, "dtype": DTYPE.value}
             rows = [
                 {**case, "variant": variant, **in_a_process(__file__, {**case, "variant": variant})}
-                for variant in VARIANTS
+                for variant in variants
             ]
             print_table(case, rows)
             results += rows

@@ -3,8 +3,9 @@
     python benchmarks/precision.py                       # some ten minutes on two cores
     python benchmarks/precision.py --cases=core_14,core_32
 
-The two versions take turns in one process, for each of the precisions; each peak has a process of its own. A core is
-the dense relative attention of `aa_resnet50` (14x14, 28x28) or `aa_wide_resnet28_10` (32x32), without the projections
+The two versions take turns in one process, for each of the precisions; each peak has a process of its own. With
+--implementation=pallas, or another one, that is what is measured now, against dense attention before. A core is the
+relative attention of `aa_resnet50` (14x14, 28x28) or `aa_wide_resnet28_10` (32x32), without the projections
 around it. Ratios are to the earlier attention in the same precision. KERAS_BACKEND=jax measures on JAX.
 """
 
@@ -25,6 +26,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 CASES = flags.DEFINE_list("cases", [*CORES, *NETWORKS], f"Of {', '.join([*CORES, *NETWORKS])}.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Images in a batch.", lower_bound=1)
+IMPLEMENTATION = flags.DEFINE_string("implementation", "dense", "Of attention now.")
 SECONDS = flags.DEFINE_float("seconds", 10.0, "To measure each function for.", lower_bound=0.0)
 OUTPUT = flags.DEFINE_string("output", "benchmarks/results", "Folder of precision.json and precision.md.")
 CASE = flags.DEFINE_string("case", None, "Measures one case, a JSON object, in this process: for internal use.")
@@ -39,7 +41,8 @@ def main(_):
     rows = []
     for what in CASES.value:
         for precision in PRECISIONS:
-            case = {"what": what, "precision": precision, "batch_size": BATCH_SIZE.value, "seconds": SECONDS.value}
+            case = {"what": what, "precision": precision, "implementation": IMPLEMENTATION.value}
+            case |= {"batch_size": BATCH_SIZE.value, "seconds": SECONDS.value}
             row = {**case, **in_a_process(__file__, case)}
             for way in ("was", "is"):
                 row |= in_a_process(__file__, {**case, "peak_of": way})
@@ -66,30 +69,36 @@ def formatted(row):
     return f"| {' | '.join(cells)} |"
 
 
-def measure(what, precision, batch_size, seconds, peak_of=None):
+def measure(what, precision, implementation, batch_size, seconds, peak_of=None):
     """Returns the times of both versions, or with `peak_of` the peak of memory of one."""
     import measure as measuring
 
     functions = core(what, precision, batch_size) if what in CORES else network(what, precision, batch_size)
     if peak_of is not None:
-        with way(peak_of), measuring.PeakMemory() as peak:
-            inference, training, inputs = functions()
+        with way(peak_of, implementation) as today, measuring.PeakMemory() as peak:
+            inference, training, inputs = functions(today)
             measuring.wait(training(*inputs))
         return {f"{peak_of}_peak_mebibytes": peak.bytes / 2**20}
     calls = {}
     for name in ("was", "is"):
-        with way(name):
-            inference, training, inputs = functions()
+        with way(name, implementation) as today:
+            inference, training, inputs = functions(today)
             calls |= {f"{name}_inference_ms": (inference, inputs), f"{name}_training_ms": (training, inputs)}
             measuring.wait([inference(*inputs), training(*inputs)])  # traced in this context
     times = measuring.seconds(calls, at_least=seconds)
     return {**{name: 1e3 * duration for name, duration in times.items()}, "device": measuring.device()}
 
 
-def way(name):
+@contextlib.contextmanager
+def way(name, implementation):
+    """Yields the implementation of attention to measure, in a context in which that is the earlier or today's."""
     import earlier
 
-    return earlier.attention_as_it_was() if name == "was" else contextlib.nullcontext()
+    if name == "is":
+        yield implementation
+        return
+    with earlier.attention_as_it_was():
+        yield "dense"
 
 
 def core(what, precision, batch_size):
@@ -107,10 +116,10 @@ def core(what, precision, batch_size):
     dtype = precision.removeprefix("mixed_")
     inputs = [ops.convert_to_tensor(generator.normal(size=shape).astype("float32"), dtype=dtype) for shape in shapes]
 
-    def functions():
+    def functions(implementation):
         def attend(queries, keys, values, *tables):
             relative = [attention.relative_embeddings(table, size) for table in tables]
-            return attention.attention_2d(queries, keys, values, *relative, implementation="dense")
+            return attention.attention_2d(queries, keys, values, *relative, implementation=implementation)
 
         return measuring.forward(attend, inputs), measuring.forward_and_backward(attend, inputs), inputs
 
@@ -126,8 +135,8 @@ def network(builder, precision, batch_size):
 
     keras.config.set_dtype_policy(precision)
 
-    def functions():
-        model = measuring.compiled(getattr(applications, builder), implementation="dense")
+    def functions(implementation):
+        model = measuring.compiled(getattr(applications, builder), implementation=implementation)
         images = np.random.default_rng(0).normal(size=(batch_size, *model.input_shape[1:])).astype("float32")
         labels = np.zeros(batch_size, "int32")
         return lambda: model.predict_on_batch(images), lambda: model.train_on_batch(images, labels), ()

@@ -11,6 +11,7 @@ from aa_keras.attention import devices
 from aa_keras.attention.kernel_check import kernel_fault
 from aa_keras.attention.positions import with_key_positions, with_position_logits
 from aa_keras.attention.shapes import shape_of
+from aa_keras.attention.spec import AttentionSpec
 
 # Fused kernels need heads in multiples of this.
 HEAD_MULTIPLE = 8
@@ -61,6 +62,11 @@ def without_mean(tensor: Any, axis: int) -> Any:
     # In float32: the mean of many bfloat16 numbers would be rounded on the way.
     precise = ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
     return ops.cast(precise - ops.stop_gradient(ops.mean(precise, axis=axis, keepdims=True)), tensor.dtype)
+
+
+def head_length(spec: AttentionSpec) -> int:
+    """Returns the channels of a head that the kernel sees: keys with their positions, and values as long as them."""
+    return _padded_length(max(spec.key_dim + (spec.height + spec.width if spec.relative else 0), spec.value_dim))
 
 
 def _padded_length(length):

@@ -36,9 +36,7 @@ def _centered(keys):
 
 
 def _fused_obstacle(spec):
-    # The kernel sees keys with their position, and values as long as them.
-    head = max(spec.key_dim + (spec.height + spec.width if spec.relative else 0), spec.value_dim)
-    return fused.fused_obstacle(spec.dtype, head, spec.height * spec.width)
+    return fused.fused_obstacle(spec.dtype, fused.head_length(spec), spec.height * spec.width)
 
 
 def _pallas_obstacle(spec):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from aa_keras.attention import blockwise
+from aa_keras.attention import blockwise, fused
 from aa_keras.attention.choice import choose_implementation
 from aa_keras.attention.kernels import KERNELS
 from aa_keras.attention.spec import AttentionSpec
@@ -52,13 +52,13 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
         if spec.logits_dtype == "bfloat16":  # queries and keys that include their positions
             kept += 2 * axes
         return AttentionMemory(kept + spec.logits_bytes, kept + 9 * spec.logits_bytes // 4)
-    if implementation == "fused":
-        return AttentionMemory(2 * kept + axes, 2 * kept + axes)
     if implementation in KERNELS:
-        # Queries, keys, values and outputs; logits of both axes and a sum of each query in float32.
-        channels = 2 * itemsize * (spec.key_dim + spec.value_dim)
-        logits = 4 * ((spec.height + spec.width) * spec.relative + 1)
-        kept = positions * spec.num_heads * (channels + logits)
-        return AttentionMemory(kept, kept)  # as much for their gradients
+        # Queries, keys, values and outputs, and in float32 the sum of each query; as much for their gradients.
+        if implementation == "fused":
+            of_query = 4 * itemsize * fused.head_length(spec) + 4
+        else:  # which take the logits of both axes apart, in float32
+            of_query = 2 * itemsize * (spec.key_dim + spec.value_dim) + 4
+            of_query += 4 * (spec.height + spec.width) * spec.relative
+        return AttentionMemory(*2 * (positions * spec.num_heads * of_query,))
     block = min(blockwise.BLOCK_BYTES, spec.logits_bytes)
     return AttentionMemory(5 * kept, 5 * block + 8 * kept)

@@ -49,6 +49,13 @@ class Blocks:
     stages: int = 2
 
 
+class Array(NamedTuple):
+    """A reference to an array of a head, of the next larger sides, and the shape that the array has."""
+
+    reference: Any
+    shape: tuple
+
+
 class Span(NamedTuple):
     """A part of an axis, which may end beyond the end of the array."""
 
@@ -171,12 +178,12 @@ def _strips(head, blocks):
     return pallas.cdiv(head.keys.shape[1], blocks.columns)
 
 
-def _channels(ref):
-    return Span(0, side(ref.shape[-1]))
+def _channels(array):
+    return Span(0, side(array.shape[-1]))
 
 
 def _keys_and_values(head, row, keys_span):
-    return tuple(_load(ref, row, keys_span, _channels(ref)) for ref in (head.keys, head.values))
+    return tuple(_load(each, row, keys_span, _channels(each)) for each in (head.keys, head.values))
 
 
 def _row_logits(head, row, queries_span):
@@ -191,29 +198,30 @@ def _column_logits(head, keys_span, queries_span):
     return jnp.where(numbers < head.keys.shape[1], 0.0, -jnp.inf)
 
 
-def _load(ref, *parts, fill=0.0):
+def _load(array, *parts, fill=0.0):
     """Loads a part of an array, given an index or a `Span` for each axis, and `fill` beyond its ends."""
-    part, mask = _part_and_mask(ref, parts)
+    part, mask = _part_and_mask(array, parts)
     return part[...] if mask is None else triton.load(part, mask=mask, other=fill)
 
 
-def _store(ref, array, *parts):
-    """Stores an array as a part of another, as far as it is inside it."""
-    part, mask = _part_and_mask(ref, parts)
-    array = array.astype(ref.dtype)
+def _store(array, values, *parts):
+    """Stores values as a part of an array, as far as it is inside it."""
+    part, mask = _part_and_mask(array, parts)
+    values = values.astype(array.reference.dtype)
     if mask is None:
-        part[...] = array
+        part[...] = values
     else:
-        triton.store(part, array, mask=mask)
+        triton.store(part, values, mask=mask)
 
 
-def _part_and_mask(ref, parts):
+def _part_and_mask(array, parts):
     """Returns a reference to a part of an array, and which of its elements exist; None if all do."""
-    spans = [(length, part) for length, part in zip(ref.shape, parts, strict=True) if isinstance(part, Span)]
+    spans = [(length, part) for length, part in zip(array.shape, parts, strict=True) if isinstance(part, Span)]
     shape = tuple(span.size for _, span in spans)
     mask = None
     for axis, (length, span) in enumerate(spans):
         if length % span.size:  # a span starts at a multiple of its size
             inside = span.start + jax.lax.broadcasted_iota(jnp.int32, shape, axis) < length
             mask = inside if mask is None else mask & inside
-    return ref.at[tuple(pallas.ds(*part) if isinstance(part, Span) else part for part in parts)], mask
+    indices = tuple(pallas.ds(*part) if isinstance(part, Span) else part for part in parts)
+    return array.reference.at[indices], mask

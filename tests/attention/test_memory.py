@@ -1,5 +1,6 @@
 """The estimate of attention's memory, against the peak of a training step on TensorFlow."""
 
+import dataclasses
 import os
 import pathlib
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import keras
 import pytest
 
-from aa_keras.attention import attention_memory
+from aa_keras.attention import AttentionSpec, attention_memory
 from aa_keras.layers import AttentionAugmentedConv2D
 
 
@@ -119,7 +120,23 @@ def test_dense_grows_with_the_fourth_power_of_the_side_and_blocks_with_the_secon
 
     assert 15 < estimate("dense", 128) / estimate("dense", 64) < 16.1
     assert estimate("blockwise", 128) / estimate("blockwise", 64) < 4
-    assert estimate("pallas", 64) < estimate("fused", 64) < estimate("blockwise", 64) < estimate("dense", 64)
+    assert estimate("pallas", 64) < estimate("blockwise", 64) < estimate("dense", 64)
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        (32, {"dense": 2388, "blockwise": 420, "fused": 708, "pallas": 348, "flex": 348}),
+        (64, {"dense": 16508, "blockwise": 620, "fused": 1220, "pallas": 604, "flex": 604}),
+    ],
+)
+def test_what_a_query_keeps_in_bfloat16(side, expected):
+    """The table of docs/performance.md."""
+    spec = AttentionSpec(8, side, side, key_dim=20, value_dim=2, relative=True, dtype="bfloat16")
+    kept = {name: attention_memory(spec, name).kept / (8 * side**2) for name in expected}
+    assert kept == expected
+    total = {name: sum(dataclasses.astuple(attention_memory(spec, name))) for name in expected}
+    assert total["pallas"] < total["fused"] < total["blockwise"] < total["dense"]
 
 
 def test_pooling_and_strides_are_what_attention_sees():

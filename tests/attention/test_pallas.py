@@ -16,6 +16,7 @@ if keras.backend.backend() != "jax":
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
 
 from aa_keras.attention.pallas import pallas_attention, tiling
 
@@ -75,8 +76,12 @@ def lowered(size, dtype, key_dim, value_dim, batch=16):
     def loss(*inputs):
         return jnp.sum(attend(*inputs, blocks=blocks).astype("float32"))
 
-    traced = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3, 4))).trace(*inputs)
-    return traced.lower(lowering_platforms=("cuda",)).as_text()
+    gpu = AbstractMesh(
+        (1,), ("images",), abstract_device=AbstractDevice("NVIDIA H100", num_cores=None, platform="cuda")
+    )
+    with use_abstract_mesh(gpu):
+        traced = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3, 4))).trace(*inputs)
+        return traced.lower(lowering_platforms=("cuda",)).as_text()
 
 
 @pytest.mark.parametrize(
