@@ -59,7 +59,8 @@ def pallas_attention(
     """Computes relative attention with logits of rows and columns that are added within the kernel.
 
     Products have operands of the values' type; logits, exponentials and sums are float32. Memory grows as
-    HW * (key_dim + value_dim + H + W), in the backward pass too. There is no forward mode and no second derivative.
+    HW * (key_dim + value_dim + H + W), in the backward pass too, where H counts once for each 64 columns. There is no
+    forward mode and no second derivative.
 
     Args:
         queries: tensor of shape (B, heads, HW, key_dim), scaled.
@@ -152,10 +153,8 @@ def _run(kernel, programs, inputs, results, blocks, interpret):
         blocks: the `Blocks` of the kernel.
         interpret: whether to interpret it.
     """
-
-    shapes = {name: array.shape[1:] for name, array in inputs.items()} | {
-        name: shape for name, (shape, _) in results.items()
-    }
+    shapes = {name: array.shape[1:] for name, array in inputs.items()}
+    shapes |= {name: shape for name, (shape, _) in results.items()}
 
     def run_program(*references):
         head = types.SimpleNamespace(rows=None, columns=None)
