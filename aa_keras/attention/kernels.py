@@ -40,26 +40,26 @@ def _fused_obstacle(spec):
 
 
 def _pallas_obstacle(spec):
-    obstacle = _backend_obstacle("jax") or devices.nvidia_obstacle(devices.jax_device())
+    obstacle = _backend_obstacle("Pallas", "jax") or devices.nvidia_obstacle(devices.jax_device())
     return obstacle or _dtype_obstacle(spec) or _fault_obstacle("pallas", spec)
 
 
 def _flex_obstacle(spec):
-    obstacle = _backend_obstacle("torch")
+    obstacle = _backend_obstacle("FlexAttention", "torch")
     if obstacle is None and not devices.torch_has_a_gpu():
-        obstacle = "it is compiled for GPUs, and PyTorch sees none"
+        obstacle = "FlexAttention is compiled for GPUs, and PyTorch sees none"
     return obstacle or _dtype_obstacle(spec) or _fault_obstacle("flex", spec)
 
 
-def _backend_obstacle(backend):
+def _backend_obstacle(name, backend):
     present = keras.backend.backend()
-    return (
-        None if present == backend else f"it is for the {backend} backend of Keras, and this is the {present} backend"
-    )
+    if present == backend:
+        return None
+    return f"{name} is for the {backend} backend of Keras, and this is the {present} backend"
 
 
 def _dtype_obstacle(spec):
-    return None if spec.dtype != "float64" else "it computes logits in float32, and the compute type is float64"
+    return None if spec.dtype != "float64" else "the kernel computes logits in float32, and the compute type is float64"
 
 
 @functools.cache
