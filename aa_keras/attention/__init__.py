@@ -3,7 +3,8 @@
 The mathematics of *Attention Augmented Convolutional Networks* (Bello et al., ICCV 2019, arXiv:1904.09925), section
 3, written in `keras.ops` alone so that it runs on every backend. No layers and no state live here.
 
-`reference` states the equation; `attention_2d` computes it, `dense`, `blockwise` or `fused`, as `choice` decides.
+`reference` states the equation; `attention_2d` computes it, `dense`, `blockwise` or by one of `kernels`, as `choice`
+decides.
 Shapes are written with B images, `heads` heads, H x W positions (HW of them once flattened) and `key_dim` or
 `value_dim` channels a head.
 """

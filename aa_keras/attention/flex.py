@@ -4,6 +4,7 @@ This module imports PyTorch: import it where it is used.
 """
 
 import functools
+import inspect
 from typing import Any
 
 import torch
@@ -31,21 +32,25 @@ def flex_attention(queries: Any, keys: Any, values: Any, position_logits: tuple 
     """
     value_dim = values.shape[-1]
     inputs = [_padded(tensor.to(values.dtype)) for tensor in (queries, keys, values)]
-    attend = _compiled() if values.is_cuda else flex.flex_attention
-    return attend(*inputs, score_mod=_with_positions(*position_logits) if position_logits else None, scale=1.0)[
-        ..., :value_dim
-    ]
+    with_positions = _with_positions(*position_logits) if position_logits else None
+    shapes = tuple(tensor.shape for tensor in (*inputs, *position_logits))
+    attend = _compiled(shapes) if values.is_cuda else flex.flex_attention
+    return attend(*inputs, score_mod=with_positions, scale=1.0)[..., :value_dim]
 
 
 @functools.cache
-def _compiled():
-    return torch.compile(flex.flex_attention)
+def _compiled(shapes):
+    """Returns FlexAttention, compiled for arrays of some shapes alone."""
+    # PyTorch compiles a function for few shapes, and then computes it operation by operation, in memory for all logits.
+    # Newer versions count the shapes of each compiled function apart; older ones raise an error, by `fullgraph`.
+    parameters = inspect.signature(torch.compile).parameters
+    options = {"isolate_recompiles": True} if "isolate_recompiles" in parameters else {}
+    return torch.compile(flex.flex_attention, dynamic=False, fullgraph=True, **options)
 
 
 def _with_positions(rows, columns):
     """Returns the function that adds to a logit those of the key's row and column."""
     rows, columns = rows.float(), columns.float()
-    # As tensors, since a width would be a number that changes from graph to graph.
     numbers = torch.arange(rows.shape[-1] * columns.shape[-1], device=rows.device)
     row_of, column_of = numbers // columns.shape[-1], numbers % columns.shape[-1]
 
