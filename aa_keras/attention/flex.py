@@ -20,15 +20,7 @@ def flex_attention(queries: Any, keys: Any, values: Any, position_logits: tuple 
     On a GPU the kernel is compiled when a shape is first seen, and never holds (HW, HW) numbers. On a CPU it computes
     all of them, and PyTorch has no gradients there.
 
-    Args:
-        queries: tensor of shape (B, heads, HW, key_dim), scaled.
-        keys: tensor of shape (B, heads, HW, key_dim).
-        values: tensor of shape (B, heads, HW, value_dim).
-        position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, HW, H) and
-            (B, heads, HW, W), from `relative_logits`; () for none.
-
-    Returns:
-        The outputs, of shape (B, heads, HW, value_dim) and the values' type.
+    The arguments and the result are those of `aa_keras.attention.fused.fused_attention`.
     """
     value_dim = values.shape[-1]
     inputs = [_padded(tensor.to(values.dtype)) for tensor in (queries, keys, values)]

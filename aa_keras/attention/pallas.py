@@ -62,16 +62,8 @@ def pallas_attention(
     HW * (key_dim + value_dim + H + W), in the backward pass too, where H counts once for each 64 columns. There is no
     forward mode and no second derivative.
 
-    Args:
-        queries: tensor of shape (B, heads, HW, key_dim), scaled.
-        keys: tensor of shape (B, heads, HW, key_dim).
-        values: tensor of shape (B, heads, HW, value_dim).
-        position_logits: pair of the queries' logits for the row and for the column of a key, (B, heads, HW, H) and
-            (B, heads, HW, W), from `relative_logits`; () for none.
-        blocks: a `Tiling`; None takes that of `tiling`.
-
-    Returns:
-        The outputs, of shape (B, heads, HW, value_dim) and the values' type.
+    The arguments and the result are those of `aa_keras.attention.fused.fused_attention`; `blocks` is a `Tiling`, and None
+    takes that of `tiling`.
     """
     batch, heads, positions, _ = queries.shape
     # Without positions, all keys are one row of a map.
