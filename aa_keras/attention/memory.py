@@ -59,6 +59,7 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
         else:  # which take the logits of both axes apart, in float32
             of_query = 2 * itemsize * (spec.key_dim + spec.value_dim) + 4
             of_query += 4 * (spec.height + spec.width) * spec.relative
-        return AttentionMemory(*2 * (positions * spec.num_heads * of_query,))
+        of_image = positions * spec.num_heads * of_query
+        return AttentionMemory(of_image, of_image)
     block = min(blockwise.BLOCK_BYTES, spec.logits_bytes)
     return AttentionMemory(5 * kept, 5 * block + 8 * kept)
