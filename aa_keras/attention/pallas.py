@@ -62,8 +62,8 @@ def pallas_attention(
     HW * (key_dim + value_dim + H + W), in the backward pass too, where H counts once for each 64 columns. There is no
     forward mode and no second derivative.
 
-    The arguments and the result are those of `aa_keras.attention.fused.fused_attention`; `blocks` is a `Tiling`, None for
-    that of `tiling`.
+    The arguments and the result are those of `aa_keras.attention.fused.fused_attention`. `blocks` is a `Tiling`; None
+    takes that of `tiling`.
     """
     batch, heads, positions, _ = queries.shape
     # Without positions, all keys are one row of a map.
