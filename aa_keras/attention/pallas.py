@@ -64,8 +64,16 @@ def pallas_attention(
 
     The arguments and the result are those of `aa_keras.attention.fused.fused_attention`. `blocks` is a `Tiling`; None
     takes that of `tiling`.
+
+    Raises:
+        ValueError: for a batch of unknown size, as in an export.
     """
     batch, heads, positions, _ = queries.shape
+    if not isinstance(batch, int):
+        raise ValueError(
+            "The kernel in Pallas needs a batch of a known size: export a network with implementation='dense'. "
+            f"Received: a batch of {batch}"
+        )
     # Without positions, all keys are one row of a map.
     height, width = (of_axis.shape[-1] for of_axis in position_logits) if position_logits else (1, positions)
     if blocks is None:

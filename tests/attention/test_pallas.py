@@ -68,6 +68,13 @@ def test_it_can_be_computed_again_in_the_backward_pass():
     assert_near(ours, expected)
 
 
+def test_a_batch_of_any_size_is_refused():
+    (batch,) = jax.export.symbolic_shape("batch")
+    inputs = [jax.ShapeDtypeStruct((batch, *array.shape[1:]), array.dtype) for array in inputs_of((4, 5))]
+    with pytest.raises(ValueError, match=r"needs a batch of a known size.* Received: a batch of batch"):
+        jax.export.export(jax.jit(attend))(*inputs)
+
+
 def lowered(size, dtype, key_dim, value_dim, batch=16):
     """The text of the gradient of attention, lowered for GPUs of NVIDIA."""
     blocks = tiling(*size, max(key_dim, value_dim), interpret=False)
