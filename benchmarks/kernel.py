@@ -61,19 +61,15 @@ def main(_):
 
 def trials(kernel):
     """Tries a kernel with attentions, and returns what is wrong by their name, or None."""
-    from aa_keras.attention.kernel_check import kernel_fault
-    from aa_keras.attention.kernels import KERNELS
-
-    def attend(queries, keys, values, *position_logits):
-        return KERNELS[kernel].attend(queries, keys, values, position_logits)
+    from aa_keras.attention import AttentionSpec
+    from aa_keras.attention.kernels import fault_obstacle
 
     faults = {}
     cases = [*itertools.product(TRIED, ["bfloat16"], [True])]
     cases += itertools.product(TRIED[1:2] + TRIED[9:10], ["bfloat16", "float16", "float32"], [True, False])
     for (height, width, key_dim, value_dim), dtype, relative in cases[: TRIALS.value]:
         name = f"{height}x{width}, keys of {key_dim}, values of {value_dim}, {dtype}, relative: {relative}"
-        size = (height, width) if relative else ()
-        faults[name] = kernel_fault(attend, dtype, key_dim, height * width, value_dim, size)
+        faults[name] = fault_obstacle(kernel, AttentionSpec(2, height, width, key_dim, value_dim, relative, dtype))
         print(f"{name}: {faults[name] or 'right'}", flush=True)
     print(f"{sum(fault is None for fault in faults.values())} of {len(faults)} right")
     return faults

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch.nn.attention import flex_attention as flex
 
-# Heads in compiled kernels are powers of two, and at least this.
-SHORTEST_HEAD = 16
+from aa_keras.attention.shapes import padded_channels, triton_side
 
 
 def flex_attention(queries: Any, keys: Any, values: Any, position_logits: tuple = ()) -> Any:
@@ -53,7 +52,4 @@ def _with_positions(rows, columns):
 
 
 def _padded(tensor):
-    """Pads the channels of a tensor with zeros."""
-    channels = tensor.shape[-1]
-    length = max(SHORTEST_HEAD, 1 << (channels - 1).bit_length())
-    return torch.nn.functional.pad(tensor, (0, length - channels))
+    return padded_channels(tensor, triton_side(tensor.shape[-1]))

@@ -10,7 +10,7 @@ from keras import ops
 from aa_keras.attention import devices
 from aa_keras.attention.kernel_check import kernel_fault
 from aa_keras.attention.positions import with_key_positions, with_position_logits
-from aa_keras.attention.shapes import shape_of
+from aa_keras.attention.shapes import padded_channels, shape_of
 from aa_keras.attention.spec import AttentionSpec
 
 # Fused kernels need heads in multiples of this.
@@ -46,7 +46,7 @@ def fused_attention(queries: Any, keys: Any, values: Any, position_logits: tuple
     if position_logits:
         keys = with_key_positions(keys, *(shape_of(of_axis)[-1] for of_axis in position_logits))
     length = _padded_length(max(shape_of(queries)[-1], value_dim))
-    queries, keys, values = (_heads_last_but_one(_padded(tensor, length)) for tensor in (queries, keys, values))
+    queries, keys, values = (_heads_last_but_one(padded_channels(tensor, length)) for tensor in (queries, keys, values))
     return ops.transpose(_kernel(queries, keys, values), (0, 2, 1, 3))[..., :value_dim]
 
 
@@ -71,10 +71,6 @@ def head_length(spec: AttentionSpec) -> int:
 
 def _padded_length(length):
     return -(-length // HEAD_MULTIPLE) * HEAD_MULTIPLE
-
-
-def _padded(tensor, length):
-    return ops.pad(tensor, ((0, 0), (0, 0), (0, 0), (0, length - shape_of(tensor)[-1])))
 
 
 def _heads_last_but_one(tensor):

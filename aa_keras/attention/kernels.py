@@ -41,14 +41,14 @@ def _fused_obstacle(spec):
 
 def _pallas_obstacle(spec):
     obstacle = _backend_obstacle("Pallas", "jax") or devices.nvidia_obstacle(devices.jax_device())
-    return obstacle or _dtype_obstacle(spec) or _fault_obstacle("pallas", spec)
+    return obstacle or _dtype_obstacle(spec) or fault_obstacle("pallas", spec)
 
 
 def _flex_obstacle(spec):
     obstacle = _backend_obstacle("FlexAttention", "torch")
     if obstacle is None and not devices.torch_has_a_gpu():
         obstacle = "FlexAttention is compiled for GPUs, and PyTorch sees none"
-    return obstacle or _dtype_obstacle(spec) or _fault_obstacle("flex", spec)
+    return obstacle or _dtype_obstacle(spec) or fault_obstacle("flex", spec)
 
 
 def _backend_obstacle(name, backend):
@@ -63,8 +63,8 @@ def _dtype_obstacle(spec):
 
 
 @functools.cache
-def _fault_obstacle(name, spec):
-    """Tries a kernel with an attention."""
+def fault_obstacle(name: str, spec: AttentionSpec) -> str | None:
+    """Tries a kernel with an attention, once, and returns why it is not used, or None if it is right."""
 
     def attend(queries, keys, values, *position_logits):
         return KERNELS[name].attend(queries, keys, values, position_logits)

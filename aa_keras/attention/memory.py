@@ -47,10 +47,10 @@ def attention_memory(spec: AttentionSpec, implementation: str = "auto") -> Atten
     itemsize = 2 if spec.dtype in ("float16", "bfloat16") else 4
     # Queries also exist in the type of logits.
     kept = positions * spec.num_heads * (spec.key_dim * (spec.logits_itemsize + itemsize) + spec.value_dim * itemsize)
-    axes = spec.logits_itemsize * spec.num_heads * positions * (spec.height + spec.width) * spec.relative
     if implementation == "dense":
         if spec.logits_dtype == "bfloat16":  # queries and keys that include their positions
-            kept += 2 * axes
+            axes = (spec.height + spec.width) * spec.relative
+            kept += 2 * spec.logits_itemsize * spec.num_heads * positions * axes
         return AttentionMemory(kept + spec.logits_bytes, kept + 9 * spec.logits_bytes // 4)
     if implementation in KERNELS:
         # Queries, keys, values and outputs, and in float32 the sum of each query; as much for their gradients.

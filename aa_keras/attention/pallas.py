@@ -18,7 +18,8 @@ from jax.experimental.pallas import triton
 from jax.sharding import NamedSharding, PartitionSpec
 
 from aa_keras.attention import pallas_kernels
-from aa_keras.attention.pallas_kernels import LN_2, Blocks, side
+from aa_keras.attention.pallas_kernels import LN_2, Blocks
+from aa_keras.attention.shapes import triton_side
 
 
 class Tiling(NamedTuple):
@@ -42,8 +43,8 @@ def tiling(height: int, width: int, channels: int, interpret: bool | None = None
         channels: the larger one of the channels of a key and of a value in each head.
         interpret: whether to interpret the kernels; None does so where the default device is no GPU.
     """
-    columns = min(side(width), 64)
-    largest = min(side(height * width), 128 if channels <= 128 else 32)
+    columns = min(triton_side(width), 64)
+    largest = min(triton_side(height * width), 128 if channels <= 128 else 32)
     warps = 4 if channels <= 64 else 8
     return Tiling(
         Blocks(min(largest, 4096 // columns), columns, warps=warps),
@@ -164,7 +165,7 @@ def _run(kernel, programs, inputs, results, blocks, interpret):
 
     def of_head(shape):
         # JAX refuses slices of constant ends beyond those of an array, as of channels: the last axis is longer for it.
-        lengths = *shape[:-1], side(shape[-1])
+        lengths = *shape[:-1], triton_side(shape[-1])
         return pallas.BlockSpec((None, *lengths), lambda program: (jax.lax.div(program, programs), *(0 for _ in shape)))
 
     def run(*arrays):

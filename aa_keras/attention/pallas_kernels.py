@@ -25,8 +25,8 @@ from jax import numpy as jnp
 from jax.experimental import pallas
 from jax.experimental.pallas import triton
 
-# Triton multiplies arrays whose sides are powers of two, and at least this.
-SMALLEST_SIDE = 16
+from aa_keras.attention.shapes import triton_side
+
 LN_2 = math.log(2)
 
 
@@ -61,11 +61,6 @@ class Span(NamedTuple):
 
     start: Any
     size: int
-
-
-def side(length: int) -> int:
-    """Returns the side of a block that holds a length: a power of two, at least `SMALLEST_SIDE`."""
-    return max(SMALLEST_SIDE, pallas.next_power_of_2(length))
 
 
 def outputs(head: Any, number: Any, blocks: Blocks) -> None:
@@ -179,7 +174,7 @@ def _strips(head, blocks):
 
 
 def _channels(array):
-    return Span(0, side(array.shape[-1]))
+    return Span(0, triton_side(array.shape[-1]))
 
 
 def _keys_and_values(head, row, keys_span):

@@ -6,7 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from helpers.kernels import ORIGINAL, kernels_on_cpu  # noqa: F401
+from helpers.kernels import ORIGINAL, attend, kernels_on_cpu  # noqa: F401
 from helpers.layers import small_network
 from keras import ops
 
@@ -34,14 +34,6 @@ def drawn(size, batch=1, heads=2, key_dim=20, value_dim=3, relative=True):
     if relative:
         shapes += [(2 * height - 1, key_dim), (2 * width - 1, key_dim)]
     return [generator.normal(size=shape).astype("float32") for shape in shapes]
-
-
-def attend(implementation, size):
-    def function(queries, keys, values, *tables):
-        relative = [attention.relative_embeddings(*pair) for pair in zip(tables, size, strict=False)]
-        return attention.attention_2d(queries, keys, values, *relative, implementation=implementation)
-
-    return function
 
 
 def reference(size):
@@ -215,9 +207,9 @@ def untried(monkeypatch, request):
     request.getfixturevalue("kernels_on_cpu")  # first, since this replaces what that sets
     for name, kernel in ORIGINAL.items():
         monkeypatch.setitem(kernels.KERNELS, name, kernel)
-    kernels._fault_obstacle.cache_clear()
+    kernels.fault_obstacle.cache_clear()
     yield
-    kernels._fault_obstacle.cache_clear()
+    kernels.fault_obstacle.cache_clear()
 
 
 @pytest.fixture

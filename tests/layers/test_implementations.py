@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import oracle
-from helpers.kernels import ON_CPU, kernels_on_cpu  # noqa: F401
+from helpers.kernels import ON_CPU, attend, kernels_on_cpu  # noqa: F401
 from helpers.layers import POSITION_ENCODINGS, feature_map, outputs_of, to_numpy, with_random_weights
 from keras import ops
 
@@ -66,14 +66,6 @@ def arguments_of(height, width, tables=None):
     if tables is not None:
         arguments += [feature_map(2 * length - 1, KEY_DIM, seed=length) for length in tables]
     return arguments
-
-
-def attend(implementation, size):
-    def function(queries, keys, values, *tables):
-        relative = [attention.relative_embeddings(*pair) for pair in zip(tables, size, strict=False)]
-        return attention.attention_2d(queries, keys, values, *relative, implementation=implementation)
-
-    return function
 
 
 def oracle_attend(queries, keys, values, *tables):
