@@ -106,6 +106,8 @@ def AAResNet(
     attention_pooling: int = 2,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds an attention-augmented ResNet of any depth and width."""
 
@@ -128,6 +130,8 @@ def AAResNet34(
     attention_pooling: int = 2,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the attention-augmented ResNet-34 of the paper's Table 2."""
 
@@ -150,6 +154,8 @@ def AAResNet50(
     attention_pooling: int = 2,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the attention-augmented ResNet-50 of the paper's Table 2."""
 
@@ -172,6 +178,8 @@ def AAResNet101(
     attention_pooling: int = 2,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the attention-augmented ResNet-101 of the paper's Table 2."""
 
@@ -194,6 +202,8 @@ def AAResNet152(
     attention_pooling: int = 2,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the attention-augmented ResNet-152 of the paper's Table 2."""
 
@@ -287,6 +297,8 @@ def AAWideResNet(
     implementation: str = "auto",
     attention_budget: int | None = None,
     channel_attention: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds an attention-augmented Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
 
@@ -309,6 +321,8 @@ def AAWideResNet16_4(
     attention_pooling: int = 1,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a small attention-augmented Wide-ResNet, with attention where the maps are small; not in the paper."""
 
@@ -331,6 +345,8 @@ def AAWideResNet28_10(
     attention_pooling: int = 1,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the attention-augmented Wide-ResNet-28-10 of the paper's Table 1."""
 
@@ -356,6 +372,8 @@ def BoTNet(
     position_encoding: str | None = "relative",
     implementation: str = "auto",
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a bottleneck transformer of any depth."""
 
@@ -372,6 +390,8 @@ def BoTNet26t(
     position_encoding: str | None = "relative",
     implementation: str = "auto",
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds timm's `botnet26t_256`: 26 layers, attention in half of the third stage and in the fourth."""
 
@@ -388,6 +408,8 @@ def BoTNet50(
     position_encoding: str | None = "relative",
     implementation: str = "auto",
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the BoTNet-50 of Srinivas et al.: a ResNet-50 with attention in its last stage."""
 
@@ -404,6 +426,8 @@ def ECABoTNeXt26ts(
     position_encoding: str | None = "relative",
     implementation: str = "auto",
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds timm's `eca_botnext26ts_256`: the same with groups of 16 channels, ECA and SiLU."""
 
@@ -420,6 +444,8 @@ def GEWideResNet(
     name: str = "ge_wide_resnet",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a Wide-ResNet with gather-excite of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
 
@@ -434,6 +460,8 @@ def GEWideResNet28_10(
     name: str = "ge_wide_resnet28_10",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the Wide-ResNet-28-10 with gather-excite that the paper's Table 1 compares with."""
 
@@ -465,6 +493,8 @@ def ResNet(
     width: int = 64,
     blocks: tuple[int, int, int, int] | None = None,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a ResNet of any depth and width."""
 
@@ -479,6 +509,8 @@ def ResNet34(
     name: str = "resnet34",
     include_preprocessing: bool = False,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-34 that the paper's Table 2 compares with."""
 
@@ -493,6 +525,8 @@ def ResNet50(
     name: str = "resnet50",
     include_preprocessing: bool = False,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-50 that the paper's Table 2 compares with."""
 
@@ -507,6 +541,8 @@ def ResNet101(
     name: str = "resnet101",
     include_preprocessing: bool = False,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-101 that the paper's Table 2 compares with."""
 
@@ -521,6 +557,8 @@ def ResNet152(
     name: str = "resnet152",
     include_preprocessing: bool = False,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-152 that the paper's Table 2 compares with."""
 
@@ -577,6 +615,8 @@ def SEBoTNet33ts(
     position_encoding: str | None = "relative",
     implementation: str = "auto",
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds timm's `sebotnet33ts_256`: 33 layers, attention in three stages, squeeze-and-excitation and SiLU."""
 
@@ -595,6 +635,8 @@ def SEResNet(
     blocks: tuple[int, int, int, int] | None = None,
     channel_attention_bias: bool | None = None,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a ResNet with squeeze-and-excitation of any depth and width."""
 
@@ -610,6 +652,8 @@ def SEResNet34(
     include_preprocessing: bool = False,
     channel_attention_bias: bool | None = None,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-34 with squeeze-and-excitation that Table 2 compares with."""
 
@@ -625,6 +669,8 @@ def SEResNet50(
     include_preprocessing: bool = False,
     channel_attention_bias: bool | None = None,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-50 with squeeze-and-excitation that Table 2 compares with."""
 
@@ -640,6 +686,8 @@ def SEResNet101(
     include_preprocessing: bool = False,
     channel_attention_bias: bool | None = None,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-101 with squeeze-and-excitation that Table 2 compares with."""
 
@@ -655,6 +703,8 @@ def SEResNet152(
     include_preprocessing: bool = False,
     channel_attention_bias: bool | None = None,
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the ResNet-152 with squeeze-and-excitation that Table 2 compares with."""
 
@@ -702,6 +752,8 @@ def SEWideResNet(
     name: str = "se_wide_resnet",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a Wide-ResNet with squeeze-and-excitation of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
 
@@ -716,6 +768,8 @@ def SEWideResNet28_10(
     name: str = "se_wide_resnet28_10",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the Wide-ResNet-28-10 with squeeze-and-excitation that Table 1 compares with."""
 
@@ -732,6 +786,8 @@ def WideResNet(
     name: str = "wide_resnet",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
 
@@ -746,6 +802,8 @@ def WideResNet16_4(
     name: str = "wide_resnet16_4",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a small Wide-ResNet, the plain twin of `AAWideResNet16_4`; not in the paper."""
 
@@ -760,5 +818,7 @@ def WideResNet28_10(
     name: str = "wide_resnet28_10",
     include_preprocessing: bool = False,
     shortcut: str = "pad",
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds the Wide-ResNet-28-10 that the paper's Table 1 compares with."""

@@ -84,6 +84,17 @@ def weighted_channels(inputs, kind, name, use_bias=False):
     return GatherExcite(name=f"{name}_ge")(inputs) if kind == "gather_excite" else inputs
 
 
+def drop_path_rates(rate, blocks):
+    """Returns the rate of stochastic depth of each block, which grows linearly from 0 to `rate`, as in timm."""
+    rate = _arguments.dropout("drop_path_rate", rate)
+    return [rate * block / max(blocks - 1, 1) for block in range(blocks)]
+
+
+def drop_path(inputs, rate, name):
+    """Leaves out a block's output in training, for a share of the images (Huang et al., *Stochastic Depth*, 2016)."""
+    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop_path")(inputs) if rate else inputs
+
+
 def image_input(input_tensor, input_shape, dataset, include_top, include_preprocessing, weights):
     """Returns the tensor that a model's layers start from: its input, normalized if the model does that itself.
 
@@ -179,6 +190,7 @@ def classification_model(
     classifier.
     """
     outputs = features
+    dropout_rate = _arguments.dropout("dropout_rate", dropout_rate)
     if include_top:
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
         if dropout_rate:

@@ -22,6 +22,8 @@ from .blocks import (
     checked_padding,
     classification_model,
     convolution,
+    drop_path,
+    drop_path_rates,
     image_input,
     known_size,
     max_pooling,
@@ -116,6 +118,8 @@ def BoTNet(  # noqa: N802
     position_encoding: str | None = "relative",
     implementation: str = "auto",
     padding: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds a bottleneck transformer of any depth."""
     network = _Network(
@@ -135,12 +139,13 @@ def BoTNet(  # noqa: N802
     image = image_input(input_tensor, input_shape, IMAGENET_256, include_top, include_preprocessing, weights)
     x = network.stem(image, _arguments.one_of("stem", stem, STEMS))
     size = strided(known_size(image, IMAGENET_256.input_shape), 4)
-    for spec in residual_specs(map(len, stages), WIDTH, size):
+    rates = drop_path_rates(drop_path_rate, sum(map(len, stages)))
+    for spec, rate in zip(residual_specs(map(len, stages), WIDTH, size), rates, strict=True):
         blocks, is_last_stage = stages[spec.stage - 1], spec.stage == len(stages)
         outputs = last_channels if is_last_stage and last_channels else EXPANSION * spec.filters
         is_level = spec.block == len(blocks) and not (head_channels and is_last_stage)
         output_name = f"P{spec.stage + 1}" if is_level else f"{spec.block_name}_out"
-        x = network.block(x, spec, blocks[spec.block - 1], outputs, output_name)
+        x = network.block(x, spec, blocks[spec.block - 1], outputs, rate, output_name)
     if head_channels:
         x = network.normalized(convolution(x, head_channels, 1, 1, "head_conv"), "head_bn", "P5")
     return classification_model(
@@ -152,6 +157,7 @@ def BoTNet(  # noqa: N802
         classes=classes,
         classifier_activation=classifier_activation,
         name=name,
+        dropout_rate=dropout_rate,
     )
 
 
@@ -204,7 +210,7 @@ class _Network:
                 x = self.normalized(x, f"stem_bn{number}", f"stem_act{number}")
         return x if kind == "3x3 strided" else max_pooling(x, "stem_pool", self.padding)
 
-    def block(self, inputs, spec, kind, outputs, output_name):
+    def block(self, inputs, spec, kind, outputs, rate, output_name):
         """Applies a bottleneck around a 3x3 convolution, `spec`, or attention in its place, and adds its input."""
         name, channels, strides = spec.block_name, spec.filters, spec.strides
         x = self.normalized(convolution(inputs, channels, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_act1")
@@ -220,7 +226,8 @@ class _Network:
         elif kind == "c" and self.channel_attention == "efficient":
             x = EfficientChannelAttention(name=f"{name}_eca")(x)
         x = batch_normalization(convolution(x, outputs, 1, 1, f"{name}_conv3"), f"{name}_bn3")
-        x = layers.Add(name=f"{name}_add")([x, projected_shortcut(inputs, x, strides, name)])
+        shortcut = projected_shortcut(inputs, x, strides, name)
+        x = layers.Add(name=f"{name}_add")([drop_path(x, rate, name), shortcut])
         return layers.Activation(self.activation, name=output_name)(x)
 
     def _attention(self, x, spec):

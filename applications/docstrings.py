@@ -41,6 +41,9 @@ _ARGUMENTS = {
     "implementation": 'how attention is computed, "auto" or another implementation of `SelfAttention2D`.',
     "attention_budget": 'with `attention_stages="auto"`, the bytes that attention may take in training, for each '
     "image of a batch, as `aa_keras.attention.attention_memory` estimates them; otherwise None.",
+    "drop_path_rate": "rate of stochastic depth at the last block: the share of images for which the block is left out "
+    "in training. It grows linearly over the blocks, from 0 at the first one.",
+    "dropout_rate": "rate of the dropout before the classifier.",
 }
 
 _TEMPLATE = """

@@ -21,6 +21,8 @@ from .blocks import (
     checked_padding,
     classification_model,
     convolution,
+    drop_path,
+    drop_path_rates,
     image_input,
     known_size,
     max_pooling,
@@ -86,6 +88,8 @@ def AAResNet(  # noqa: N802
     attention_pooling: int = 2,
     implementation: str = "auto",
     attention_budget: int | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds an attention-augmented ResNet of any depth and width."""
     if depth not in BLOCKS or not _arguments.is_integer(depth):
@@ -114,10 +118,12 @@ def AAResNet(  # noqa: N802
     x = batch_normalization(x, name="stem_bn")
     x = layers.ReLU(name="stem_relu")(x)
     x = max_pooling(x, "stem_pool", padding)
-    for spec in attention.sized_as_in(weights, specs, image):
+    rates = drop_path_rates(drop_path_rate, len(specs))
+    for spec, rate in zip(attention.sized_as_in(weights, specs, image), rates, strict=True):
         inputs, block_name = x, spec.block_name
         x = residual(x, spec, attention, block_name)
         x = weighted_channels(x, channel_attention, block_name, use_bias)
+        x = drop_path(x, rate, block_name)
         shortcut = projected_shortcut(inputs, x, spec.strides, block_name)
         x = layers.Add(name=f"{block_name}_add")([x, shortcut])
         is_last = spec.block == blocks[spec.stage - 1]
@@ -131,6 +137,7 @@ def AAResNet(  # noqa: N802
         classes=classes,
         classifier_activation=classifier_activation,
         name=name,
+        dropout_rate=dropout_rate,
     )
 
 

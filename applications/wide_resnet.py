@@ -15,7 +15,16 @@ from keras import layers, ops
 from aa_keras.layers import _arguments
 
 from .attention_options import NO_ATTENTION, AttentionOptions, residual_specs
-from .blocks import batch_normalization, classification_model, convolution, image_input, known_size, weighted_channels
+from .blocks import (
+    batch_normalization,
+    classification_model,
+    convolution,
+    drop_path,
+    drop_path_rates,
+    image_input,
+    known_size,
+    weighted_channels,
+)
 from .builders import Family, builder, variant
 from .datasets import CIFAR100
 
@@ -66,6 +75,8 @@ def AAWideResNet(  # noqa: N802
     implementation: str = "auto",
     attention_budget: int | None = None,
     channel_attention: str | None = None,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
 ) -> keras.Model:
     """Builds an attention-augmented Wide-ResNet of `depth` 6 n + 4 layers, `width` times as wide as a ResNet."""
     image = image_input(input_tensor, input_shape, CIFAR100, include_top, include_preprocessing, weights)
@@ -90,11 +101,12 @@ def AAWideResNet(  # noqa: N802
     attention = attention.for_network(specs)
 
     x = convolution(image, 16, 3, 1, name="stem_conv")
-    for spec in attention.sized_as_in(weights, specs, image):
+    rates = drop_path_rates(drop_path_rate, len(specs))
+    for spec, rate in zip(attention.sized_as_in(weights, specs, image), rates, strict=True):
         # The last stage ends after the final activation.
         is_level = spec.block == blocks and spec.stage < STAGES
         output_name = f"P{spec.stage - 1}" if is_level else f"{spec.block_name}_add"
-        x = _block(x, spec, shortcut, attention, channel_attention, output_name)
+        x = _block(x, spec, shortcut, attention, channel_attention, rate, output_name)
     x = batch_normalization(x, name="final_bn")
     x = layers.ReLU(name="P2")(x)
     return classification_model(
@@ -106,10 +118,11 @@ def AAWideResNet(  # noqa: N802
         classes=classes,
         classifier_activation=classifier_activation,
         name=name,
+        dropout_rate=dropout_rate,
     )
 
 
-def _block(inputs, spec, shortcut, attention, channel_attention, output_name):
+def _block(inputs, spec, shortcut, attention, channel_attention, rate, output_name):
     """Applies a pre-activation block of two convolutions, of which `spec` is the first."""
     name = spec.block_name
     x = batch_normalization(inputs, name=f"{name}_bn1")
@@ -122,7 +135,7 @@ def _block(inputs, spec, shortcut, attention, channel_attention, output_name):
     x = batch_normalization(x, name=f"{name}_bn2")
     x = layers.ReLU(name=f"{name}_relu2")(x)
     x = convolution(x, spec.filters, 3, 1, name=f"{name}_conv2")
-    x = weighted_channels(x, channel_attention, name)
+    x = drop_path(weighted_channels(x, channel_attention, name), rate, name)
     return layers.Add(name=output_name)([x, residual])
 
 

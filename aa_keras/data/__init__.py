@@ -31,6 +31,7 @@ from aa_keras.data.encoded import EncodedImages
 from aa_keras.data.loading import FOLDERS, load_dataset, load_detection_dataset
 from aa_keras.data.mixing import Mixing
 from aa_keras.data.overlap import count_same
+from aa_keras.data.photometric import ColorJitter, RandomErasing
 from aa_keras.data.pipelines import (
     Preprocessing,
     evaluation_dataset,
@@ -48,6 +49,7 @@ __all__ = [
     "AnnotatedImage",
     "BadBoxes",
     "Categories",
+    "ColorJitter",
     "CorruptFiles",
     "DetectionDataset",
     "DetectionPreprocessing",
@@ -58,6 +60,7 @@ __all__ = [
     "Preprocessing",
     "Progress",
     "RandAugment",
+    "RandomErasing",
     "as_probabilities",
     "check_boxes",
     "count_same",

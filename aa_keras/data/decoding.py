@@ -27,7 +27,7 @@ def is_whole_jpeg(encoded):
     return tf.io.is_jpeg(encoded) & (tf.strings.substr(encoded, -last, 2) == b"\xff\xd9")
 
 
-def decode_part_of_jpeg(encoded, box_of, size):
+def decode_part_of_jpeg(encoded, box_of, size, channels=3):
     """Decodes as much of a JPEG as is needed for a part of it at a given size.
 
     The rest of the image is not decoded. A part that is larger than `size` by a factor of 2, 4 or 8 or more is
@@ -38,9 +38,10 @@ def decode_part_of_jpeg(encoded, box_of, size):
             part are missing.
         box_of: function of an image's shape that returns a box, as `image_ops.random_box` does.
         size: height and width that the part will be resized to.
+        channels: 3, or 1 for shades of gray.
 
     Returns:
-        A uint8 tensor of shape (height, width, 3).
+        A uint8 tensor of shape (height, width, channels).
 
     Raises:
         tf.errors.InvalidArgumentError: when it runs, if TensorFlow cannot decode it.
@@ -49,7 +50,7 @@ def decode_part_of_jpeg(encoded, box_of, size):
     box = tf.concat((begin[:2], extent[:2]), axis=0)
 
     def decode(ratio):  # which scales the image before it is cropped
-        return tf.io.decode_and_crop_jpeg(encoded, box // ratio, channels=3, ratio=ratio)
+        return tf.io.decode_and_crop_jpeg(encoded, box // ratio, channels=channels, ratio=ratio)
 
     larger = tf.reduce_min(extent[:2]) >= size * tf.constant((2, 4, 8))
     branches = [lambda ratio=ratio: decode(ratio) for ratio in (1, 2, 4, 8)]

@@ -8,43 +8,49 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from aa_keras.data.decoding import CorruptImageError, decode_image, jpeg_damage
+from aa_keras.data.decoding import CorruptImageError, decode_image, jpeg_damage, to_grey
 from aa_keras.data.sixteen_bits import darkness
 
 _LOGGER = logging.getLogger("aa_keras")
-_STAND_IN = np.zeros((1, 1, 3), dtype=np.uint8)
 
 
 class EncodedImages(abc.ABC):
     """Images of any size and their classes, which are decoded one by one.
 
     Attributes:
-        image_shape: (height, width, channels) that a network sees them in.
+        image_shape: (height, width, channels) that a network sees them in; 1 channel is that of grayscale images.
         paths: sequence of the paths of their files, or () if they are in none of their own.
-        classes: set of the classes of the images, or None if they would have to be read for it.
+        labels: int32 array of the classes of the images, or None if they would have to be read for it.
     """
 
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int | None, int | None, int] = (None, None, 3)
     paths: Sequence[str] = ()
-    classes: set[int] | None = None
+    labels: np.ndarray | None = None
     _is_dark_reported = False
 
     @abc.abstractmethod
     def __len__(self):
         """Returns the number of images."""
 
+    @property
+    def classes(self):
+        """The set of the classes of the images, or None if they would have to be read for it."""
+        return None if self.labels is None else set(self.labels.tolist())
+
     @abc.abstractmethod
-    def records(self, order_key=None, shard=(0, 1)):
+    def records(self, order_key=None, shard=(0, 1), sampling="shuffle"):
         """Returns all images once, or those of a shard.
 
         Args:
             order_key: int64 tensor of shape (2,) that alone decides their order; None for the order they are kept in.
             shard: with an `order_key`, pair of integers: which part of the images in this order, from 0, and of how
                 many parts. Parts have no image in common, and images of other parts are not read if possible.
+            sampling: with an `order_key` and `labels`, "balanced" draws all classes equally often instead.
 
         Returns:
-            A `tf.data.Dataset` of (index, name, content, label): an int64 that identifies the image in any order, its
-            name in messages, the argument of `read`, and its int32 class.
+            A `tf.data.Dataset` of (index, name, content, label): an int64 that identifies the image in any order, or
+            for "balanced" its draw (see `sampling.drawn`), its name in messages, the argument of `read`, and its int32
+            class.
         """
 
     @abc.abstractmethod
@@ -93,8 +99,11 @@ class EncodedImages(abc.ABC):
             arguments: tensors.
 
         Returns:
-            A uint8 tensor of shape (height, width, 3), and a boolean one that is False if the image is a placeholder.
+            A uint8 tensor of shape (height, width, channels), and a boolean one that is False if the image is a
+            placeholder.
         """
+
+        channels = self.image_shape[-1]
 
         def decode_or_report(index, name, content, *arguments):
             try:
@@ -103,11 +112,12 @@ class EncodedImages(abc.ABC):
                 is_whole = self._sound[index] = True
             except CorruptImageError as error:
                 when_corrupt(name.decode("utf-8", errors="replace"), str(error))
-                image, is_whole = _STAND_IN, False
+                image, is_whole = np.zeros((1, 1, 3), dtype=np.uint8), False
+            image = to_grey(image) if channels == 1 else image
             return image if transform is None else np.asarray(transform(image, *arguments)), is_whole
 
         image, is_whole = tf.numpy_function(decode_or_report, (index, name, content, *arguments), (tf.uint8, tf.bool))
-        return tf.ensure_shape(image, (None, None, 3)), tf.ensure_shape(is_whole, ())
+        return tf.ensure_shape(image, (None, None, channels)), tf.ensure_shape(is_whole, ())
 
     def decode_encoded(self, index, encoded, is_sound, when_dark):
         """Returns an image from its bytes: see `decoding.decode_image`.

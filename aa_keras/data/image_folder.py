@@ -6,11 +6,13 @@ import logging
 import os
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
 from aa_keras.data.encoded import EncodedImages
 from aa_keras.data.image_files import contents_of, counted, has_images, images_below, is_image, not_read
 from aa_keras.data.progress import Progress
+from aa_keras.data.sampling import drawn
 from aa_keras.data.splits import check_validation_examples, choose_splits, split_of
 from aa_keras.data.types import ImageDataset
 from aa_keras.errors import UserError
@@ -25,14 +27,16 @@ class FileImages(EncodedImages):
     Args:
         files: list of pairs of path and class.
         image_size: height and width that a network sees the images in.
+        channels: 3, or 1 to see them in shades of gray.
     """
 
-    def __init__(self, files, image_size):
+    def __init__(self, files, image_size, channels=3):
         self.files = tuple(files)
-        self.image_shape = (image_size, image_size, 3)
+        self.image_shape = (image_size, image_size, channels)
         # Tensors that are made here, outside the pipelines' graphs, are not copied into them.
         self._paths = tf.constant([os.fsencode(path) for path in self.paths], tf.string)
-        self._labels = tf.constant([label for _, label in self.files], tf.int32)
+        self.labels = np.array([label for _, label in self.files], np.int32)
+        self._labels = tf.constant(self.labels)
 
     def __len__(self):
         return len(self.files)
@@ -41,25 +45,24 @@ class FileImages(EncodedImages):
     def paths(self):
         return [path for path, _ in self.files]
 
-    @property
-    def classes(self):
-        return {label for _, label in self.files}
-
     def relabelled(self, labels):
-        return FileImages([(path, int(labels[label])) for path, label in self.files], self.image_shape[0])
+        return FileImages([(path, int(labels[label])) for path, label in self.files], *self.image_shape[1:])
 
-    def records(self, order_key=None, shard=(0, 1)):
+    def records(self, order_key=None, shard=(0, 1), sampling="shuffle"):
+        def record(draw):
+            index = draw % len(self)
+            return draw, self._paths[index], self._paths[index], self._labels[index]
+
         order = tf.range(len(self), dtype=tf.int64)
         if order_key is not None:
-            order = tf.random.experimental.stateless_shuffle(order, order_key)[shard[0] :: shard[1]]
-        indices = tf.data.Dataset.from_tensor_slices(order)
-        return indices.map(lambda index: (index, self._paths[index], self._paths[index], self._labels[index]))
+            order = drawn(self, sampling, order_key)[shard[0] :: shard[1]]
+        return tf.data.Dataset.from_tensor_slices(order).map(record)
 
     def read(self, content):
         return tf.io.read_file(content)
 
 
-def load_image_folder(folder, image_size, validation_examples=0, test_split=None, test_fraction=0.2):
+def load_image_folder(folder, image_size, validation_examples=0, test_split=None, test_fraction=0.2, channels=3):
     """Finds the images in a folder.
 
     Either FOLDER/train/CLASS/*.jpg, with FOLDER/test or FOLDER/validation likewise; or FOLDER/CLASS/*.jpg.
@@ -78,6 +81,7 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
         test_split: name of the folder of the images to report on; "train" reports on the images trained on. None takes
             `test`, or otherwise `validation`; if there are both, the latter is for validation.
         test_fraction: share of each class to report on where there is no folder for that.
+        channels: 3, or 1 to see the images in shades of gray.
 
     Returns:
         An `ImageDataset` of `FileImages`, its classes in the order of the folders' names.
@@ -113,13 +117,13 @@ def load_image_folder(folder, image_size, validation_examples=0, test_split=None
         parts["validation"] = sorted(train, key=lambda file: _number(file, folder, "validation"))[:validation_examples]
         held_out = set(parts["validation"])
         train = [file for file in train if file not in held_out]
-    train, validation, test = (FileImages(files, image_size) for files in (train, *parts.values()))
+    train, validation, test = (FileImages(files, image_size, channels) for files in (train, *parts.values()))
     return ImageDataset(
         "image_folder", class_names, train, validation, train if test_split == "train" else test, test_source=source
     )
 
 
-def load_test_folder(folder, image_size, test_split=None):
+def load_test_folder(folder, image_size, test_split=None, channels=3):
     """Finds the images in a folder that no network was trained on, to evaluate one on all of them.
 
     Either FOLDER/CLASS/*.jpg, or FOLDER/test/CLASS/*.jpg; of other splits, one is taken.
@@ -128,6 +132,7 @@ def load_test_folder(folder, image_size, test_split=None):
         folder: path.
         image_size: height and width that a network sees the images in.
         test_split: name of the split to take if there is one; None takes `test`, otherwise `validation` or `train`.
+        channels: 3, or 1 to see the images in shades of gray.
 
     Returns:
         An `ImageDataset` without training images, its classes those of the images.
@@ -145,7 +150,7 @@ def load_test_folder(folder, image_size, test_split=None):
     files = _files(folder, class_names, others, may_lack_classes=True)
     if others:
         _LOGGER.warning("%s: %s", folder, not_read(others))
-    none, test = FileImages([], image_size), FileImages(files, image_size)
+    none, test = (FileImages(part, image_size, channels) for part in ([], files))
     return ImageDataset("image_folder", class_names, none, none, test, test_source=str(folder))
 
 

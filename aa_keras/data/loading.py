@@ -22,6 +22,7 @@ def load_dataset(
     test_fraction=0.2,
     shuffle_buffer=8192,
     for_test_alone=False,
+    channels=None,
 ):
     """Loads a data set of images of one size into memory, or finds one of images of any size.
 
@@ -44,6 +45,7 @@ def load_dataset(
             is drawn; 8192 photographs of ImageNet take 0.9 GB.
         for_test_alone: whether nothing in the folder was trained on, so that all images can be reported on. It is for
             an image folder.
+        channels: for an image folder, 1 to see all images in shades of gray; None for 3.
 
     Returns:
         An `ImageDataset`.
@@ -51,6 +53,11 @@ def load_dataset(
     Raises:
         UserError: if there is no such data set, folder or split, or it does not consist of labelled images.
     """
+    if channels is not None and name != "image_folder":
+        raise UserError(
+            f"config.channels must be unset for dataset={name!r}, whose images have the channels that they have. "
+            f"Received: channels={channels}"
+        )
     idx_folder = find_fashion_mnist(data_dir) if name == "fashion_mnist" else None
     if name in ("digits", "digit_neighbours") or idx_folder is not None:
         has_own_validation = idx_folder is None
@@ -68,8 +75,8 @@ def load_dataset(
         if image_size is None:
             raise UserError("config.image_size must be set for dataset='image_folder', for instance to 224")
         if for_test_alone:
-            return load_test_folder(data_dir, image_size, test_split)
-        return load_image_folder(data_dir, image_size, validation_examples, test_split, test_fraction)
+            return load_test_folder(data_dir, image_size, test_split, channels or 3)
+        return load_image_folder(data_dir, image_size, validation_examples, test_split, test_fraction, channels or 3)
     from aa_keras.data.tfds_images import load_from_tensorflow_datasets  # imports all of TFDS
 
     return load_from_tensorflow_datasets(name, data_dir, validation_examples, image_size, test_split, shuffle_buffer)

@@ -9,9 +9,11 @@ from aa_keras.data import image_ops
 from aa_keras.data.corrupt_files import CorruptFiles
 from aa_keras.data.decoding import decode_part_of_jpeg, is_whole_jpeg
 from aa_keras.data.encoded import EncodedImages
+from aa_keras.data.sampling import drawn
 
 _GROUP = 16  # number of images that are decoded one after the other
-_POLICY = 2  # separates its draws from the two that an image's seed is split into
+# These separate the draws of a policy and of erasing from the two that an image's seed is split into.
+_POLICY, _ERASING = 2, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Preprocessing:
         smallest_crop: least share of an image that crops for training have, with an `image_size`.
         policy: augmentation of training images before all that, but after the Inception crop: a function of an
             image with values in [0, 255] and of a key, an integer tensor of shape (2,), such as `RandAugment`; or None.
+        erasing: augmentation after all that, of an image whose mean is 0, such as `RandomErasing`; or None.
     """
 
     mean: tuple[float, ...]
@@ -41,6 +44,7 @@ class Preprocessing:
     interpolation: str = "bilinear"
     smallest_crop: float = 0.08
     policy: typing.Callable | None = None
+    erasing: typing.Callable | None = None
 
     def for_evaluation(self, image):
         """Returns a normalized float32 image: with an `image_size`, its resized centre.
@@ -63,42 +67,59 @@ class Preprocessing:
 
     def for_training(self, image, seed):
         """Returns a normalized float32 image, augmented by `seed`, an integer tensor of shape (2,)."""
-        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         image = self._apply_policy(image, seed)
-        return self._augment(image_ops.normalize(image, self.mean, self.std), 0.0, flip_seed, crop_seed)
+        return self._augment(image_ops.normalize(image, self.mean, self.std), 0.0, seed)
 
     def crop_for_training(self, image, seed):
         """Returns an augmented crop, of `image_size` and still uint8: a quarter of the bytes to move into batches."""
-        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+        _, crop_seed = tf.unstack(tf.random.split(seed, 2))
         crop = image_ops.random_resized_crop(image, self.image_size, crop_seed, self.smallest_crop)
-        return self._augment_crop(crop, seed, flip_seed, crop_seed)
+        return self._augment_crop(crop, seed)
 
     def crop_for_training_from_jpeg(self, encoded, seed):
         """Returns nearly the same for an image that is still encoded, of which only a part is decoded."""
-        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+        _, crop_seed = tf.unstack(tf.random.split(seed, 2))
         part = decode_part_of_jpeg(
-            encoded, lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop), self.image_size
+            encoded,
+            lambda shape: image_ops.random_box(shape, crop_seed, self.smallest_crop),
+            self.image_size,
+            channels=len(self.mean),
         )
-        return self._augment_crop(image_ops.resize(part, self.image_size), seed, flip_seed, crop_seed)
+        return self._augment_crop(image_ops.resize(part, self.image_size), seed)
 
-    def _augment_crop(self, crop, seed, flip_seed, crop_seed):
-        crop = self._augment(self._apply_policy(crop, seed), self.mean, flip_seed, crop_seed)
+    def _augment_crop(self, crop, seed):
+        crop = self._augment(self._apply_policy(crop, seed), self.mean, seed)
         return tf.cast(tf.round(crop), tf.uint8)
 
     def _apply_policy(self, image, seed):
         return image if self.policy is None else self.policy(image, tf.random.fold_in(seed, _POLICY))
 
-    def _augment(self, image, border, flip_seed, crop_seed):
-        """Mirrors and shifts an image, padded with `border`: a number, or one for each channel, that become 0."""
+    def _augment(self, image, border, seed):
+        """Mirrors, shifts and erases an image, filled with `border`: a number, or one for each channel, that become 0.
+
+        An image whose part was chosen already is shifted by the draw that chose it, too.
+        """
+        flip_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
         if self.horizontal_flip:
             image = image_ops.random_horizontal_flip(image, flip_seed)
         if self.crop_padding:
             image = image_ops.random_crop_from_padded(image - border, self.crop_padding, crop_seed) + border
+        if self.erasing is not None:
+            image = self.erasing(image - border, tf.random.fold_in(seed, _ERASING)) + border
         return image
 
 
 def training_dataset(
-    examples, preprocessing, batch_size, steps_per_epoch, seed, epochs, corrupt_files=None, mixing=None, shard=(0, 1)
+    examples,
+    preprocessing,
+    batch_size,
+    steps_per_epoch,
+    seed,
+    epochs,
+    corrupt_files=None,
+    mixing=None,
+    shard=(0, 1),
+    sampling="shuffle",
 ):
     """Returns the batches of several epochs of training, one after the other.
 
@@ -117,6 +138,7 @@ def training_dataset(
         mixing: `Mixing` of the images of a batch, or None. It does not see the images of other shards.
         shard: pair of integers: which part of each batch this is, from 0, and of how many. For images in memory, the
             shards together are the batches without shards.
+        sampling: "shuffle", or "balanced" to draw all classes equally often; see `aa_keras.data.sampling`.
 
     Returns:
         A `tf.data.Dataset` of len(epochs) * steps_per_epoch pairs of float32 images (batch_size / shards, height,
@@ -124,7 +146,7 @@ def training_dataset(
     """
     corrupt_files = corrupt_files or CorruptFiles()
     batches_in = _encoded_batches if isinstance(examples, EncodedImages) else _batches_in_memory
-    batches_of_epoch = batches_in(examples, preprocessing, batch_size, corrupt_files, shard)
+    batches_of_epoch = batches_in(examples, preprocessing, batch_size, corrupt_files, shard, sampling)
 
     def mixed(step, batch, key):
         return mixing(*batch, tf.random.fold_in(tf.random.fold_in(key, shard[0]), step))
@@ -143,26 +165,26 @@ def training_dataset(
     return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def _batches_in_memory(examples, preprocessing, batch_size, _, shard):
+def _batches_in_memory(examples, preprocessing, batch_size, _, shard, sampling):
     images, labels = tf.constant(examples.images), tf.constant(examples.labels)
     index_of_shard, shards = shard
     own = batch_size // shards
 
     def batches_of_epoch(order_key, augmentation_key):
-        def example(index):
-            key = tf.random.fold_in(augmentation_key, index)
+        def example(draw):
+            key, index = tf.random.fold_in(augmentation_key, draw), draw % len(examples)
             return preprocessing.for_training(images[index], key), labels[index]
 
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(examples)), order_key)
+        order = drawn(examples, sampling, order_key)
         whole_batches = order[: len(examples) // batch_size * batch_size]
         own_order = tf.reshape(tf.reshape(whole_batches, (-1, shards, own))[:, index_of_shard], (-1,))
-        indices = tf.data.Dataset.from_tensor_slices(own_order)
-        return indices.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(own, drop_remainder=True)
+        draws = tf.data.Dataset.from_tensor_slices(own_order)
+        return draws.map(example, num_parallel_calls=tf.data.AUTOTUNE).batch(own, drop_remainder=True)
 
     return batches_of_epoch
 
 
-def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
+def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard, sampling):
     """Decodes in a graph, without Python, unless an image is not a JPEG or something is wrong.
 
     A graph cannot catch an error. So images are decoded in small groups: images that cannot be decoded are dropped from
@@ -173,19 +195,19 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
         corrupt_files.skip(name, reason, len(examples))
 
     def batches_of_epoch(order_key, augmentation_key):
-        def carefully(index, name, content, label):
-            key = tf.random.fold_in(augmentation_key, index)
+        def carefully(draw, name, content, label):
+            key, index = tf.random.fold_in(augmentation_key, draw), draw % len(examples)
             crop, is_whole = examples.decode(index, name, content, skip, preprocessing.crop_for_training, (key,))
             return tf.ensure_shape(crop, examples.image_shape), label, is_whole
 
-        def quickly(index, name, content, label):
+        def quickly(draw, name, content, label):
             encoded = examples.read(content)
-            key = tf.random.fold_in(augmentation_key, index)
+            key, index = tf.random.fold_in(augmentation_key, draw), draw % len(examples)
             is_sound = tf.cond(is_whole_jpeg(encoded), lambda: examples.is_sound_jpeg(index, encoded), lambda: False)
             return tf.cond(
                 is_sound,
                 lambda: (preprocessing.crop_for_training_from_jpeg(encoded, key), label, True),
-                lambda: carefully(index, name, content, label),
+                lambda: carefully(draw, name, content, label),
             )
 
         def decoded_group(*group):
@@ -202,7 +224,7 @@ def _encoded_batches(examples, preprocessing, batch_size, corrupt_files, shard):
             return image_ops.normalize(images, preprocessing.mean, preprocessing.std), labels
 
         return (
-            examples.records(order_key, shard)
+            examples.records(order_key, shard, sampling)
             .batch(_GROUP)
             .map(decoded_group, num_parallel_calls=tf.data.AUTOTUNE)
             .repeat()

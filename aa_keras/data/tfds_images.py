@@ -71,7 +71,7 @@ class TfdsImages(EncodedImages):
     def __len__(self):
         return sum(self._group_sizes)
 
-    def records(self, order_key=None, shard=(0, 1)):
+    def records(self, order_key=None, shard=(0, 1), sampling="shuffle"):
         if order_key is None:
             return self._in_order.map(self._record)
         index, count = shard

@@ -91,3 +91,10 @@ def ratio(name, value, most):
     if not is_number(value) or not 0 < value <= most:
         raise ValueError(f"`{name}` must be a number above 0 and at most {most}. Received: {name}={value!r}")
     return float(value)
+
+
+def dropout(name, value):
+    """Returns `value` as a float, or raises ValueError unless it is a number of at least 0 and below 1."""
+    if not is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be a number of at least 0 and below 1. Received: {name}={value!r}")
+    return float(value)

@@ -41,6 +41,12 @@ def check_config(config):
         lambda freeze: freeze == "none" or config.weights is not None,
         "'none' without config.weights: random weights would stay random",
     )
+    require(
+        config,
+        "final_learning_rate_fraction",
+        lambda fraction: not (fraction and config.decay_epochs),
+        "0 with config.decay_epochs, which have no cosine",
+    )
     is_pair = len(config.image_mean or ()) == len(config.image_std or ())
     require(config, "image_std", lambda _: is_pair, "as long as config.image_mean, and set if that is set")
     # A task of one's own may train any network.
@@ -133,4 +139,16 @@ def check_backend(config):
         "clip_norm",
         lambda norm: not norm or config.distribution != "mirrored",
         "0 with distribution='mirrored', since Keras would clip the gradients of each device separately",
+    )
+    require(
+        config,
+        "gradient_accumulation_steps",
+        lambda steps: steps == 1 or config.distribution != "mirrored",
+        "1 with distribution='mirrored', in which Keras cannot accumulate gradients",
+    )
+    require(
+        config,
+        "batch_size",
+        lambda size: size != "auto" or config.distribution != "multihost",
+        "a number with distribution='multihost', since each host would choose its own",
     )

@@ -4,14 +4,14 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
-from collections.abc import Callable
 
 import ml_collections
 
-from aa_keras.errors import is_integer, is_number
+from aa_keras.recipes import rules
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SAMPLINGS = ("shuffle", "balanced")
+CHANNELS = (1, 3)
 BAD_BOXES = ("error", "skip")
 INTERPOLATIONS = ("bilinear", "bicubic")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -19,21 +19,6 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DISTRIBUTIONS = {"none": None, "mirrored": "tensorflow", "data_parallel": "jax", "multihost": "jax"}
 # Data sets that are themselves the folder `data_dir`.
 FOLDER_DATASETS = ("image_folder", "coco_folder")
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """The valid values of a field.
-
-    Attributes:
-        kind: its type, to which ml_collections converts the text of the command line.
-        is_valid: predicate of its value.
-        wanted: description of the valid values, for errors.
-    """
-
-    kind: type
-    is_valid: Callable
-    wanted: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,211 +33,179 @@ class Field:
     """
 
     meaning: str
-    rule: Rule
+    rule: rules.Rule
     default: object = None
     required: bool = False
 
 
-def _text():
-    return Rule(str, lambda value: isinstance(value, str), "a string")
-
-
-def _switch():
-    return Rule(bool, lambda value: isinstance(value, bool), "True or False")
-
-
-def _whole(least, most):
-    wanted = f"a whole number, at least {least:,} and at most {most:,}"
-    return Rule(int, lambda value: is_integer(value) and least <= value <= most, wanted)
-
-
-def _number(least, most, beyond_least=False, below_most=False):
-    def is_valid(value):
-        return (
-            is_number(value)
-            and least <= value <= most
-            and not ((beyond_least and value == least) or (below_most and value == most))
-        )
-
-    lower = f"{'above' if beyond_least else 'at least'} {least:g}"
-    return Rule(float, is_valid, f"a number, {lower} and {'below' if below_most else 'at most'} {most:g}")
-
-
-def _one_of(choices):
-    return Rule(str, lambda value: isinstance(value, str) and value in choices, f"one of {', '.join(choices)}")
-
-
-def _file_name():
-    def is_valid(name):
-        return isinstance(name, str) and name == os.path.basename(name) and name not in ("", ".", "..")
-
-    return Rule(str, is_valid, "a file name")
-
-
-def _pair(is_valid, wanted):
-    return Rule(
-        tuple,
-        lambda value: isinstance(value, (tuple, list)) and len(value) == 2 and is_valid(*value),
-        f"a pair {wanted}",
-    )
-
-
-def _numbers(above=None):
-    def is_valid(values):
-        return (
-            isinstance(values, (tuple, list))
-            and len(values) > 0
-            and all(is_number(value) and abs(value) <= 1e6 and (above is None or value > above) for value in values)
-        )
-
-    return Rule(tuple, is_valid, f"a tuple of a number{'' if above is None else f' above {above}'} for each channel")
-
-
-def _size():
-    def is_valid(height, width):
-        return all(is_integer(side) and 1 <= side <= 2**13 for side in (height, width))
-
-    return _pair(is_valid, "(height, width) of whole numbers, at least 1 and at most 8,192")
-
-
-def _scales():
-    def is_valid(least, most):
-        return is_number(least) and is_number(most) and 0.1 <= least <= most <= 10
-
-    return _pair(is_valid, "(least, most) of numbers, at least 0.1 and at most 10")
-
-
-def _epochs():
-    """Returns the rule of `decay_epochs`; the check of the config compares them with `config.epochs`."""
-    return Rule(tuple, lambda value: isinstance(value, (tuple, list)) and all(map(is_integer, value)), "a tuple")
-
-
-def _arguments():
-    """Returns the rule of `builder_arguments`; the check of the config compares them with the builder."""
-    return Rule(dict, lambda value: hasattr(value, "items"), "a dictionary of arguments of the builder")
-
-
 GROUPS = {
     "Task and data": {
-        "name": Field("name of the recipe, and of the run's folder in runs/", _file_name(), required=True),
+        "name": Field("name of the recipe, and of the run's folder in runs/", rules.file_name(), required=True),
         "task": Field(
-            'task of the network: "classification", "detection", or one of your own', _text(), "classification"
+            'task of the network: "classification", "detection", or one of your own', rules.text(), "classification"
         ),
         "dataset": Field(
-            '"digits", "image_folder", "coco_folder", "bccd", or a name in TensorFlow Datasets', _text(), required=True
+            '"digits", "image_folder", "coco_folder", "bccd", or a name in TensorFlow Datasets',
+            rules.text(),
+            required=True,
         ),
-        "data_dir": Field("folder of TensorFlow Datasets, or the image folder; by default AA_KERAS_DATA", _text()),
-        "validation_examples": Field("number of training images to hold out for validation", _whole(0, 10**9), 0),
-        "test_split": Field('split to report on; unset: "test" or "validation"', _text()),
+        "data_dir": Field("folder of TensorFlow Datasets, or the image folder; by default AA_KERAS_DATA", rules.text()),
+        "validation_examples": Field("number of training images to hold out for validation", rules.whole(0, 10**9), 0),
+        "test_split": Field('split to report on; unset: "test" or "validation"', rules.text()),
         "test_fraction": Field(
             "share of each class to report on, for an image folder without such splits",
-            _number(0, 1, beyond_least=True, below_most=True),
+            rules.number(0, 1, beyond_least=True, below_most=True),
             0.2,
         ),
-        "image_size": Field("height and width to resize images of any size to", _whole(1, 2**13)),
+        "image_size": Field("height and width to resize images of any size to", rules.whole(1, 2**13)),
+        "channels": Field(
+            "1 for grayscale images, 3 for color, for an image folder; unset: 3", rules.whole_of(CHANNELS)
+        ),
+        "sampling": Field(
+            '"shuffle", or "balanced" to draw all classes equally often', rules.one_of(SAMPLINGS), "shuffle"
+        ),
         "shuffle_buffer": Field(
-            "number of encoded images in memory to draw from, if not all fit", _whole(1, 10**9), 8192
+            "number of encoded images in memory to draw from, if not all fit", rules.whole(1, 10**9), 8192
         ),
         "image_mean": Field(
-            "mean of each channel, for pixels in [0, 255]; unset: that of the data set or weights", _numbers()
+            "mean of each channel, for pixels in [0, 255]; unset: that of the data set or weights", rules.numbers()
         ),
-        "image_std": Field("standard deviation of each channel, likewise", _numbers(above=0)),
+        "image_std": Field("standard deviation of each channel, likewise", rules.numbers(above=0)),
         "central_fraction": Field(
             "share of the shorter side that evaluation uses; unset: 0.875 or that of the weights",
-            _number(0, 1, beyond_least=True),
+            rules.number(0, 1, beyond_least=True),
         ),
         "interpolation": Field(
             'resizing in evaluation, "bilinear" or "bicubic"; unset: bilinear or that of the weights',
-            _one_of(INTERPOLATIONS),
+            rules.one_of(INTERPOLATIONS),
         ),
-        "corrupt_files_limit": Field("largest number of corrupt images that training may skip", _whole(0, 10**9), 10),
+        "corrupt_files_limit": Field(
+            "largest number of corrupt images that training may skip", rules.whole(0, 10**9), 10
+        ),
     },
     "Augmentation": {
-        "horizontal_flip": Field("mirror half of the training images", _switch(), False),
-        "crop_padding": Field("largest shift of training images, in pixels", _whole(0, 2**10), 0),
-        "rand_augment_operations": Field("RandAugment: number of operations on an image; 0: none", _whole(0, 16), 0),
-        "rand_augment_magnitude": Field(
-            "RandAugment: strength, up to 1; at 1 images turn by up to 30 degrees", _number(0, 1), 0.5
+        "horizontal_flip": Field("mirror half of the training images", rules.switch(), False),
+        "crop_padding": Field("largest shift of training images, in pixels", rules.whole(0, 2**10), 0),
+        "rand_augment_operations": Field(
+            "RandAugment: number of operations on an image; 0: none", rules.whole(0, 16), 0
         ),
-        "mixup_alpha": Field("MixUp: parameter of the beta distribution of its weights; 0: none", _number(0, 100), 0.0),
+        "rand_augment_magnitude": Field(
+            "RandAugment: strength, up to 1; at 1 images turn by up to 30 degrees", rules.number(0, 1), 0.5
+        ),
+        "color_jitter": Field(
+            "largest change of brightness, contrast and saturation; 0: none", rules.number(0, 1), 0.0
+        ),
+        "random_erasing": Field("share of training images of which a part is erased", rules.number(0, 1), 0.0),
+        "mixup_alpha": Field(
+            "MixUp: parameter of the beta distribution of its weights; 0: none", rules.number(0, 100), 0.0
+        ),
         "cutmix_alpha": Field(
-            "CutMix: likewise, up to 1; with MixUp too, each batch goes through one of the two", _number(0, 1), 0.0
+            "CutMix: likewise, up to 1; with MixUp too, each batch goes through one of the two", rules.number(0, 1), 0.0
         ),
     },
     "Detection": {
-        "input_size": Field("height and width that images are resized to fit into", _size(), (640, 640)),
+        "input_size": Field("height and width that images are resized to fit into", rules.size(), (640, 640)),
         "scale_jitter": Field(
-            "range of the factor by which training images are larger than what fits", _scales(), (1.0, 1.0)
+            "range of the factor by which training images are larger than what fits", rules.scales(), (1.0, 1.0)
         ),
         "bad_boxes": Field(
-            '"error", or "skip" to leave out impossible boxes and count them', _one_of(BAD_BOXES), "error"
+            '"error", or "skip" to leave out impossible boxes and count them', rules.one_of(BAD_BOXES), "error"
         ),
     },
     "Network": {
-        "builder": Field("name of a network that `aa-keras models` lists", _text(), required=True),
-        "builder_arguments": Field("arguments of the builder other than its defaults", _arguments(), {}),
+        "builder": Field("name of a network that `aa-keras models` lists", rules.text(), required=True),
+        "builder_arguments": Field(
+            "arguments of the builder other than its defaults, such as drop_path_rate", rules.arguments(), {}
+        ),
         "weights": Field(
-            'weights to start from, for a detector those of its backbone: "timm/NAME", "hf://...", a path', _text()
+            'weights to start from, for a detector those of its backbone: "timm/NAME", "hf://...", a path', rules.text()
         ),
         "freeze": Field(
             'part of the network that is not trained: "none", "backbone", or stages such as "stem,1,2"',
-            Rule(
-                str,
-                lambda value: isinstance(value, str) and re.fullmatch(r"none|backbone|(stem|\d)(,\d)*", value),
-                "'none', 'backbone', or stages such as 'stem,1,2'",
-            ),
+            rules.stages(),
             "none",
         ),
         "precision": Field(
-            f"precision of the computation, one of {', '.join(PRECISIONS)}", _one_of(PRECISIONS), "float32"
+            f"precision of the computation, one of {', '.join(PRECISIONS)}", rules.one_of(PRECISIONS), "float32"
         ),
         "benchmark_precision": Field(
-            "measure a few steps in float32 and mixed_bfloat16 first, and print the ratio", _switch(), False
+            "measure a few steps in float32 and mixed_bfloat16 first, and print the ratio", rules.switch(), False
         ),
-        "jit_compile": Field("compile with XLA; always on with JAX", _switch(), False),
+        "jit_compile": Field("compile with XLA; always on with JAX", rules.switch(), False),
         "distribution": Field(
             'devices to train on: "none", "mirrored" (TensorFlow), "data_parallel" or "multihost" (JAX)',
-            _one_of(DISTRIBUTIONS),
+            rules.one_of(DISTRIBUTIONS),
             "none",
         ),
     },
     "Training": {
-        "seed": Field("seed of weights, order and augmentation", _whole(0, 2**32 - 1), 0),
-        "epochs": Field("number of epochs", _whole(1, 10**6), required=True),
-        "steps_per_epoch": Field("number of steps in an epoch; unset: all training images", _whole(1, 10**9)),
-        "batch_size": Field("number of examples in a step, on all devices together", _whole(1, 2**20), required=True),
+        "seed": Field("seed of weights, order and augmentation", rules.whole(0, 2**32 - 1), 0),
+        "epochs": Field("number of epochs", rules.whole(1, 10**6), required=True),
+        "steps_per_epoch": Field("number of steps in an epoch; unset: all training images", rules.whole(1, 10**9)),
+        "batch_size": Field(
+            'number of examples in a step, on all devices together; "auto": a power of two, at most 256, that fits',
+            rules.size_of_a_batch(2**20),
+            required=True,
+        ),
+        "gradient_accumulation_steps": Field(
+            "number of steps whose gradients are averaged for one update of the weights", rules.whole(1, 2**16), 1
+        ),
         "learning_rate_per_256": Field(
-            "the highest learning rate for a batch of 256, to which it is proportional",
-            _number(0, 1e30, beyond_least=True),
+            "the highest learning rate for an update by 256 examples, to whose number it is proportional",
+            rules.number(0, 1e30, beyond_least=True),
             required=True,
         ),
         "head_learning_rate_multiplier": Field(
             "how many times as fast the head learns, and attention that is new",
-            _number(0, 1e6, beyond_least=True),
+            rules.number(0, 1e6, beyond_least=True),
             1.0,
         ),
         "layer_decay": Field(
-            "learning rate of a stage in parts of that of the next stage", _number(0, 1, beyond_least=True), 1.0
+            "learning rate of a stage in parts of that of the next stage", rules.number(0, 1, beyond_least=True), 1.0
         ),
-        "warmup_fraction": Field("share of all steps with a linear warm-up", _number(0, 1, below_most=True), 0.05),
+        "warmup_fraction": Field("share of all steps with a linear warm-up", rules.number(0, 1, below_most=True), 0.05),
         "decay_epochs": Field(
-            "epochs after which the learning rate is divided by 10; (): a cosine to zero", _epochs(), ()
+            "epochs after which the learning rate is divided by 10; (): a cosine", rules.epochs(), ()
         ),
-        "optimizer": Field(f"optimizer, one of {', '.join(OPTIMIZERS)}", _one_of(OPTIMIZERS), "sgd"),
+        "final_learning_rate_fraction": Field(
+            "learning rate at the end of the cosine, in parts of the highest one", rules.number(0, 1), 0.0
+        ),
+        "optimizer": Field(f"optimizer, one of {', '.join(OPTIMIZERS)}", rules.one_of(OPTIMIZERS), "sgd"),
         "clip_norm": Field(
-            "largest norm of all gradients, to which they are scaled down; 0: none", _number(0, 1e30), 0.0
+            "largest norm of all gradients, to which they are scaled down; 0: none", rules.number(0, 1e30), 0.0
         ),
-        "momentum": Field("momentum of stochastic gradient descent", _number(0, 1, below_most=True), 0.9),
-        "weight_decay": Field("weight decay of the kernels of convolutions and dense layers", _number(0, 1), 0.0),
+        "momentum": Field("momentum of SGD, beta_1 of Adam and AdamW", rules.number(0, 1, below_most=True), 0.9),
+        "beta_2": Field("beta_2 of Adam and AdamW", rules.number(0, 1, below_most=True), 0.999),
+        "epsilon": Field("epsilon of Adam and AdamW", rules.number(0, 1, beyond_least=True), 1e-7),
+        "weight_decay": Field(
+            "weight decay of the kernels of convolutions and dense layers; for AdamW decoupled, in parts of the rate",
+            rules.number(0, 1),
+            0.0,
+        ),
+        "class_weights": Field(
+            '"balanced" to weight the loss of each class by its inverse frequency, or a dictionary by class name',
+            rules.weights_of_classes(),
+        ),
         "label_smoothing": Field(
-            "share of a label that is spread evenly over all classes", _number(0, 1, below_most=True), 0.0
+            "share of a label that is spread evenly over all classes", rules.number(0, 1, below_most=True), 0.0
         ),
         "ema_momentum": Field(
             "momentum of a moving average of the weights, which is also evaluated; 0: none",
-            _number(0, 1, below_most=True),
+            rules.number(0, 1, below_most=True),
             0.0,
         ),
-        "export": Field("write saved_model/ at the end", _switch(), False),
+        "best_metric": Field(
+            "validation metric that chooses best.keras: for classifiers top1, balanced_accuracy, macro_f1 or loss; for "
+            "detectors ap, ap50, ap75 or loss; unset: the first",
+            rules.text(),
+        ),
+        "early_stopping_epochs": Field(
+            "stop after so many epochs without a better best_metric; unset: never", rules.whole(1, 10**6)
+        ),
+        "time_limit": Field(
+            'time for training in one call, such as "8h"; the same command goes on then; unset: none', rules.duration()
+        ),
+        "export": Field("write saved_model/ at the end", rules.switch(), False),
     },
 }
 FIELDS = {name: field for group in GROUPS.values() for name, field in group.items()}
@@ -261,7 +214,9 @@ LATER = (
     *("task", "input_size", "scale_jitter", "bad_boxes", "optimizer", "clip_norm"),
     *("image_mean", "image_std", "central_fraction", "interpolation"),
     *("weights", "freeze", "head_learning_rate_multiplier", "layer_decay"),
-    "benchmark_precision",
+    *("benchmark_precision", "channels", "sampling", "color_jitter", "random_erasing"),
+    *("gradient_accumulation_steps", "final_learning_rate_fraction", "beta_2", "epsilon"),
+    *("class_weights", "best_metric", "early_stopping_epochs", "time_limit"),
 )
 SINCE = {name: json.loads(json.dumps(FIELDS[name].default)) for name in LATER}
 
@@ -289,7 +244,8 @@ def as_dictionary(config):
     A folder that is the data set gets its absolute path, which is the same wherever a program is called from.
     """
     dictionary = json.loads(json.dumps(config.to_dict()))
-    dictionary.pop("benchmark_precision", None)  # it changes nothing in a run
+    for name in ("benchmark_precision", "time_limit"):  # they change nothing in an epoch
+        dictionary.pop(name, None)
     if dictionary.get("dataset") in FOLDER_DATASETS and dictionary.get("data_dir"):
         dictionary["data_dir"] = str(pathlib.Path(dictionary["data_dir"]).expanduser().resolve())
     return dictionary

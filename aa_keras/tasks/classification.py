@@ -21,7 +21,7 @@ from aa_keras.data import (
 from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation.classification_results import Evaluation
 from aa_keras.export import ClassificationSpec, saved_model
-from aa_keras.tasks import fine_tuning
+from aa_keras.tasks import class_balance, fine_tuning
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
 from aa_keras.tasks.task import Task
 
@@ -61,10 +61,20 @@ class Classification(Task):
             test_fraction=config.test_fraction,
             shuffle_buffer=config.shuffle_buffer,
             for_test_alone=for_test_alone,
+            channels=config.channels,
         )
         if dataset.name == datasets.IMAGENET.name:  # its class names are numbers of WordNet
             dataset = dataclasses.replace(dataset, class_names=datasets.IMAGENET.class_names)
         return dataset
+
+    def check_trainable(self):
+        """Raises UserError if the config balances or weights classes that it cannot."""
+        class_balance.check(self.config, self.dataset.train, self.dataset.class_names)
+
+    def headline(self, complexity):
+        """Returns the lines that describe the network and the data, with the rarest and the commonest class."""
+        balance = class_balance.lines(self.config, self.dataset.train, self.dataset.class_names)
+        return "\n".join([super().headline(complexity), *balance])
 
     def matched(self, dataset, class_names):
         """Returns an `ImageDataset` with the classes of a network, and the list of those without test images."""
@@ -101,6 +111,7 @@ class Classification(Task):
             corrupt_files=self.corrupt_files,
             mixing=Mixing(len(self.dataset.class_names), config.mixup_alpha, config.cutmix_alpha),
             shard=shard,
+            sampling=config.sampling,
         )
 
     def validation_batches(self, shard):
@@ -154,13 +165,19 @@ class Classification(Task):
         ]
         if classes > 5:
             metrics.append(keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"))
-        smoothing = self.config.label_smoothing
         model.compile(
             optimizer=optimizer,
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
+            loss=self._loss(),
             weighted_metrics=metrics,  # the images that pad a batch have the weight 0
             jit_compile=jit_compile,
         )
+
+    def _loss(self):
+        smoothing = self.config.label_smoothing
+        if self.config.class_weights is None:
+            return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+        weights = class_balance.weights_of(self.config, self.dataset.train, self.dataset.class_names)
+        return class_balance.WeightedCrossentropy(weights, smoothing)
 
     # The results.
 
@@ -177,7 +194,7 @@ class Classification(Task):
         # Raw images may have different sizes, and then do not fit into one batch.
         any_size = self.config.image_size is not None
         batch_size = 1 if any_size else self.config.batch_size
-        shape = (None, None, 3) if any_size else self.dataset.image_shape
+        shape = (None, None, self.dataset.image_shape[-1]) if any_size else self.dataset.image_shape
         run = saved_model.load_signature(path, shape, ClassificationSpec.outputs, "for images of the data set")
         batches = raw_dataset(self.dataset.test, self.corrupt_files).batch(batch_size)
         return self._measured(lambda images: run(np.asarray(images))["probabilities"], batches, batch_size)

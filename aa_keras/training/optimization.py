@@ -2,42 +2,64 @@
 
 import keras
 
+from aa_keras.errors import UserError
+
 
 def compile_model(model, task, steps):
     """Compiles a model for a task with `steps` training steps in all."""
-    config = task.config
-    multipliers = task.prepare(model)
-    add_weight_decay(model, config.weight_decay)
-    if set(multipliers.values()) <= {1.0}:
-        optimizer = _optimizer(config, learning_rate_schedule(config, steps), config.clip_norm)
-    else:
-        optimizer = _optimizer_of_several_rates(config, steps, multipliers)
-    jit_compile = config.jit_compile or "auto" if keras.backend.backend() == "jax" else config.jit_compile
-    task.compile(model, optimizer, jit_compile)
+    jit_compile = task.config.jit_compile
+    if keras.backend.backend() == "jax":
+        jit_compile = jit_compile or "auto"
+    task.compile(model, optimizer_for(model, task.prepare(model), task.config, steps), jit_compile)
 
 
-def _optimizer(config, schedule, clip_norm=0.0):
-    options = {"use_ema": True, "ema_momentum": config.ema_momentum} if config.ema_momentum else {}
-    if clip_norm:
-        options["global_clipnorm"] = clip_norm
-    if config.optimizer == "adam":
-        return keras.optimizers.Adam(schedule, **options)
-    return keras.optimizers.SGD(schedule, momentum=config.momentum, **options)
-
-
-def _optimizer_of_several_rates(config, steps, multipliers):
-    """Returns an optimizer with a learning rate factor for each variable.
+def optimizer_for(model, multipliers, config, steps):
+    """Returns the optimizer of a recipe, and adds the weight decay that is a part of the loss to the model.
 
     Args:
+        model: the model.
+        multipliers: dictionary from the paths of the variables that are trained to factors of their learning rates.
         config: a recipe's config.
         steps: number of steps of the whole run.
-        multipliers: dictionary from the variables' paths to these factors.
     """
-    optimizers = {
-        multiplier: _optimizer(config, learning_rate_schedule(config, steps, multiplier))
-        for multiplier in sorted(set(multipliers.values()))
-    }
+    updates = max(steps // config.gradient_accumulation_steps, 1)
+    is_decoupled = config.optimizer == "adamw"
+    if not is_decoupled:
+        add_weight_decay(model, config.weight_decay)
+    not_decayed = [variable for variable in model.trainable_variables if not _decays(variable)]
+    has_one_rate = set(multipliers.values()) <= {1.0}
+    optimizers = {}
+    for factor in sorted({1.0} if has_one_rate else set(multipliers.values())):
+        schedule = learning_rate_schedule(config, updates, factor)
+        optimizers[factor] = _optimizer(config, schedule, config.clip_norm if has_one_rate else 0.0)
+        if is_decoupled:
+            optimizers[factor].exclude_from_weight_decay(not_decayed)
+    if has_one_rate:
+        return optimizers[1.0]
+    if config.clip_norm and config.gradient_accumulation_steps > 1:
+        raise UserError(
+            "config.clip_norm must be 0 with config.gradient_accumulation_steps if parts of the network learn at "
+            f"several rates. Received: clip_norm={config.clip_norm}"
+        )
     return SeveralRates(lambda variable: optimizers[multipliers[variable.path]], config.clip_norm)
+
+
+def _optimizer(config, schedule, clip_norm):
+    accumulated = config.gradient_accumulation_steps
+    options = {}
+    if accumulated > 1:
+        options["gradient_accumulation_steps"] = accumulated
+    if config.ema_momentum:
+        # Keras averages the weights after each step, whether it has updated them or not.
+        options |= {"use_ema": True, "ema_momentum": config.ema_momentum ** (1 / accumulated)}
+    if clip_norm:
+        options["global_clipnorm"] = clip_norm
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(schedule, momentum=config.momentum, **options)
+    options |= {"beta_1": config.momentum, "beta_2": config.beta_2, "epsilon": config.epsilon}
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(schedule, **options)
+    return keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **options)
 
 
 class SeveralRates(keras.optimizers.MultiOptimizer):
@@ -68,16 +90,18 @@ class SeveralRates(keras.optimizers.MultiOptimizer):
 def learning_rate_schedule(config, steps, multiplier=1.0):
     """Returns the schedule of a recipe, which depends on the step alone, so that a resumed run continues it.
 
-    It is the paper's (sections 4.1 and 4.2): linear warm-up to learning_rate_per_256 * batch_size / 256, then a cosine
-    to zero, or, if the recipe has `decay_epochs`, a division by 10 at each of them.
+    It is the paper's (sections 4.1 and 4.2): linear warm-up to learning_rate_per_256 * examples / 256, then a cosine to
+    zero or to `final_learning_rate_fraction`, or, if the recipe has `decay_epochs`, a division by 10 at each of them.
+    The examples are those of an update: the batch, times `gradient_accumulation_steps`.
 
     Args:
         config: a recipe's config.
-        steps: number of steps of the whole run.
+        steps: number of updates of the whole run.
         multiplier: factor of all rates.
     """
     warmup_steps = round(config.warmup_fraction * steps)
-    rate = multiplier * config.learning_rate_per_256 * config.batch_size / 256
+    examples = config.batch_size * config.gradient_accumulation_steps
+    rate = multiplier * config.learning_rate_per_256 * examples / 256
     if config.decay_epochs:
         boundaries = [round(epoch * steps / config.epochs) for epoch in config.decay_epochs]
         rates = [rate / 10**decays for decays in range(len(boundaries) + 1)]
@@ -85,6 +109,7 @@ def learning_rate_schedule(config, steps, multiplier=1.0):
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup_steps else rate,
         decay_steps=max(steps - warmup_steps, 1),
+        alpha=config.final_learning_rate_fraction,
         warmup_target=rate if warmup_steps else None,
         warmup_steps=warmup_steps,
     )
@@ -127,6 +152,9 @@ def add_weight_decay(model, weight_decay):
     batch normalization and tables of positions do not decay.
     """
     if weight_decay:
-        for variable in model.trainable_variables:
-            if variable.name == "kernel":
-                variable.regularizer = keras.regularizers.L2(weight_decay / 2)
+        for variable in filter(_decays, model.trainable_variables):
+            variable.regularizer = keras.regularizers.L2(weight_decay / 2)
+
+
+def _decays(variable):
+    return variable.name == "kernel"

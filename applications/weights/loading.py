@@ -8,6 +8,7 @@ import tempfile
 
 import h5py
 import keras
+import numpy as np
 
 from aa_keras import attention
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
@@ -50,7 +51,7 @@ def load_weights(model, weights, include_top):
         own_path = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own_path)
         with stored_weights(weights.path) as theirs, h5py.File(own_path, "r+") as own:
-            ours = {name: item for name, item in _datasets(own).items() if name.startswith("layers/")}
+            ours = {name: item for name, item in _datasets(own).items() if _is_weight(name)}
             has_new_head = not weights.is_exact and include_top and _remove_other_classifier(theirs, ours)
             resized = _copy(theirs, ours, _layer_names(model), weights, include_top and not has_new_head)
         _check_structure(model, weights)
@@ -92,6 +93,9 @@ def _take_what_fits(model, weights, include_top):
             is_new = True
             _LOGGER.warning("%s: the classifier of %s is new and must be trained", weights, model.name)
             continue
+        if values is not None and _is_for_other_channels(layer.name, shapes[0], layer.weights[0].shape, weights):
+            values = [_for_channels(values[0], layer.weights[0].shape[2], layer.name, weights)]
+            shapes = [values[0].shape]
         if _is_attention(layer):
             kernel = (*layer.kernel_size, layer.input.shape[-1], layer.filters)
             if shapes != [kernel]:
@@ -124,6 +128,11 @@ def _is_attention(layer):
     return isinstance(layer, AttentionAugmentedConv2D)
 
 
+def _is_weight(name):
+    """Whether a name in a file is that of a weight of a layer: the state of dropout's random numbers is none."""
+    return name.startswith("layers/") and "/seed_generator/" not in name
+
+
 def _datasets(file):
     found = {}
     file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
@@ -150,18 +159,49 @@ def _copy(theirs, ours, layer_names, weights, include_top):
             lacking = f"the file lacks {_described(name, layer_names)}, of shape {weight.shape} in the model"
             raise _difference(weights, other + lacking)
         is_table = TABLES in name and theirs[name].shape[1:] == weight.shape[1:]
-        if theirs[name].shape != weight.shape and not is_table:
+        layer_name = layer_names.get(_layer_path(name), "unknown")
+        has_other_channels = _is_for_other_channels(layer_name, theirs[name].shape, weight.shape, weights)
+        if theirs[name].shape != weight.shape and not is_table and not has_other_channels:
             shapes = f"has the shape {theirs[name].shape} in the file, {weight.shape} in the model"
             raise _difference(weights, f"{other}{_described(name, layer_names)} {shapes}")
         value = values_of(name, theirs[name], weights.path)
+        if has_other_channels:
+            value = _for_channels(value, weight.shape[2], layer_name, weights)
         if is_table and len(value) != len(weight):
             value = attention.resized_table(value, (len(weight) + 1) // 2)
             resized.append(name)
         write_values(weight, value)
     for name in theirs:
-        if name not in ours and (include_top or not name.startswith(_CLASSIFIER)):
+        if name not in ours and _is_weight(name) and (include_top or not name.startswith(_CLASSIFIER)):
             raise _difference(weights, f"{other}the model lacks {name}, of shape {theirs[name].shape} in the file")
     return resized
+
+
+def _is_for_other_channels(layer_name, theirs, ours, weights):
+    """Whether a weight is the first kernel of a network for color images, and the model has another number of channels.
+
+    Args:
+        layer_name: name of the weight's layer.
+        theirs: the shape of the weight.
+        ours: its shape in the model.
+        weights: the `Weights`, of which exact ones must fit as they are.
+    """
+    is_first = layer_name.startswith("stem") and len(theirs) == len(ours) == 4 and theirs[2] == 3
+    alike = is_first and (*theirs[:2], theirs[3]) == (*ours[:2], ours[3])
+    return alike and theirs[2] != ours[2] and not weights.is_exact
+
+
+def _for_channels(kernel, channels, layer_name, weights):
+    """Returns the first kernel of a network for color images for another number of channels, as timm adapts it.
+
+    For images in gray it is summed over the channels; for more than three it is repeated and scaled, so that outputs
+    keep their size.
+    """
+    _LOGGER.warning("%s: the kernel of %s is adapted from 3 channels to %d", weights, layer_name, channels)
+    kernel = kernel.astype("float32")
+    if channels == 1:
+        return kernel.sum(axis=2, keepdims=True)
+    return np.tile(kernel, (1, 1, -(-channels // 3), 1))[:, :, :channels] * (3 / channels)
 
 
 def _difference(weights, difference):
@@ -172,9 +212,13 @@ def _difference(weights, difference):
 
 def _described(name, layer_names):
     """Names a weight by its layer, with a hint if that is the classifier."""
-    layer_path = "/".join(name.split("/")[:2])
     hint = " (include_top=False leaves it out)" if name.startswith(_CLASSIFIER) else ""
-    return f"{name} (layer {layer_names.get(layer_path, 'unknown')!r}){hint}"
+    return f"{name} (layer {layer_names.get(_layer_path(name), 'unknown')!r}){hint}"
+
+
+def _layer_path(name):
+    """Returns the path of a layer in a file from that of a weight."""
+    return "/".join(name.split("/")[:2])
 
 
 def _layer_names(model):
