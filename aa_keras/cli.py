@@ -63,7 +63,16 @@ def _evaluate(config):
     _import_quietly("keras", "tensorflow")
     from aa_keras.commands.evaluate import evaluate_run
 
-    evaluate_run(config, FLAGS.workdir, FLAGS.weights, FLAGS.saved_model, FLAGS.output, FLAGS.data_dir, FLAGS.report)
+    evaluate_run(
+        config,
+        FLAGS.workdir,
+        FLAGS.weights,
+        FLAGS.saved_model,
+        FLAGS.output,
+        FLAGS.data_dir,
+        FLAGS.report,
+        FLAGS.bootstrap,
+    )
 
 
 def _export(_):
@@ -162,6 +171,10 @@ COMMANDS = {
                 ),
             ),
             (_switch, ("report", False, "Also write report.html: recipe, curves, results and pictures in one file.")),
+            (
+                _integer,
+                ("bootstrap", 0, "For detectors: samples of the images for 95 % intervals of AP, such as 200.", 0),
+            ),
         ],
         _evaluate,
     ),

@@ -27,6 +27,7 @@ def evaluate_run(
     output: FlagPath = None,
     data_dir: str | None = None,
     report: bool = False,
+    bootstrap: int = 0,
 ) -> Results:
     """Evaluates a trained model on the test split of its data set, and writes the metrics and pictures.
 
@@ -45,6 +46,8 @@ def evaluate_run(
         data_dir: folder of the data, instead of that of the config. Another folder of images than that of training is
             evaluated whole: its test split, or all its class folders.
         report: whether to also write `report.html` into the folder, with everything in one file.
+        bootstrap: number of samples of the test images for the 95 % intervals of average precision, each of which is an
+            evaluation; 0 for none. Classifiers always have intervals.
 
     Returns:
         The results: for a classifier an `Evaluation`, for a detector a `DetectionEvaluation`.
@@ -63,13 +66,14 @@ def evaluate_run(
     results = task.evaluate_saved_model(named.saved_model) if model is None else task.evaluate(model)
     print(f"Test: {results.summary()}")  # before anything that can fail
 
+    results = results.with_intervals(bootstrap) if bootstrap else results
     folder = pathlib.Path(output or named.run or "evaluation")
     folder.mkdir(parents=True, exist_ok=True)
     results.save(folder)
     compared = None if model is None else results.compared(task.config, task.dataset, model)
     for line in (*results.lines(), *([] if compared is None else [compared])):
         print(line)
-    print(f"{folder}: {', '.join(results.FILES)}")
+    print(f"{folder}: {', '.join(results.files)}")
     if report:
         path = folder / "report.html"
         write_whole(path, report_page(task, results, folder, named.run, model, compared))

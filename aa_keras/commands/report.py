@@ -35,16 +35,16 @@ def report_page(task, results, folder, run, model, compared):
     sections += [] if compared is None else [compared.section()]
     sections += results.sections(folder, model)
     if run is not None:
-        sections += _of_run(pathlib.Path(run), f"val_{task.best_metric}")
+        sections += _of_run(pathlib.Path(run), task)
     sections.append(_recipe(config))
     return page(config.name, "Report of a network trained with aa-keras.", sections)
 
 
-def _of_run(run, best_metric):
+def _of_run(run, task):
     """Returns the sections about training from the files of a run directory that exist."""
     if (run / "curves.png").is_file():
         pictures = ((run / "curves.png", "Metrics of each epoch"),)
-        yield Section("Training", table=_epochs(run / "metrics.csv", best_metric), pictures=pictures)
+        yield Section("Training", table=_epochs(run / "metrics.csv", task), pictures=pictures)
     if (run / "result.json").is_file():
         result = read_json(run / "result.json")
         rows = [(heading, _text(result[name])) for name, heading in OUTCOME.items() if result.get(name) is not None]
@@ -53,7 +53,7 @@ def _of_run(run, best_metric):
         yield Section("Run", table=(("result", ""), *rows))
 
 
-def _epochs(path, best_metric):
+def _epochs(path, task):
     """Returns a table of the metrics of the last epoch and of the best one; () without metrics."""
     if not path.is_file():
         return ()
@@ -62,8 +62,9 @@ def _epochs(path, best_metric):
     if not rows:
         return ()
     chosen = {f"last epoch, {rows[-1]['epoch']}": rows[-1]}
+    best_metric = f"val_{task.best_metric}"
     if rows[-1].get(best_metric):
-        best = max(rows, key=lambda row: float(row[best_metric]))
+        best = rows[task.best_of([float(row[best_metric]) for row in rows])]
         chosen[f"epoch of the best {best_metric}, {best['epoch']}"] = best
     names = [name for name, value in rows[-1].items() if name != "epoch" and value]
     return (("", *chosen), *((name, *(f"{float(row[name]):.4g}" for row in chosen.values())) for name in names))

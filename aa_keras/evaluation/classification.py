@@ -7,6 +7,7 @@ import numpy as np
 from aa_keras.data import Progress, as_probabilities
 from aa_keras.errors import UserError
 from aa_keras.evaluation.classification_results import Evaluation, Mistake
+from aa_keras.evaluation.scores import scores_of
 
 
 def evaluate(predict, batches, batch_size, mistakes_kept=0):
@@ -91,4 +92,5 @@ def measure(probabilities, labels):
         cross_entropy=float(-np.mean(np.log(np.maximum(correct.astype(np.float64), smallest)))),
         per_class_accuracy=per_class_accuracy,
         confusion=confusion,
+        scores=scores_of(probabilities, labels),
     )

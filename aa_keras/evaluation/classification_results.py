@@ -1,17 +1,20 @@
 """The results of a classifier: metrics, the classes that it confuses, its most confident mistakes."""
 
+import csv
 import dataclasses
+import io
 from typing import ClassVar
 
 import numpy as np
 
 from aa_keras.data import Progress
-from aa_keras.evaluation import comparison, pictures
+from aa_keras.evaluation import comparison, pictures, score_pictures
 from aa_keras.evaluation.confusion import most_confused
 from aa_keras.evaluation.html_report import Section, picture
 from aa_keras.evaluation.results import Results
+from aa_keras.evaluation.scores import Scores
 from aa_keras.explain.mistakes import plot_mistakes
-from aa_keras.files import write_json
+from aa_keras.files import write_json, write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Evaluation(Results):
         cross_entropy: the mean, in nats.
         per_class_accuracy: top-1 accuracy for the images of each class; NaN for a class without images.
         confusion: integer array (classes, classes), images by true class (rows) and predicted class (columns).
+        scores: `aa_keras.evaluation.scores.Scores`, for uneven classes, ranking and calibration.
         mistakes: the most confident mistakes, the worst first.
         dataset: name of the data set.
         class_names: names of the classes.
@@ -55,13 +59,22 @@ class Evaluation(Results):
     cross_entropy: float
     per_class_accuracy: np.ndarray
     confusion: np.ndarray
+    scores: Scores
     mistakes: tuple[Mistake, ...] = ()
     dataset: str = ""
     class_names: tuple[str, ...] = ()
     mean: np.ndarray | float = 0.0
     std: np.ndarray | float = 1.0
 
-    FILES: ClassVar = ("class_accuracy.png", "confusion_matrix.png", "evaluation.json", "mistakes.png")
+    FILES: ClassVar = (
+        *("class_accuracy.png", "classification.csv", "confusion_matrix.png", "evaluation.json", "mistakes.png"),
+        *("reliability.png", "roc_curve.png"),
+    )
+
+    @property
+    def files(self):
+        """The `FILES` that are written: the ROC curve is that of two classes."""
+        return tuple(name for name in self.FILES if name != "roc_curve.png" or self.scores.roc_curve is not None)
 
     def summary(self):
         """Returns the results as a phrase; without top-5 for up to five classes, where it is always 100 %."""
@@ -74,17 +87,33 @@ class Evaluation(Results):
             "top1": self.top1,
             "top5": self.top5,
             "cross_entropy": self.cross_entropy,
+            **self.scores.as_dictionary(),
             "test_examples": self.examples,
         }
 
     def save(self, folder):
-        """Writes the results as JSON and pictures, the `FILES`, into an existing folder."""
-        names = self.class_names
+        """Writes the results as JSON, CSV and pictures, the `files`, into an existing folder."""
+        names, scores = self.class_names, self.scores
         write_json(folder / "evaluation.json", self._as_dictionary())
+        write_whole(folder / "classification.csv", self._as_csv())
         with Progress("Drawing pictures"):
             pictures.plot_confusion(self.confusion, names, folder / "confusion_matrix.png")
             pictures.plot_class_accuracy(self.per_class_accuracy, names, folder / "class_accuracy.png")
             pictures.plot_mistakes(self.mistakes, names, self.mean, self.std, folder / "mistakes.png")
+            score_pictures.plot_reliability(scores, folder / "reliability.png")
+            if scores.roc_curve is not None:
+                score_pictures.plot_roc(scores, names, folder / "roc_curve.png")
+
+    def _as_csv(self):
+        """Returns a line for each class: its images, and its precision, recall and F1."""
+        scores, images = self.scores, self.confusion.sum(axis=1)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("class", "images", "precision", "recall", "f1"))
+        for index, name in enumerate(self.class_names):
+            shares = (values[index] for values in (scores.precision, scores.recall, scores.f1))
+            writer.writerow((name, int(images[index]), *(round(float(share), 6) for share in shares)))
+        return text.getvalue()
 
     def _as_dictionary(self):
         names = self.class_names
@@ -94,6 +123,7 @@ class Evaluation(Results):
             "top1": self.top1,
             "top5": self.top5,
             "cross_entropy": self.cross_entropy,
+            **self.scores.as_dictionary(),
             "per_class_accuracy": {
                 name: None if np.isnan(accuracy) else float(accuracy)
                 for name, accuracy in zip(names, self.per_class_accuracy, strict=True)
@@ -105,7 +135,7 @@ class Evaluation(Results):
         }
 
     def lines(self, count=3):
-        """Returns lines with the worst and the best classes, all if there are few, and those that are confused."""
+        """Returns lines with scores, the worst and the best classes, all if there are few, and those confused."""
         names, accuracies = self.class_names, self.per_class_accuracy
         order = [index for index in np.argsort(accuracies) if self.confusion[index].sum()]
         extremes = {"Worst classes": order[:count], "Best classes": order[: -count - 1 : -1]}
@@ -115,7 +145,21 @@ class Evaluation(Results):
         ]
         pairs = most_confused(self.confusion, count)
         confused = [f"Most confused: {', '.join(pair.described(names) for pair in pairs)}"] if pairs else []
-        return lines + confused
+        scores = (f"{name} {value}{_between(interval)}" for name, value, interval in self._scored())
+        return [f"{', '.join(scores)}. In brackets 95 % intervals", *lines, *confused]
+
+    def _scored(self):
+        """Returns the scores as text: triples of name, value and 95 % interval or ""."""
+        scores = self.scores
+        area = "none" if scores.roc_auc is None else f"{scores.roc_auc:.3f}"
+        return (
+            ("top-1", f"{self.top1:.1%}", _interval(scores.intervals["top1"])),
+            ("balanced accuracy", f"{scores.balanced_accuracy:.1%}", _interval(scores.intervals["balanced_accuracy"])),
+            ("macro F1", f"{scores.macro_f1:.1%}", _interval(scores.intervals["macro_f1"])),
+            ("Matthews correlation", f"{scores.matthews_correlation:.3f}", ""),
+            ("area under ROC", area, ""),
+            ("calibration error", f"{scores.expected_calibration_error:.1%}", ""),
+        )
 
     def sections(self, folder, model=None):
         """Returns the sections of a report: see `Results`."""
@@ -124,7 +168,14 @@ class Evaluation(Results):
             (names[pair.label], names[pair.prediction], f"{pair.images:,} of {pair.of:,}")
             for pair in most_confused(self.confusion)
         )
+        curve = ((folder / "roc_curve.png", "ROC curve"),) if self.scores.roc_curve is not None else ()
         return [
+            Section(
+                "Scores",
+                "Intervals are of 95 %, from samples of the test images.",
+                table=(("score", "here", "interval"), *self._scored()),
+                pictures=((folder / "reliability.png", "Accuracy of predictions by their confidence"), *curve),
+            ),
             Section(
                 "Which classes are taken for which",
                 table=(("class", "taken for", "images"), *pairs) if pairs else (),
@@ -133,7 +184,7 @@ class Evaluation(Results):
             ),
             Section(
                 "Accuracy of the classes",
-                table=(("class", "top-1 accuracy", "images"), *self._class_rows()),
+                table=(("class", "top-1 accuracy", "precision", "F1", "images"), *self._class_rows()),
                 pictures=((folder / "class_accuracy.png", "Accuracy of the classes"),),
                 is_folded=True,
             ),
@@ -150,12 +201,14 @@ class Evaluation(Results):
         return Section("What the network looks at in its mistakes", caption, pictures=((drawn, caption),))
 
     def _class_rows(self):
-        """Returns (class, accuracy, images) of each class as text, the worst first."""
+        """Returns (class, accuracy, precision, F1, images) of each class as text, the worst first."""
         images, accuracies = self.confusion.sum(axis=1), self.per_class_accuracy
         return tuple(
             (
                 self.class_names[index],
                 "none" if np.isnan(accuracies[index]) else f"{accuracies[index]:.1%}",
+                f"{self.scores.precision[index]:.1%}",
+                f"{self.scores.f1[index]:.1%}",
                 f"{images[index]:,}",
             )
             for index in np.argsort(accuracies, kind="stable")
@@ -164,3 +217,11 @@ class Evaluation(Results):
     def compared(self, config, dataset, model):
         """Returns the numbers of the network next to the paper's: see `Results`."""
         return comparison.of_classifier(config, dataset, model, self)
+
+
+def _interval(interval):
+    return "{:.1%} to {:.1%}".format(*interval)
+
+
+def _between(interval):
+    return f" ({interval})" if interval else ""

@@ -1,12 +1,10 @@
 """Measuring detectors: COCO's average precision, by pycocotools."""
 
-import contextlib
-import io
-
 import numpy as np
 
 from aa_keras.data import Progress
 from aa_keras.errors import UserError
+from aa_keras.evaluation.average_precision import accumulated, compared
 from aa_keras.evaluation.detection_results import STATISTICS, DetectionEvaluation
 
 
@@ -63,32 +61,6 @@ def coco_results(image, categories, boxes, scores, labels):
     ]
 
 
-def ground_truth(annotated, categories):
-    """Returns annotations as a dictionary for pycocotools."""
-    annotations = []
-    for image in annotated:
-        for box, label, area, is_crowd in zip(image.boxes, image.labels, image.areas, image.is_crowd, strict=True):
-            top, left, bottom, right = map(float, box)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,  # 0 would count as no match
-                    "image_id": image.id,
-                    "category_id": categories.ids[label],
-                    "bbox": [left, top, right - left, bottom - top],
-                    "area": float(area),
-                    "iscrowd": int(is_crowd),
-                }
-            )
-    return {
-        "info": {},
-        "images": [{"id": image.id, "height": image.height, "width": image.width} for image in annotated],
-        "annotations": annotations,
-        "categories": [
-            {"id": number, "name": name} for number, name in zip(categories.ids, categories.names, strict=True)
-        ],
-    }
-
-
 def measure(annotated, categories, results):
     """Returns the `DetectionEvaluation` of detections.
 
@@ -100,26 +72,10 @@ def measure(annotated, categories, results):
     Raises:
         UserError: if a detection is NaN or infinite.
     """
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
     if not all(np.isfinite([*result["bbox"], result["score"]]).all() for result in results):
         raise UserError("The detector's boxes are not all numbers: its weights, or its batch statistics, overflowed")
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints a line for each step
-        truth = COCO()
-        truth.dataset = ground_truth(annotated, categories)
-        truth.createIndex()
-        if results:
-            found = truth.loadRes(results)
-        else:  # pycocotools has no field for it
-            found = COCO()
-            found.dataset = {**truth.dataset, "annotations": []}
-            found.createIndex()
-        evaluation = COCOeval(truth, found, "bbox")
-        with Progress("Measuring the average precision"):
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
+    with Progress("Measuring the average precision"):
+        evaluation = accumulated(compared(annotated, categories, results))
     # (intersections over union, recalls, classes, areas, numbers of detections); -1 where there are no objects.
     precision = np.where(evaluation.eval["precision"] < 0, np.nan, evaluation.eval["precision"])[..., 0, -1]
     statistics = np.where(evaluation.stats < 0, np.nan, evaluation.stats)[: len(STATISTICS)]

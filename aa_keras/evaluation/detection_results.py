@@ -9,6 +9,7 @@ import numpy as np
 
 from aa_keras.data import Categories, Progress
 from aa_keras.evaluation import comparison
+from aa_keras.evaluation.average_precision import intervals_of
 from aa_keras.evaluation.detection_pictures import plot_detections, plot_precision_recall
 from aa_keras.evaluation.html_report import Section
 from aa_keras.evaluation.results import Results
@@ -42,6 +43,7 @@ class DetectionEvaluation(Results):
         dataset: name of the data set.
         load_images: function that returns an iterable of the test images, uint8 arrays, in their order.
         skipped_boxes: number of impossible boxes of the data set that were left out.
+        intervals: the 95 % intervals of "ap", "ap50" and "ap75", pairs, or {} before `with_intervals`.
     """
 
     images: int
@@ -63,6 +65,7 @@ class DetectionEvaluation(Results):
     dataset: str = ""
     load_images: Callable[[], Iterable[np.ndarray]] = tuple
     skipped_boxes: int = 0
+    intervals: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     FILES: ClassVar = ("detections.json", "detections.png", "evaluation.json", "precision_recall.png")
 
@@ -73,6 +76,11 @@ class DetectionEvaluation(Results):
             f"({self.images:,} images, {len(self.results):,} detections)"
         )
 
+    def with_intervals(self, samples):
+        """Returns the results with 95 % intervals of the average precisions, from so many samples of the images."""
+        intervals = intervals_of(self.annotated, self.categories, self.results, samples)
+        return dataclasses.replace(self, intervals=intervals)
+
     def numbers(self):
         """Returns the fields of a run's `result.json`."""
         return {**self._metrics(), "test_examples": self.images, "skipped_boxes": self.skipped_boxes}
@@ -82,6 +90,7 @@ class DetectionEvaluation(Results):
         names = self.categories.names
         return {
             **{name: _json(getattr(self, name)) for name in STATISTICS},
+            **{f"{name}_interval": list(map(_json, interval)) for name, interval in self.intervals.items()},
             "class_ap": {name: _json(value) for name, value in zip(names, self.class_ap, strict=True)},
             "class_ap50": {name: _json(value) for name, value in zip(names, self.class_ap50, strict=True)},
         }
@@ -101,7 +110,9 @@ class DetectionEvaluation(Results):
         order = [index for index in np.argsort(-self.class_ap) if not np.isnan(self.class_ap[index])]
         few = [("Classes", order)]
         groups = few if len(order) <= most else [("Best classes", order[:3]), ("Worst classes", order[-3:])]
+        pairs = (f"{name.upper()} {_percent(low)} to {_percent(high)}" for name, (low, high) in self.intervals.items())
         return [
+            *([f"95 % intervals: {', '.join(pairs)}"] if self.intervals else []),
             f"AP of objects: {', '.join(of_sizes)}; AR with 100 detections {_percent(self.ar100)}",
             *(f"{title}: {'; '.join(map(self._class_in_words, indices))}" for title, indices in groups),
         ]
@@ -112,12 +123,16 @@ class DetectionEvaluation(Results):
 
     def sections(self, folder, model=None):
         """Returns the sections of a report: see `Results`."""
-        of_sizes = tuple((name.replace("_", " ").upper(), _percent(getattr(self, name))) for name in STATISTICS)
+        intervals = {name: " to ".join(map(_percent, interval)) for name, interval in self.intervals.items()}
+        of_sizes = tuple(
+            (name.replace("_", " ").upper(), _percent(getattr(self, name)), intervals.get(name, ""))
+            for name in STATISTICS
+        )
         of_classes = zip(
             self.categories.names, map(_percent, self.class_ap), map(_percent, self.class_ap50), strict=True
         )
         return [
-            Section("Average precision and recall", table=(("COCO's", "here"), *of_sizes)),
+            Section("Average precision and recall", table=(("COCO's", "here", "95 % interval"), *of_sizes)),
             Section(
                 "Classes",
                 table=(("class", "AP", "AP50"), *of_classes),

@@ -12,10 +12,19 @@ class Results(abc.ABC):
     """The results of an evaluation, which summarise and save themselves. Each task has a subclass.
 
     Attributes:
-        FILES: names of the files that `save` writes.
+        FILES: names of the files that `save` may write.
     """
 
     FILES: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that `save` writes, those of `FILES` unless the results have no use for some."""
+        return self.FILES
+
+    def with_intervals(self, samples: int) -> "Results":
+        """Returns the results with 95 % intervals from so many samples of the test images, if they do not have them."""
+        return self
 
     @abc.abstractmethod
     def summary(self) -> str:
@@ -27,7 +36,7 @@ class Results(abc.ABC):
 
     @abc.abstractmethod
     def save(self, folder: pathlib.Path) -> None:
-        """Writes the results as JSON and pictures, the `FILES`, into an existing folder."""
+        """Writes the results as JSON and pictures, the `files`, into an existing folder."""
 
     def lines(self) -> list[str]:
         """Returns further lines to print."""
@@ -40,7 +49,7 @@ class Results(abc.ABC):
             folder: the folder into which `save` has written.
             model: the Keras model that was evaluated, or None for a SavedModel.
         """
-        pictures = tuple((folder / name, name) for name in self.FILES if name.endswith(".png"))
+        pictures = tuple((folder / name, name) for name in self.files if name.endswith(".png"))
         return [
             Section(
                 "Results",

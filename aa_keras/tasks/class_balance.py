@@ -11,6 +11,11 @@ from aa_keras.recipes.checks import require
 UNEVEN = 10
 
 
+def is_asked_for(config):
+    """Whether a config does something about uneven classes."""
+    return config.class_weights is not None or config.sampling == "balanced"
+
+
 def counts_of(examples, classes):
     """Returns the number of images of each class, an array, or None if all labels would have to be read for it."""
     labels = examples.labels
@@ -63,8 +68,7 @@ def lines(config, examples, class_names):
         f"Training images of a class: {counts[rarest]:,} ({class_names[rarest]}) to {counts[commonest]:,} "
         f"({class_names[commonest]})"
     ]
-    is_balanced = config.class_weights is not None or config.sampling == "balanced"
-    if counts[commonest] >= UNEVEN * counts[rarest] and not is_balanced:
+    if counts[commonest] >= UNEVEN * counts[rarest] and not is_asked_for(config):
         described.append(
             "The classes are uneven: --config.class_weights=balanced or --config.sampling=balanced makes rare ones "
             "count, and --config.best_metric=balanced_accuracy chooses the best network for all of them alike"

@@ -22,6 +22,7 @@ from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation.classification_results import Evaluation
 from aa_keras.export import ClassificationSpec, saved_model
 from aa_keras.tasks import class_balance, fine_tuning
+from aa_keras.tasks.balanced_metrics import BalancedAccuracy, MacroF1
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
 from aa_keras.tasks.task import Task
 
@@ -34,6 +35,7 @@ class Classification(Task):
     spec_type = ClassificationSpec
     results_type = Evaluation
     best_metric = "top1"
+    other_best_metrics = ("balanced_accuracy", "macro_f1")
     metrics: ClassVar = {"top1": "top-1 {:.2%}", "top5": "top-5 {:.2%}"}
     curves: ClassVar = {
         "Cross-entropy": {"training": "cross_entropy", "validation": "val_cross_entropy"},
@@ -165,6 +167,8 @@ class Classification(Task):
         ]
         if classes > 5:
             metrics.append(keras.metrics.TopKCategoricalAccuracy(k=5, name="top5"))
+        if class_balance.is_asked_for(self.config) or self.best_metric in self.other_best_metrics:
+            metrics += [BalancedAccuracy(classes, "balanced_accuracy"), MacroF1(classes, "macro_f1")]
         model.compile(
             optimizer=optimizer,
             loss=self._loss(),

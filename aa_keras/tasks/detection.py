@@ -34,6 +34,7 @@ class Detection(Task):
     spec_type = DetectionSpec
     results_type = DetectionEvaluation
     best_metric = "ap"
+    other_best_metrics = ("ap50", "ap75")
     metrics: ClassVar = {"ap": "AP {:.2%}", "ap50": "AP50 {:.2%}", "ap75": "AP75 {:.2%}"}
     curves: ClassVar = {
         "Loss": {"training": "loss", "validation": "val_loss"},

@@ -15,9 +15,12 @@ from aa_keras.evaluation.results import Results
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.export.rebuilding import rebuilt
 from aa_keras.export.spec import require_attributes
+from aa_keras.recipes.checks import require
 from aa_keras.tasks import fine_tuning
 from aa_keras.tasks.fingerprints import differences, fingerprint_of
 
+# The metric of which lower values are better.
+LOSS = "loss"
 # All tasks by their names; `Task` adds its subclasses.
 TASKS: dict[str, type["Task"]] = {}
 
@@ -50,7 +53,9 @@ class Task(abc.ABC):
         corrupt_files: `aa_keras.data.CorruptFiles`, for the functions that read images.
         spec_type: subclass of `aa_keras.export.ServingSpec`, with the task's name.
         results_type: subclass of `aa_keras.evaluation.results.Results`.
-        best_metric: name of the validation metric that chooses the best network; higher is better.
+        best_metric: name of the validation metric that chooses the best network, unless the config names another one.
+        other_best_metrics: further metrics that the config may name. Higher is better, except for "loss", which it
+            always may name.
         examples: name of the examples in a step.
         metrics: fields of `results_type.numbers` in a phrase, with their formats, the most important one first.
         curves: panels of `aa_keras.evaluation.pictures.plot_curves`, the first one for losses.
@@ -60,7 +65,8 @@ class Task(abc.ABC):
 
     spec_type: ClassVar[type[ServingSpec]]
     results_type: ClassVar[type[Results]]
-    best_metric: ClassVar[str]
+    best_metric: str
+    other_best_metrics: ClassVar[tuple[str, ...]] = ()
     examples: ClassVar[str] = "images"
     metrics: ClassVar[dict[str, str]]
     curves: ClassVar[dict[str, dict[str, str]]]
@@ -80,6 +86,19 @@ class Task(abc.ABC):
     def __init__(self, config):
         self.config = config
         self.corrupt_files = CorruptFiles(config.corrupt_files_limit)
+        choices = (self.best_metric, *self.other_best_metrics, LOSS)
+        require(
+            config, "best_metric", lambda name: name is None or name in choices, f"unset or one of {', '.join(choices)}"
+        )
+        self.best_metric = config.best_metric or self.best_metric
+
+    def is_better(self, value, than):
+        """Whether a value of the best metric is better than another one."""
+        return value < than if self.best_metric == LOSS else value > than
+
+    def best_of(self, values):
+        """Returns the index of the best one of some values of the best metric, of equal ones the first."""
+        return values.index(min(values) if self.best_metric == LOSS else max(values))
 
     # The data.
 

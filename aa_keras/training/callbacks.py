@@ -42,7 +42,7 @@ class EpochRecorder(keras.callbacks.Callback):
         state, task = self.run.state, self.run.task
         value = _best_value(task, logs)
         state.history.append(row)
-        is_best = value is not None and (state.best is None or value > state.best)
+        is_best = value is not None and (state.best is None or task.is_better(value, state.best))
         if is_best:
             state.best = value
         state.skipped = dict(task.skipped)  # a copy: reading threads may add to it

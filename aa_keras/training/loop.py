@@ -11,7 +11,7 @@ import ml_collections
 from aa_keras.complexity import model_complexity
 from aa_keras.recipes.checks import check_backend, check_config
 from aa_keras.tasks import resolved, task_for
-from aa_keras.training import outcome, precision
+from aa_keras.training import outcome, precision, stopping
 from aa_keras.training.callbacks import (
     AfterFirstStep,
     EpochRecorder,
@@ -85,7 +85,7 @@ def train_and_evaluate(
 def _fit(model, run, stop):
     """Trains the remaining epochs of the run."""
     config, state, first = run.config, run.state, run.distribution.is_first
-    callbacks = [stop, StopOnNonFinite(run), EpochRecorder(run)]
+    callbacks = [stop, StopOnNonFinite(run), EpochRecorder(run), stopping.StopBeforeTheLast(run)]
     if not state.epochs:
         callbacks.insert(2, AfterFirstStep(run.start))  # what failed before this has changed nothing
     else:
@@ -93,7 +93,9 @@ def _fit(model, run, stop):
             print(f"Resuming after epoch {state.epochs} of {config.epochs}, the last finished one")
             write_metrics(run.directory / "metrics.csv", state.history)  # a kill may have prevented it
         run.start()
-    if state.epochs >= config.epochs:
+    if stopping.has_stopped_early(run):
+        run.stopped = stopping.EARLY
+    if state.epochs >= config.epochs or run.stopped is not None:
         return
     progress = Progress(config.epochs, run.steps_per_epoch, config.batch_size, run.task.examples)
     if first:

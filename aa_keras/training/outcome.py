@@ -12,6 +12,7 @@ import keras
 
 import aa_keras
 from aa_keras.files import partial_path, write_json
+from aa_keras.training import stopping
 
 
 def finish(run, complexity, averaged):
@@ -46,6 +47,8 @@ def finish(run, complexity, averaged):
     if state.skipped:
         skipped, given = len(state.skipped), task.training_examples
         print(f"Corrupt training {task.examples} that were skipped: {skipped:,} of {given:,}")
+    if run.stopped is not None:
+        print(stopping.described(run))
     print(f"{directory.path}: {', '.join(sorted(path.name for path in directory.path.iterdir()))}")
     return result
 
@@ -69,6 +72,7 @@ def _result(run, complexity, last, of_average):
         "parameters": complexity.parameters,
         "flops": complexity.flops,
         "epochs": state.epochs,
+        "stopped": run.stopped,
         f"skipped_{task.examples}": len(state.skipped),
         "training_examples_per_second": run.steps_per_epoch * run.config.batch_size / statistics.median(seconds),
         "training_seconds": sum(seconds),

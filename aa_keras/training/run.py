@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import time
 
 import ml_collections
 
@@ -11,6 +12,7 @@ from aa_keras.errors import UserError
 from aa_keras.files import read_fields
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import Task
+from aa_keras.training import stopping
 from aa_keras.training.checkpoints import Checkpoints, TrainingState
 from aa_keras.training.distribution import Distribution
 from aa_keras.training.optimization import compile_model
@@ -28,6 +30,8 @@ class Run:
         directory: `RunDirectory` that it writes into.
         overwrite: whether another run in that directory may be replaced.
         state: `TrainingState`, its state so far; None before `restore`.
+        stopped: why it stopped before its last epoch, as in `aa_keras.training.stopping`; None if it did not.
+        started: time of its start, of the clock `time.monotonic`.
     """
 
     config: ml_collections.ConfigDict
@@ -36,6 +40,8 @@ class Run:
     directory: RunDirectory
     overwrite: bool
     state: TrainingState | None = None
+    stopped: str | None = None
+    started: float = dataclasses.field(default_factory=time.monotonic)
 
     @functools.cached_property
     def config_as_dictionary(self):
@@ -75,12 +81,15 @@ class Run:
             return None
         fields = {**dict.fromkeys(self.task.metrics, float), "test_examples": int}
         result = read_fields(self.directory / "result.json", fields)
+        if result.get("stopped") == stopping.OUT_OF_TIME:
+            return None  # it goes on
         print(f"{self.directory.path} has the finished run: {self.task.describe(result)}")
         return result
 
     def check_data(self):
         """Raises UserError for data that cannot be trained on, or that another process or run does not have."""
         self.task.check_trainable()
+        stopping.check(self)
         self.distribution.check_same("data", self.task.fingerprint)
         self.distribution.on_first(self.directory.check_data, self.task, self.overwrite)
 
