@@ -12,6 +12,7 @@ from absl import flags
 import aa_keras
 from aa_keras import _startup
 from aa_keras.commands import command_line, help_pages
+from aa_keras.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -53,8 +54,13 @@ def _values(command):
 
 def _train(config):
     _import_quietly("keras", "tensorflow")
-    from aa_keras.training import Hosts, train_and_evaluate
+    from aa_keras.training import Hosts, check_before_training, train_and_evaluate
 
+    if FLAGS.dry_run:
+        check_before_training(config, FLAGS.workdir, FLAGS.overwrite, FLAGS.output)
+        return
+    if FLAGS.output is not None:
+        raise UserError(f"--output is the folder of the pictures of --dry_run. Received: --output={FLAGS.output} alone")
     hosts = Hosts.from_flags(FLAGS.coordinator_address, FLAGS.num_processes, FLAGS.process_id)
     train_and_evaluate(config, FLAGS.workdir, FLAGS.overwrite, hosts)
 
@@ -146,6 +152,11 @@ COMMANDS = {
         [
             (_string, ("workdir", None, "Run directory; by default runs/NAME, with the name of the recipe.")),
             (_switch, ("overwrite", False, "Replace another run in the run directory.")),
+            (
+                _switch,
+                ("dry_run", False, "Check everything, train a few steps, print what to expect, and write nothing."),
+            ),
+            (_string, ("output", None, "With --dry_run: folder for augmented.png, images as the network gets them.")),
             (_string, ("coordinator_address", None, "HOST:PORT of process 0, to train on several hosts.")),
             (_integer, ("num_processes", None, "Number of processes.", 1)),
             (_integer, ("process_id", None, "Number of this process, from 0.", 0)),

@@ -41,6 +41,13 @@ def described(error):
     return " ".join(f"{type(error).__name__}: {error}".split())[:200].removesuffix(":")
 
 
+def is_out_of_memory(error):
+    """Whether an error means too little memory: that of Python, TensorFlow or PyTorch (by name), or XLA's."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    known = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
+    return bool(names & known) or "RESOURCE_EXHAUSTED" in str(error)
+
+
 # Packages of the extras other than `train`, with their purpose.
 _EXTRAS = {
     **dict.fromkeys(("keras_hub", "pycocotools"), ("detection", "detectors need")),

@@ -14,7 +14,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from aa_keras.errors import Terminated, UserError, missing_extra
+from aa_keras.errors import Terminated, UserError, is_out_of_memory, missing_extra
 from aa_keras.files import ANY_TEXT
 from aa_keras.recipes import find_recipe, load_recipe
 
@@ -85,7 +85,7 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
             reason = _one_line(error)[:200]
             if os.strerror(errno.ENOSPC) in str(error):  # TensorFlow and HDF5 raise their own
                 _fail(f"{os.strerror(errno.ENOSPC)}: {reason}")
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 _fail(f"out of memory: lower --config.batch_size or --config.image_size. {reason}")
             raise
 
@@ -178,12 +178,6 @@ def _take_builder_arguments(config, arguments):
         except (ValueError, SyntaxError):  # a text
             config.builder_arguments[match[1]] = match[2]
     return others
-
-
-def _is_out_of_memory(error):
-    """Whether an error means too little memory: Python's, TensorFlow's (by name, since not imported here) or XLA's."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "ResourceExhaustedError"}) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _one_line(message):

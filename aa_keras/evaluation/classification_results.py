@@ -146,7 +146,12 @@ class Evaluation(Results):
         pairs = most_confused(self.confusion, count)
         confused = [f"Most confused: {', '.join(pair.described(names) for pair in pairs)}"] if pairs else []
         scores = (f"{name} {value}{_between(interval)}" for name, value, interval in self._scored())
-        return [f"{', '.join(scores)}. In brackets 95 % intervals", *lines, *confused]
+        return [f"With 95 % intervals: {', '.join(scores)}", *lines, *confused]
+
+    @property
+    def missed_classes(self):
+        """Names of the classes of which there are test images, and none was recognized."""
+        return [name for name, recall in zip(self.class_names, self.per_class_accuracy, strict=True) if recall == 0]
 
     def _scored(self):
         """Returns the scores as text: triples of name, value and 95 % interval or ""."""

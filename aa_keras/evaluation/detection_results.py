@@ -117,6 +117,11 @@ class DetectionEvaluation(Results):
             *(f"{title}: {'; '.join(map(self._class_in_words, indices))}" for title, indices in groups),
         ]
 
+    @property
+    def missed_classes(self):
+        """Names of the classes of which there are objects, and none was detected."""
+        return [name for name, ap in zip(self.categories.names, self.class_ap50, strict=True) if ap == 0]
+
     def _class_in_words(self, index):
         name, ap, ap50 = self.categories.names[index], self.class_ap[index], self.class_ap50[index]
         return f"{name} AP {_percent(ap)}, AP50 {_percent(ap50)}"

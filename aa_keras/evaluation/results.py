@@ -42,6 +42,11 @@ class Results(abc.ABC):
         """Returns further lines to print."""
         return []
 
+    @property
+    def missed_classes(self) -> list[str]:
+        """Names of the classes of which there are test examples, and none was recognized."""
+        return []
+
     def sections(self, folder: pathlib.Path, model: Any = None) -> list[Section]:
         """Returns the sections of a report.
 

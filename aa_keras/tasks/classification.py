@@ -20,6 +20,7 @@ from aa_keras.data import (
 )
 from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation.classification_results import Evaluation
+from aa_keras.evaluation.training_pictures import plot_training_images
 from aa_keras.export import ClassificationSpec, saved_model
 from aa_keras.tasks import class_balance, fine_tuning
 from aa_keras.tasks.balanced_metrics import BalancedAccuracy, MacroF1
@@ -129,6 +130,20 @@ class Classification(Task):
             corrupt_files=self.corrupt_files,
             shard=shard,
         )
+
+    def plot_training_batch(self, batch, path):
+        """Draws the first images of a batch with their classes, of mixed ones with the share of each."""
+        images, labels = map(np.asarray, batch)
+        mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
+        names = self.dataset.class_names
+        captions = [
+            ", ".join(
+                names[label] if row[label] > 0.995 else f"{names[label]} {row[label]:.0%}"
+                for label in np.flatnonzero(row >= 0.005)
+            )
+            for row in labels
+        ]
+        plot_training_images(images * std + mean, captions, path)
 
     # The network.
 

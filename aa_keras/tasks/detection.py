@@ -24,6 +24,7 @@ from aa_keras.data import (
 from aa_keras.errors import UserError, missing_extra
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation.detection_results import DetectionEvaluation
+from aa_keras.evaluation.training_pictures import plot_training_images
 from aa_keras.export import DetectionSpec, saved_model
 from aa_keras.tasks.task import Task
 
@@ -134,6 +135,18 @@ class Detection(Task):
         return detection_validation_dataset(
             self.dataset.validation, self.preprocessing, self.config.batch_size, self.corrupt_files, shard
         )
+
+    def plot_training_batch(self, batch, path):
+        """Draws the first images of a batch with their boxes."""
+        images, (boxes, labels) = np.asarray(batch[0]), (np.asarray(batch[1][name]) for name in ("boxes", "labels"))
+        mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
+        names = self.categories.names
+        drawn = [
+            [(box, int(label), names[int(label)]) for box, label in zip(*of_image, strict=True) if label >= 0]
+            for of_image in zip(boxes, labels, strict=True)
+        ]
+        captions = [f"{len(of_image)} objects" for of_image in drawn]
+        plot_training_images(images * std + mean, captions, path, drawn)
 
     @contextlib.contextmanager
     def reading_errors(self):

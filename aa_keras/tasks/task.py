@@ -5,6 +5,7 @@ import functools
 from typing import ClassVar
 
 import keras
+import numpy as np
 
 from aa_keras import applications
 from aa_keras.applications.blocks import dtype_policy
@@ -12,6 +13,7 @@ from aa_keras.data import CorruptFiles, Progress
 from aa_keras.errors import UserError, described
 from aa_keras.evaluation import pictures
 from aa_keras.evaluation.results import Results
+from aa_keras.evaluation.training_pictures import plot_training_images, stretched
 from aa_keras.export import Servable, ServingSpec, saved_model
 from aa_keras.export.rebuilding import rebuilt
 from aa_keras.export.spec import require_attributes
@@ -167,6 +169,11 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def validation_batches(self, shard):
         """Returns the batches of one validation, or a shard of each; None without validation examples."""
+
+    def plot_training_batch(self, batch, path):
+        """Draws the first images of a batch of `training_batches`, for a look before training."""
+        images, labels = map(np.asarray, batch[:2])
+        plot_training_images(stretched(images), [str(label) for label in labels], path)
 
     def reading_errors(self):
         """Returns a context that raises UserError if examples cannot be read, in place of TensorFlow's error."""

@@ -47,7 +47,7 @@ def distribution_for(config, hosts=None):
     distribution = {"none": Distribution, "mirrored": Mirrored, "data_parallel": DataParallel, "multihost": Multihost}[
         config.distribution
     ](*([] if hosts is None else [hosts]))
-    if config.batch_size % distribution.devices:
+    if config.batch_size != "auto" and config.batch_size % distribution.devices:
         raise UserError(
             f"config.batch_size must be a multiple of the {distribution.devices} devices of distribution="
             f"{config.distribution!r}. Received: batch_size={config.batch_size}"

@@ -11,7 +11,7 @@ import ml_collections
 from aa_keras.complexity import model_complexity
 from aa_keras.recipes.checks import check_backend, check_config
 from aa_keras.tasks import resolved, task_for
-from aa_keras.training import outcome, precision, stopping
+from aa_keras.training import batch_size, outcome, precision, stopping
 from aa_keras.training.callbacks import (
     AfterFirstStep,
     EpochRecorder,
@@ -21,6 +21,7 @@ from aa_keras.training.callbacks import (
     write_metrics,
 )
 from aa_keras.training.distribution import distribution_for
+from aa_keras.training.dry_run import dry_run
 from aa_keras.training.hosts import Hosts
 from aa_keras.training.non_finite import StopOnNonFinite
 from aa_keras.training.run import Run
@@ -54,32 +55,62 @@ def train_and_evaluate(
             process is lost.
         Terminated: after SIGTERM; only the current epoch is lost.
     """
-    check_config(config)
-    check_backend(config)
-    config = resolved(config)
-    distribution = distribution_for(config, hosts)  # with several hosts, this sets its own handler of SIGTERM
-    directory = RunDirectory(pathlib.Path("runs") / config.name if workdir is None else workdir)
-    task = task_for(config)
-    run = Run(task.config, task, distribution, directory, overwrite)
+    run = _prepared(config, workdir, overwrite, hosts)
+    distribution = run.distribution
     with StopOnSigterm(run) as stop, distribution.losing_hosts():
         result = run.finished_result()
         if result is not None:
             return run.ended(result)
         run.check_data()
         with run.held():
-            benchmark = precision.measured(run) if config.benchmark_precision else None
-            keras.utils.set_random_seed(config.seed)
+            benchmark = precision.measured(run) if run.config.benchmark_precision else None
+            keras.utils.set_random_seed(run.config.seed)
             with distribution.scope():
                 model = run.model_to_train()
                 complexity = model_complexity(model)
-                hint = benchmark or precision.hint(config, complexity)
+                hint = benchmark or precision.hint(run.config, complexity)
                 if distribution.is_first:
                     print(run.task.headline(complexity), *([hint] if hint else []), sep="\n")
                 run.restore(model)
                 with run.task.reading_errors():
                     _fit(model, run, stop)
-                averaged = _moving_average(model) if config.ema_momentum else None
+                averaged = _moving_average(model) if run.config.ema_momentum else None
             return run.ended(distribution.on_first(outcome.finish, run, complexity, averaged))
+
+
+def check_before_training(
+    config: ml_collections.ConfigDict,
+    workdir: str | os.PathLike | None = None,
+    overwrite: bool = False,
+    output: str | os.PathLike | None = None,
+) -> None:
+    """Checks a run, trains a few steps of it and prints what to expect, without writing into its directory.
+
+    Args:
+        config: as in `train_and_evaluate`.
+        workdir: likewise.
+        overwrite: likewise.
+        output: folder for `augmented.png`, training images as the network gets them; None for none.
+
+    Raises:
+        UserError: as `train_and_evaluate` does.
+    """
+    run = _prepared(config, workdir, overwrite, None)
+    if run.finished_result() is None:
+        run.check_data()
+        dry_run(run, output)
+
+
+def _prepared(config, workdir, overwrite, hosts):
+    """Returns the `Run` of a config, checked."""
+    check_config(config)
+    check_backend(config)
+    config = resolved(config)
+    distribution = distribution_for(config, hosts)  # with several hosts, this sets its own handler of SIGTERM
+    directory = RunDirectory(pathlib.Path("runs") / config.name if workdir is None else workdir)
+    config = batch_size.chosen(config, distribution, directory, overwrite)
+    task = task_for(config)
+    return Run(task.config, task, distribution, directory, overwrite)
 
 
 def _fit(model, run, stop):

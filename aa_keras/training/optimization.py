@@ -22,7 +22,6 @@ def optimizer_for(model, multipliers, config, steps):
         config: a recipe's config.
         steps: number of steps of the whole run.
     """
-    updates = max(steps // config.gradient_accumulation_steps, 1)
     is_decoupled = config.optimizer == "adamw"
     if not is_decoupled:
         add_weight_decay(model, config.weight_decay)
@@ -30,7 +29,7 @@ def optimizer_for(model, multipliers, config, steps):
     has_one_rate = set(multipliers.values()) <= {1.0}
     optimizers = {}
     for factor in sorted({1.0} if has_one_rate else set(multipliers.values())):
-        schedule = learning_rate_schedule(config, updates, factor)
+        schedule = learning_rate_schedule(config, steps, factor)
         optimizers[factor] = _optimizer(config, schedule, config.clip_norm if has_one_rate else 0.0)
         if is_decoupled:
             optimizers[factor].exclude_from_weight_decay(not_decayed)
@@ -96,7 +95,7 @@ def learning_rate_schedule(config, steps, multiplier=1.0):
 
     Args:
         config: a recipe's config.
-        steps: number of updates of the whole run.
+        steps: number of steps of the whole run, which Keras counts also where several of them accumulate gradients.
         multiplier: factor of all rates.
     """
     warmup_steps = round(config.warmup_fraction * steps)

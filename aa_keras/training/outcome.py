@@ -13,6 +13,7 @@ import keras
 import aa_keras
 from aa_keras.files import partial_path, write_json
 from aa_keras.training import stopping
+from aa_keras.training.advice import Curves, advice
 
 
 def finish(run, complexity, averaged):
@@ -49,6 +50,9 @@ def finish(run, complexity, averaged):
         print(f"Corrupt training {task.examples} that were skipped: {skipped:,} of {given:,}")
     if run.stopped is not None:
         print(stopping.described(run))
+    curves = Curves(state.history, task.best_metric, last.missed_classes)
+    for sentence in advice(curves):
+        print(sentence)
     print(f"{directory.path}: {', '.join(sorted(path.name for path in directory.path.iterdir()))}")
     return result
 
