@@ -194,7 +194,8 @@ def classification_model(
     if include_top:
         outputs = layers.GlobalAveragePooling2D(name="average_pool")(features)
         if dropout_rate:
-            outputs = layers.Dropout(dropout_rate, name="top_dropout")(outputs)
+            # The shape is that of the inputs; without it, Keras does not seed dropout on PyTorch.
+            outputs = layers.Dropout(dropout_rate, noise_shape=(None, None), name="top_dropout")(outputs)
         # In float32 whatever the network's precision, so that softmax and loss are float32 too.
         outputs = layers.Dense(classes, activation=classifier_activation, dtype="float32", name="predictions")(outputs)
     elif pooling == "avg":

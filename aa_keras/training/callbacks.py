@@ -15,6 +15,24 @@ from aa_keras.errors import LostProcess, Terminated, UserError
 from aa_keras.files import write_whole
 
 
+class SeedsOfEpochs(keras.callbacks.Callback):
+    """Makes what dropout leaves out depend on the seed and the step alone: Keras does not save its random state.
+
+    Args:
+        steps_per_epoch: number of steps in an epoch, in each of which a layer draws once.
+    """
+
+    def __init__(self, steps_per_epoch):
+        super().__init__()
+        self.steps_per_epoch = steps_per_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable in self.model.variables:
+            if variable.name == "seed_generator_state":
+                seed, _ = keras.ops.convert_to_numpy(variable)
+                variable.assign([seed, epoch * self.steps_per_epoch])
+
+
 class EpochRecorder(keras.callbacks.Callback):
     """Adds each epoch to the history, and writes `metrics.csv` and a checkpoint.
 

@@ -17,6 +17,7 @@ from aa_keras.training.callbacks import (
     EpochRecorder,
     LateTensorBoard,
     Progress,
+    SeedsOfEpochs,
     StopOnSigterm,
     write_metrics,
 )
@@ -116,9 +117,12 @@ def _prepared(config, workdir, overwrite, hosts):
 def _fit(model, run, stop):
     """Trains the remaining epochs of the run."""
     config, state, first = run.config, run.state, run.distribution.is_first
-    callbacks = [stop, StopOnNonFinite(run), EpochRecorder(run), stopping.StopBeforeTheLast(run)]
+    recorder, last = EpochRecorder(run), stopping.StopBeforeTheLast(run)
+    callbacks = [stop, SeedsOfEpochs(run.steps_per_epoch), StopOnNonFinite(run), recorder, last]
     if not state.epochs:
-        callbacks.insert(2, AfterFirstStep(run.start))  # what failed before this has changed nothing
+        callbacks.insert(
+            callbacks.index(recorder), AfterFirstStep(run.start)
+        )  # what failed before this has changed nothing
     else:
         if first:
             print(f"Resuming after epoch {state.epochs} of {config.epochs}, the last finished one")

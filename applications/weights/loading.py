@@ -51,7 +51,7 @@ def load_weights(model, weights, include_top):
         own_path = pathlib.Path(folder) / "own.weights.h5"
         model.save_weights(own_path)
         with stored_weights(weights.path) as theirs, h5py.File(own_path, "r+") as own:
-            ours = {name: item for name, item in _datasets(own).items() if _is_weight(name)}
+            ours = {name: item for name, item in _datasets(own).items() if name.startswith("layers/")}
             has_new_head = not weights.is_exact and include_top and _remove_other_classifier(theirs, ours)
             resized = _copy(theirs, ours, _layer_names(model), weights, include_top and not has_new_head)
         _check_structure(model, weights)
@@ -128,11 +128,6 @@ def _is_attention(layer):
     return isinstance(layer, AttentionAugmentedConv2D)
 
 
-def _is_weight(name):
-    """Whether a name in a file is that of a weight of a layer: the state of dropout's random numbers is none."""
-    return name.startswith("layers/") and "/seed_generator/" not in name
-
-
 def _datasets(file):
     found = {}
     file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
@@ -172,7 +167,7 @@ def _copy(theirs, ours, layer_names, weights, include_top):
             resized.append(name)
         write_values(weight, value)
     for name in theirs:
-        if name not in ours and _is_weight(name) and (include_top or not name.startswith(_CLASSIFIER)):
+        if name not in ours and (include_top or not name.startswith(_CLASSIFIER)):
             raise _difference(weights, f"{other}the model lacks {name}, of shape {theirs[name].shape} in the file")
     return resized
 
