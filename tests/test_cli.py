@@ -47,7 +47,7 @@ def test_the_help_lists_flags_recipes_and_fields(printed):
     assert len(first) == len(more)
     words = re.findall(r"^    (\w+)  ", page, flags=re.MULTILINE)
     assert set(fields.FIELDS) <= set(words)
-    assert re.search(r"^    momentum +momentum of stochastic gradient descent \(0\.9\)$", page, flags=re.MULTILINE)
+    assert re.search(r"^    momentum +momentum of SGD, beta_1 of Adam and AdamW \(0\.9\)$", page, flags=re.MULTILINE)
     assert re.search(r"^    epochs +number of epochs \(set by the recipe\)$", page, flags=re.MULTILINE)
     assert "--config" not in printed("models", "--help")
 

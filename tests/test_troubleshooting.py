@@ -15,11 +15,12 @@ import pytest
 from aa_keras import errors, explain
 from aa_keras.applications import AAResNet50, AARetinaNet50, AAWideResNet, WideResNet
 from aa_keras.commands.export import export_network
-from aa_keras.data import CorruptFiles, load_dataset
+from aa_keras.data import CorruptFiles, LabelledImages, load_dataset
 from aa_keras.export import export_model
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.recipes import checks, default_config, find_recipe
-from aa_keras.tasks import task_for
+from aa_keras.tasks import class_balance, task_for
+from aa_keras.training import stopping
 from aa_keras.training.non_finite import StopOnNonFinite
 from aa_keras.training.run_directory import RunDirectory
 
@@ -81,6 +82,13 @@ def of_a_folder_without_classes(folder):
     load_dataset("image_folder", str(folder), 0, image_size=8)
 
 
+def of_classes_that_are_not_there(folder):
+    config = default_config()
+    config.class_weights = {"owl": 2.0}
+    examples = LabelledImages(np.zeros((2, 4, 4, 1), "uint8"), np.arange(2, dtype="int32"))
+    class_balance.check(config, examples, ("cat", "dog"))
+
+
 def with_corrupt_images(folder):
     corrupt_files = CorruptFiles(limit=1)
     for name in ("a.jpg", "b.jpg"):
@@ -112,6 +120,13 @@ def with_a_loss_of_nan(folder):
     stop.set_model(network(classes=4))
     stop.on_epoch_begin(0)
     stop.on_train_batch_end(0, {"loss": float("nan")})
+
+
+def without_validation_images(folder):
+    config = default_config()
+    config.early_stopping_epochs = 3
+    dataset = types.SimpleNamespace(validation=None)
+    stopping.check(types.SimpleNamespace(config=config, task=types.SimpleNamespace(dataset=dataset, examples="images")))
 
 
 def with_the_distribution_of_another_backend(folder):
@@ -154,12 +169,14 @@ MISTAKES = {
     "ImageNet is not prepared": of_imagenet,
     "The data set cannot be downloaded": of_a_download_without_a_network,
     "The image folder has no classes": of_a_folder_without_classes,
+    "Weights for classes that are not there": of_classes_that_are_not_there,
     "Corrupt images": with_corrupt_images,
     "The recipe or field is unknown": lambda _: find_recipe("digit"),
     "The task is not known": of_an_unknown_task,
     "The run directory has another run": with_another_config,
     "The loss became NaN": with_a_loss_of_nan,
     "Several devices": with_the_distribution_of_another_backend,
+    "Nothing to stop by": without_validation_images,
     "The outputs are not probabilities": of_logits,
     "The export needs a data set": of_an_unknown_network,
     "A network without attention": lambda _: explain.attention_scores(

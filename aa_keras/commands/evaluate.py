@@ -13,9 +13,12 @@ from aa_keras.evaluation.results import Results
 from aa_keras.export.saved_model import class_names_of
 from aa_keras.files import local_path, write_whole
 from aa_keras.recipes.checks import check_config
+from aa_keras.recipes.fields import with_batch_size
 from aa_keras.tasks import choose, task_for, task_type
 from aa_keras.training.run_directory import is_run
 
+# For a recipe that leaves it open.
+BATCH_SIZE = 32
 FlagPath = str | os.PathLike | None
 
 
@@ -58,7 +61,8 @@ def evaluate_run(
     named = _network(config, workdir, weights, saved_model)
     output = None if output is None else local_path("--output", output)
     check_config(named.config)
-    task = task_for(named.config)
+    is_open = named.config.batch_size == "auto"
+    task = task_for(with_batch_size(named.config, BATCH_SIZE) if is_open else named.config)
     for line in choose(task, data_dir, named.trained, named.class_names):
         print(line)
 

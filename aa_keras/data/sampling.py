@@ -25,7 +25,7 @@ def drawn(examples, sampling, key):
         image comes again. So no two draws are equal, and those of an image can be augmented in different ways.
     """
     if sampling == "shuffle":
-        # Of this type for images in memory since the first version: another one would augment them in another way.
+        # Images in memory have had int32 since the first version, and int64 would augment them in another way.
         return shuffled(len(examples), key, tf.int64 if isinstance(examples, EncodedImages) else tf.int32)
     return _balanced(examples.labels, key)
 

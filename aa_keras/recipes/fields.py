@@ -203,7 +203,7 @@ GROUPS = {
             "stop after so many epochs without a better best_metric; unset: never", rules.whole(1, 10**6)
         ),
         "time_limit": Field(
-            'time for training in one call, such as "8h"; the same command goes on then; unset: none', rules.duration()
+            'time for training in one call, such as "8h"; the same command resumes; unset: none', rules.duration()
         ),
         "export": Field("write saved_model/ at the end", rules.switch(), False),
     },
@@ -235,6 +235,14 @@ def default_config() -> ml_collections.ConfigDict:
     config.data_dir = os.environ.get("AA_KERAS_DATA") or None
     config.lock()  # a mistyped field of a recipe is an error
     config.builder_arguments.unlock()
+    return config
+
+
+def with_batch_size(config, size):
+    """Returns a copy of a config with a number as its batch size, where it may have "auto"."""
+    config = config.copy_and_resolve_references()
+    with config.ignore_type():
+        config.batch_size = size
     return config
 
 

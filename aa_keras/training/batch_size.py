@@ -6,6 +6,7 @@ import keras
 
 from aa_keras.errors import UserError, is_out_of_memory
 from aa_keras.files import read_json
+from aa_keras.recipes.fields import with_batch_size
 from aa_keras.tasks import task_for
 from aa_keras.training.memory import available_memory, training_memory
 from aa_keras.training.optimization import compile_model
@@ -17,7 +18,7 @@ SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 def chosen(config, distribution, directory, overwrite):
     """Returns a copy of a config with a number for the batch size; the config itself unless it is "auto".
 
-    A run that goes on keeps the size that its directory has. Otherwise two steps are trained for each size, the largest
+    A run that resumes keeps the size that its directory has. Otherwise two steps are trained for each size, the largest
     first, until one does not run out of memory. On a CPU, which takes what it does not have and is killed for it, sizes
     are left out whose estimate exceeds the memory that is free.
 
@@ -33,25 +34,18 @@ def chosen(config, distribution, directory, overwrite):
     if config.batch_size != "auto":
         return config
     if is_run(directory.path) and not overwrite:
-        return _with(config, read_json(directory / "config.json")["batch_size"])
-    task = task_for(_with(config, SIZES[0]))
+        return with_batch_size(config, read_json(directory / "config.json")["batch_size"])
+    task = task_for(with_batch_size(config, SIZES[0]))
     task.check_trainable()
     sizes = [size for size in SIZES if size <= task.training_examples and size % distribution.devices == 0]
     for size in sizes:
-        if _fits(_with(config, size), task.dataset, distribution):
+        if _fits(with_batch_size(config, size), task.dataset, distribution):
             print(f"config.batch_size=auto: {size}, the largest power of two up to {sizes[0]} whose step fits")
-            return _with(config, size)
+            return with_batch_size(config, size)
     raise UserError(
         f"config.batch_size='auto' found no batch that fits: not even one of {sizes[-1] if sizes else SIZES[-1]} "
         "examples. config.image_size, config.precision or a smaller network may help"
     )
-
-
-def _with(config, size):
-    config = config.copy_and_resolve_references()
-    with config.ignore_type():
-        config.batch_size = size
-    return config
 
 
 def _fits(config, dataset, distribution):

@@ -82,7 +82,7 @@ class Run:
         fields = {**dict.fromkeys(self.task.metrics, float), "test_examples": int}
         result = read_fields(self.directory / "result.json", fields)
         if result.get("stopped") == stopping.OUT_OF_TIME:
-            return None  # it goes on
+            return None  # it resumes
         print(f"{self.directory.path} has the finished run: {self.task.describe(result)}")
         return result
 

@@ -37,7 +37,7 @@ class StopBeforeTheLast(keras.callbacks.Callback):
     """Ends training after an epoch if the run has stopped early, or if another epoch would exceed its time limit.
 
     Time counts from the start of the program's run. The next epoch is expected to take as long as the longest one so
-    far. One epoch is always trained, so that a run goes on each time that it is started again.
+    far. One epoch is always trained, so that a run progresses each time that it is started again.
 
     Args:
         run: `Run`, whose attribute `stopped` gets the reason.
@@ -70,6 +70,6 @@ def described(run):
     """Returns a line about a run that stopped before its last epoch."""
     epochs = f"Stopped after epoch {run.state.epochs} of {run.config.epochs}"
     if run.stopped == OUT_OF_TIME:
-        return f"{epochs}, at config.time_limit={run.config.time_limit}: the same command goes on from there"
+        return f"{epochs}, at config.time_limit={run.config.time_limit}: the same command resumes"
     patience = run.config.early_stopping_epochs
     return f"{epochs}: val_{run.task.best_metric} did not get better in {patience} epochs"

@@ -87,9 +87,9 @@ def test_the_largest_power_of_two_that_fits_is_found_and_kept(tmp_path, monkeypa
     assert limited.tried == [256, 128, 64]
     assert "config.batch_size=auto: 64, the largest power of two up to 256" in capsys.readouterr().out
     assert json.loads((tmp_path / "run" / "config.json").read_text())["batch_size"] == 64
-    # The same command goes on with the same size, whatever fits now.
+    # The same command keeps the size, whatever fits now.
     assert train_and_evaluate(tiny_config(batch_size="auto", export=False), tmp_path / "run") == result
-    # And the run is that of this number: layers have the same names and weights.
+    # The run is that of this number: layers have the same names and weights.
     same = train_and_evaluate(tiny_config(batch_size=64, export=False), tmp_path / "same")
     assert same["cross_entropy"] == result["cross_entropy"]
 

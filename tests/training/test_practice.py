@@ -94,7 +94,7 @@ def test_a_resumed_run_stops_early_where_the_uninterrupted_one_does(tmp_path, mo
         assert train_and_evaluate(config, workdir)["epochs"] == 6
         assert metrics_of(workdir) == metrics_of(tmp_path / "whole")
         assert (workdir / "best.keras").exists()
-    # It is finished: the same command does not go on.
+    # It is finished: the same command trains nothing.
     before = (workdir / "result.json").read_text()
     train_and_evaluate(config, workdir)
     assert (workdir / "result.json").read_text() == before
@@ -128,13 +128,13 @@ def test_metrics_that_are_not_measured_cannot_choose(tmp_path):
 
 
 @pytest.mark.backend
-def test_a_time_limit_ends_a_call_and_the_same_command_goes_on(tmp_path, capsys):
+def test_a_time_limit_ends_a_call_and_the_same_command_resumes(tmp_path, capsys):
     expected = train_and_evaluate(tiny_config(export=False), tmp_path / "whole")
     capsys.readouterr()
     config = tiny_config(export=False, time_limit="1s")
     first = train_and_evaluate(config, tmp_path / "run")
     assert (first["epochs"], first["stopped"]) == (1, "time limit")
-    assert "Stopped after epoch 1 of 2, at config.time_limit=1s: the same command goes on" in capsys.readouterr().out
+    assert "Stopped after epoch 1 of 2, at config.time_limit=1s: the same command resumes" in capsys.readouterr().out
     assert {"best.keras", "model.keras", "result.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
     # Another limit is not another run.
     second = train_and_evaluate(tiny_config(export=False, time_limit="1h"), tmp_path / "run")
