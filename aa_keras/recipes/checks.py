@@ -55,6 +55,19 @@ def check_config(config):
     _check_builder_arguments(config)
 
 
+def check_unused(config, names):
+    """Raises UserError, naming the field, if one of these fields, which the task does not use, has another value."""
+    for name in names:
+        value, default = config[name], FIELDS[name].default
+        value = tuple(value) if isinstance(value, list) else value
+        require(
+            config,
+            name,
+            lambda _, value=value, default=default: value == default,
+            f"{'unset' if default is None else repr(default)} for task={config.task!r}, which does not use it",
+        )
+
+
 def require(config, field, is_valid, wanted):
     """Raises UserError unless the value of a field is valid."""
     if not is_valid(config[field]):

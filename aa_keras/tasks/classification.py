@@ -37,6 +37,7 @@ class Classification(Task):
     results_type = Evaluation
     best_metric = "top1"
     other_best_metrics = ("balanced_accuracy", "macro_f1")
+    unused_fields = ("input_size", "scale_jitter", "bad_boxes")
     metrics: ClassVar = {"top1": "top-1 {:.2%}", "top5": "top-5 {:.2%}"}
     curves: ClassVar = {
         "Cross-entropy": {"training": "cross_entropy", "validation": "val_cross_entropy"},

@@ -42,6 +42,11 @@ class Detection(Task):
         "Average precision in validation": {"AP": "val_ap", "AP50": "val_ap50", "AP75": "val_ap75"},
         "Learning rate": {"": "learning_rate"},
     }
+    unused_fields = (
+        *("image_size", "image_mean", "image_std", "central_fraction", "interpolation", "test_fraction", "channels"),
+        *("crop_padding", "rand_augment_operations", "color_jitter", "random_erasing", "mixup_alpha", "cutmix_alpha"),
+        *("sampling", "class_weights", "label_smoothing"),
+    )
     data_fields: ClassVar = {
         "categories": list,
         "training_images": int,

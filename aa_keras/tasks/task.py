@@ -61,6 +61,7 @@ class Task(abc.ABC):
         examples: name of the examples in a step.
         metrics: fields of `results_type.numbers` in a phrase, with their formats, the most important one first.
         curves: panels of `aa_keras.evaluation.pictures.plot_curves`, the first one for losses.
+        unused_fields: fields of the config that the task does not use, which must have their defaults in training.
         data_fields: the names of the fields of `fingerprint`, with their types.
         weights_fields: fields of the config that trained weights decide, with those of `WeightsInfo`.
     """
@@ -79,6 +80,7 @@ class Task(abc.ABC):
         "test_images": int,
     }
     weights_fields: ClassVar[dict[str, str]] = {}
+    unused_fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls):
         if "spec_type" in vars(cls):

@@ -10,6 +10,7 @@ import ml_collections
 
 from aa_keras.errors import UserError
 from aa_keras.files import read_fields
+from aa_keras.recipes.checks import check_unused
 from aa_keras.recipes.fields import as_dictionary
 from aa_keras.tasks import Task
 from aa_keras.training import stopping
@@ -88,6 +89,7 @@ class Run:
 
     def check_data(self):
         """Raises UserError for data that cannot be trained on, or that another process or run does not have."""
+        check_unused(self.config, self.task.unused_fields)
         self.task.check_trainable()
         stopping.check(self)
         self.distribution.check_same("data", self.task.fingerprint)

@@ -179,6 +179,29 @@ def test_the_report_says_what_pycocotools_says_by_hand(dataset, tmp_path):
     assert "red AP" in lines[1]
 
 
+def test_intervals_are_of_evaluations_of_samples_of_the_images(dataset):
+    generator = np.random.default_rng(0)
+    evaluation = measured(
+        dataset, perfect(dataset, lambda boxes, *others: (boxes + generator.uniform(-2, 2, boxes.shape), *others))
+    )
+    assert evaluation.intervals == {}
+    images = sorted(dataset.test.annotated, key=lambda image: image.id)
+    sampled, results = [], []
+    for number, index in enumerate(np.random.default_rng(0).integers(len(images), size=len(images)), 1):
+        sampled.append(dataclasses.replace(images[index], id=number))
+        of_image = (result for result in evaluation.results if result["image_id"] == images[index].id)
+        results += ({**result, "image_id": number} for result in of_image)
+    expected = detection.measure(sampled, dataset.categories, results)
+    one = evaluation.with_intervals(1)
+    for name in ("ap", "ap50", "ap75"):
+        assert one.intervals[name] == pytest.approx((getattr(expected, name),) * 2, abs=1e-9), name
+    many = evaluation.with_intervals(20)
+    low, high = many.intervals["ap"]
+    assert low < evaluation.ap < high
+    assert many.lines()[0].startswith(f"95 % intervals: AP {low:.1%} to {high:.1%}, AP50 ")
+    assert many.numbers()["ap_interval"] == [low, high]
+
+
 def test_curves_of_many_classes_and_of_none(dataset, tmp_path):
     classes = 30
     precision = np.random.default_rng(0).uniform(size=(classes, 101))

@@ -7,8 +7,9 @@ import pytest
 from aa_keras import applications, recipes
 from aa_keras.errors import UserError
 from aa_keras.recipes import find_recipe, list_recipes, load_recipe
-from aa_keras.recipes.checks import check_config
+from aa_keras.recipes.checks import check_config, check_unused
 from aa_keras.recipes.fields import FIELDS
+from aa_keras.tasks import task_type
 
 CONFIGS = [find_recipe(name) for name in list_recipes()]
 
@@ -223,3 +224,26 @@ def test_arguments_that_are_not_a_recipes(argument):
     with pytest.raises(UserError, match=f"config.builder_arguments .*Received: {next(iter(argument))}") as raised:
         check_config(config)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_recipes_set_nothing_that_their_task_does_not_use(name):
+    config = load_recipe(find_recipe(name))
+    check_unused(config, task_type(config).unused_fields)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "value"),
+    [
+        ("bccd_aa_retinanet", "class_weights", "balanced"),
+        ("bccd_aa_retinanet", "mixup_alpha", 0.2),
+        ("digits_aa_wide_resnet10_2", "scale_jitter", (0.5, 2.0)),
+    ],
+)
+def test_a_field_that_the_task_does_not_use_is_refused(recipe, field, value):
+    config = load_recipe(find_recipe(recipe))
+    config[field] = value
+    with pytest.raises(
+        UserError, match=rf"config\.{field} must be .* for task='\w+', which does not use it\. Received"
+    ):
+        check_unused(config, task_type(config).unused_fields)
