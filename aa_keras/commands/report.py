@@ -10,6 +10,7 @@ from aa_keras.recipes.fields import as_dictionary, default_config, flattened
 # The fields of a run's result in the report, with their headings.
 OUTCOME = {
     "epochs": "epochs",
+    "stopped": "stopped by",
     "training_seconds": "training, seconds",
     "training_examples_per_second": "training, examples a second",
     "date": "end of training",

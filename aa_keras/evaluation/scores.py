@@ -54,6 +54,7 @@ def scores_of(probabilities, labels):
     classes = probabilities.shape[1]
     predicted = np.argmax(probabilities, axis=1)
     present = np.unique(labels)
+    either = np.union1d(present, predicted)
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         labels, predicted, labels=np.arange(classes), zero_division=0.0
     )
@@ -65,8 +66,9 @@ def scores_of(probabilities, labels):
         curve = false_positives, true_positives
     return Scores(
         balanced_accuracy=float(recall[present].mean()),
-        macro_f1=float(f1[np.union1d(present, predicted)].mean()),
-        matthews_correlation=float(metrics.matthews_corrcoef(labels, predicted)),
+        macro_f1=float(f1[either].mean()),
+        # scikit-learn warns of a single class.
+        matthews_correlation=float(metrics.matthews_corrcoef(labels, predicted)) if len(either) > 1 else 0.0,
         roc_auc=_roc_auc(probabilities, labels, present),
         expected_calibration_error=float(
             np.sum(np.abs(reliability[:, 0] - reliability[:, 1]) * reliability[:, 2]) / len(labels)

@@ -282,14 +282,16 @@ def test_both_programs_work_from_anywhere_and_print_nothing_but_their_own(tmp_pa
     assert lines[0].startswith("mine: 1,257 training, 180 validation and 360 test images of 8x8x1, 10 classes")
     # 81,140 for 100 classes and RGB images, less 90 classes of 65 and two channels of 9 * 16.
     assert lines[1].startswith("WideResNet: 75,002 parameters, ")
-    assert lines[2].startswith("Epoch 1/1, ")
-    assert lines[3].startswith("Test: top-1 ")
-    assert lines[4].startswith(os.path.join("runs", "mine") + ": ")
-    assert len(lines) == 5
+    assert lines[2] == "Training images of a class: 115 (2) to 137 (3)"
+    assert lines[3].startswith("Epoch 1/1, ")
+    assert lines[4].startswith("Test: top-1 ")
+    assert lines[5].startswith("No test image of these classes was recognized: ")
+    assert lines[6].startswith(os.path.join("runs", "mine") + ": ")
+    assert len(lines) == 7
     result = json.loads((folder / "runs" / "mine" / "result.json").read_text())
     assert json.loads((folder / "runs" / "mine" / "config.json").read_text())["seed"] == 3
 
     evaluated = run("evaluate.py", "--workdir=runs/mine", "--output=out", folder=folder)
     assert (evaluated.returncode, evaluated.stderr) == (0, "")
-    assert evaluated.stdout.splitlines()[0] == lines[3]
+    assert evaluated.stdout.splitlines()[0] == lines[4]
     assert json.loads((folder / "out" / "evaluation.json").read_text())["top1"] == result["top1"]

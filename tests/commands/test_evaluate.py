@@ -322,7 +322,7 @@ def test_a_report_in_one_file(tmp_path, capsys):
     assert f"{workdir / 'report.html'}: " in printed
     page = (workdir / "report.html").read_text(encoding="utf-8")
     titles = re.findall("<h2>(.*?)</h2>", page)
-    assert titles[:3] == ["Test", "Size and cost", "Which classes are taken for which"]
+    assert titles[:4] == ["Test", "Size and cost", "Scores", "Which classes are taken for which"]
     confused = most_confused(measured.confusion)
     assert len(confused) > 3
     for pair in confused:
@@ -342,10 +342,12 @@ def test_a_report_in_one_file(tmp_path, capsys):
     assert f"top-1 {measured.top1:.2%}" in page
     assert "<td>learning_rate_per_256</td><td>0.2</td>" in page
     pictures = re.findall('<img src="data:image/png;base64,([^"]*)" alt="([^"]+)">', page)
-    assert len(pictures) == 4
-    for name in ("confusion_matrix.png", "class_accuracy.png", "mistakes.png"):
+    assert len(pictures) == 5
+    for name in ("reliability.png", "confusion_matrix.png", "class_accuracy.png", "mistakes.png"):
         assert (workdir / name).read_bytes() in [base64.b64decode(content) for content, _ in pictures]
-    assert len(re.findall("(?:src|href)=", page)) == 4
+    assert len(re.findall("(?:src|href)=", page)) == 5
+    low, high = measured.scores.intervals["macro_f1"]
+    assert f"<td>macro F1</td><td>{measured.scores.macro_f1:.1%}</td><td>{low:.1%} to {high:.1%}</td>" in page
     (workdir / "metrics.csv").write_text("epoch,seconds,loss,val_top1\n1,2.5,0.5,0.875\n2,2.25,0.25,0.75\n")
     (workdir / "curves.png").write_bytes((workdir / "mistakes.png").read_bytes())
     names = tuple(map(str, range(10)))

@@ -91,6 +91,27 @@ def test_two_processes_that_slurm_starts_and_only_the_first_one_writes(on_one_de
     )
 
 
+PRACTICE = (
+    *('class_weights="balanced"', 'sampling="balanced"', 'optimizer="adamw"', "weight_decay=0.05"),
+    *('best_metric="macro_f1"', "early_stopping_epochs=1", 'time_limit="1h"', "learning_rate_per_256=0.005"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distribution", ["mirrored", "data_parallel", "multihost"])
+def test_uneven_classes_and_stopping_are_those_of_one_device(distribution, tmp_path):
+    backend = "tensorflow" if distribution == "mirrored" else "jax"
+    fields = (*PRACTICE, *(["gradient_accumulation_steps=2"] if backend == "jax" else []))
+    end(start(backend, tmp_path / "one", "none", *fields))
+    if distribution == "multihost":
+        end(*start_two(tmp_path / "run", *fields))
+    else:
+        end(start(backend, tmp_path / "run", distribution, *fields))
+    assert_same_training(tmp_path / "run", tmp_path / "one")
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+    assert {"val_macro_f1", "val_balanced_accuracy"} <= set(header.split(","))
+
+
 def wait_for(path, processes, seconds=PATIENCE):
     deadline = time.monotonic() + seconds
     while not path.exists():

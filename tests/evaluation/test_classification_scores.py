@@ -49,7 +49,9 @@ def test_a_class_without_images_is_left_out_of_means():
         assert scores.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
     assert scores.macro_f1 == pytest.approx(metrics.f1_score(labels, predicted, average="macro"))
     assert 0.5 < scores.roc_auc < 1
-    assert scores_of(probabilities[labels == 0], labels[labels == 0]).roc_auc is None
+    with warnings.catch_warnings(action="error"):
+        alone = scores_of(np.eye(CLASSES)[[0, 0]], np.array([0, 0]))
+    assert (alone.roc_auc, alone.matthews_correlation, alone.balanced_accuracy) == (None, 0, 1)
 
 
 def test_the_calibration_error_is_that_of_plain_loops():
