@@ -120,9 +120,8 @@ def _fit(model, run, stop):
     recorder, last = EpochRecorder(run), stopping.StopBeforeTheLast(run)
     callbacks = [stop, SeedsOfEpochs(run.steps_per_epoch), StopOnNonFinite(run), recorder, last]
     if not state.epochs:
-        callbacks.insert(
-            callbacks.index(recorder), AfterFirstStep(run.start)
-        )  # what failed before this has changed nothing
+        # What failed before this has changed nothing.
+        callbacks.insert(callbacks.index(recorder), AfterFirstStep(run.start))
     else:
         if first:
             print(f"Resuming after epoch {state.epochs} of {config.epochs}, the last finished one")
