@@ -131,10 +131,6 @@ def _block(inputs, spec, shortcut, attention, channel_attention, rate, output_na
     if spec.strides > 1 or inputs.shape[-1] != spec.filters:
         # Where the shape changes, the shortcut starts after the activation, as in Zagoruyko and Komodakis.
         residual = _shortcut(x, spec.filters, spec.strides, shortcut, name)
-        if rate and shortcut == "projection":
-            # So that Keras lists the convolutions of the block in the same order as without `drop_path`: files of
-            # weights count the layers.
-            residual = layers.Identity(name=f"{name}_shortcut_out")(residual)
     x = attention.convolution(x, spec, name=f"{name}_conv1")
     x = batch_normalization(x, name=f"{name}_bn2")
     x = layers.ReLU(name=f"{name}_relu2")(x)

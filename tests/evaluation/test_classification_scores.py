@@ -49,6 +49,10 @@ def test_a_class_without_images_is_left_out_of_means():
         assert scores.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(labels, predicted))
     assert scores.macro_f1 == pytest.approx(metrics.f1_score(labels, predicted, average="macro"))
     assert 0.5 < scores.roc_auc < 1
+    # As one that is not predicted either.
+    with_another = scores_of(np.append(probabilities, np.zeros((len(labels), 1)), axis=1), labels)
+    assert with_another.macro_f1 == pytest.approx(scores.macro_f1)
+    assert with_another.intervals == scores.intervals
     with warnings.catch_warnings(action="error"):
         alone = scores_of(np.eye(CLASSES)[[0, 0]], np.array([0, 0]))
     assert (alone.roc_auc, alone.matthews_correlation, alone.balanced_accuracy) == (None, 0, 1)
