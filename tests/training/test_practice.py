@@ -66,6 +66,27 @@ def test_a_run_with_everything_resumes_as_without_the_interruption(tmp_path, mon
         assert result[name] == expected[name], name
 
 
+@pytest.mark.backend
+def test_dropout_draws_as_if_there_had_been_no_interruption_and_differently_in_each_epoch():
+    layer = keras.layers.Dropout(0.5, noise_shape=(None, None))
+    model = keras.Sequential([keras.Input((50,)), layer])
+    seeds, ones = callbacks.SeedsOfEpochs(steps_per_epoch=2), np.ones((1, 50), "float32")
+    seeds.set_model(model)
+
+    def epoch(number):
+        seeds.on_epoch_begin(number)
+        return [keras.ops.convert_to_numpy(model(ones, training=True)) for _ in range(2)]
+
+    first, second = epoch(0), epoch(1)
+    np.testing.assert_array_equal(epoch(1), second)
+    np.testing.assert_array_equal(epoch(0), first)
+    assert len(np.unique(np.concatenate([*first, *second]), axis=0)) == 4
+    # As without the callback.
+    epoch(0)
+    following = [keras.ops.convert_to_numpy(model(ones, training=True)) for _ in range(2)]
+    np.testing.assert_array_equal(following, second)
+
+
 def scripted(monkeypatch, values):
     """Makes the epochs' validation metric these values."""
     remaining = dict(enumerate(values))
