@@ -90,5 +90,5 @@ class WeightedCrossentropy(keras.losses.CategoricalCrossentropy):
 
     def call(self, y_true, y_pred):
         """Returns the weighted losses of a batch."""
-        weights = ops.sum(ops.cast(y_true, "float32") * self._weights, axis=-1)
+        weights = ops.sum(ops.cast(y_true, "float32") * ops.convert_to_tensor(self._weights), axis=-1)
         return super().call(y_true, y_pred) * weights

@@ -66,9 +66,9 @@ def test_adamw_decays_kernels_alone_and_apart_from_the_gradient(task_type):
 
 
 def test_the_fields_of_adam_are_those_of_the_recipe():
-    for name, expected in (("adam", keras.optimizers.Adam), ("adamw", keras.optimizers.AdamW)):
+    for name, expected in (("adam", "Adam"), ("adamw", "AdamW")):
         optimizer = compiled(optimizer=name, momentum=0.8, beta_2=0.95, epsilon=1e-5).optimizer
-        assert type(optimizer) is expected
+        assert type(optimizer).__name__ == expected
         assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.8, 0.95, 1e-5)
     # Its decay of other optimizers is part of the loss.
     assert len(compiled(optimizer="adam", weight_decay=0.1).losses) == 2
