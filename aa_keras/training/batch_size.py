@@ -34,7 +34,8 @@ def chosen(config, distribution, directory, overwrite):
     if config.batch_size != "auto":
         return config
     if is_run(directory.path) and not overwrite:
-        return with_batch_size(config, read_json(directory / "config.json")["batch_size"])
+        # A file without it is not from here, and the check of the directory says so.
+        return with_batch_size(config, read_json(directory / "config.json").get("batch_size", SIZES[0]))
     task = task_for(with_batch_size(config, SIZES[0]))
     task.check_trainable()
     sizes = [size for size in SIZES if size <= task.training_examples and size % distribution.devices == 0]

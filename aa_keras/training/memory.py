@@ -7,6 +7,7 @@ import pathlib
 import keras
 
 from aa_keras.attention import attention_memory
+from aa_keras.attention.devices import jax_device, torch_has_a_gpu
 from aa_keras.layers import AttentionAugmentedConv2D, SelfAttention2D
 from aa_keras.layers._graph import symbolic_calls
 
@@ -58,18 +59,21 @@ def _itemsize(dtype):
 
 def available_memory():
     """Returns the bytes of memory that a CPU's training can take, or None for other devices and systems."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if jax.default_backend() != "cpu":
-            return None
-    elif keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if tf.config.list_logical_devices("GPU"):
-            return None
+    if not _computes_on_a_cpu():
+        return None
     try:
         lines = pathlib.Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _computes_on_a_cpu():
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return jax_device().platform == "cpu"
+    if backend == "torch":
+        return not torch_has_a_gpu()
+    import tensorflow as tf
+
+    return not tf.config.list_logical_devices("GPU")

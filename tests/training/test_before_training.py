@@ -1,6 +1,7 @@
 """The dry run, and the batch size that is found by trial."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -57,6 +58,12 @@ def test_the_estimate_counts_variables_and_the_outputs_of_all_layers():
     momenta_weights_and_gradients = 4 * 3 * 269
     assert 0 <= estimated.of_variables - momenta_weights_and_gradients <= 16  # and the optimizer's counters
     assert estimated.of_step(3) == estimated.of_variables + 3 * estimated.of_image
+
+
+@pytest.mark.backend
+def test_the_memory_of_a_cpu_is_known_here():
+    if pathlib.Path("/proc/meminfo").exists():
+        assert 2**28 < memory.available_memory() < 2**50
 
 
 class TooLittle:
