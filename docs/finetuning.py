@@ -162,5 +162,5 @@ for name, accuracy in results.items():
 # ```
 #
 # The weights are worth nine or ten points. The new attention keeps them, since it starts with the scale 0. 120 steps
-# are too few to see whether it gains any: the page on [results](results.md#fine-tuning) has three tasks with three seeds
-# each.
+# are too few to see whether it gains any: the page on [results](results.md#fine-tuning) has three tasks with three
+# seeds each.
