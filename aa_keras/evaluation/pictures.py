@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aa_keras.evaluation.confusion import most_confused
-from aa_keras.explain.figures import broken, shortened
+from aa_keras.explain.figures import broken, shortened, show_pixels
 
 # The number of classes up to which a confusion matrix can be read.
 LARGEST_MATRIX = 30
@@ -130,8 +130,7 @@ def plot_mistakes(mistakes, class_names, mean, std, path, columns=5):
     for axes in grid:
         axes.axis("off")
     for axes, mistake in zip(grid, mistakes, strict=False):
-        pixels = np.clip(np.round(mistake.image * std + mean), 0, 255).astype(np.uint8)
-        axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+        show_pixels(axes, mistake.image * std + mean)
         prediction, label = class_names[mistake.prediction], class_names[mistake.label]
         lines = (f"taken for {prediction} ({mistake.confidence:.0%})", f"labelled {label}")
         axes.set_title("\n".join(broken(line, 34) for line in lines), fontsize=8, parse_math=False)

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aa_keras.explain.boxes import draw_box
-from aa_keras.explain.figures import broken
+from aa_keras.explain.figures import broken, show_pixels
 
 SHOWN, COLUMNS = 9, 3
 
@@ -25,8 +25,7 @@ def plot_training_images(images, captions, path, boxes=None):
     for axes in grid:
         axes.axis("off")
     for index, axes in enumerate(grid[:count]):
-        pixels = np.clip(np.round(images[index]), 0, 255).astype(np.uint8)
-        axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+        show_pixels(axes, images[index])
         axes.set_title(broken(captions[index], 34), fontsize=9, parse_math=False)
         for box, label, name in () if boxes is None else boxes[index]:
             draw_box(axes, box, label, name)

@@ -25,6 +25,17 @@ ATTENTION = "attention, relative to a map's largest (below it, in % of all)"
 QUERY = {"marker": "s", "clip_on": False, "s": 26, "facecolors": "none", "edgecolors": "#19e3ff", "linewidths": 1.4}
 
 
+def show_pixels(axes, pixels):
+    """Shows an image, of one channel or three, whose pixels from 0 to 255 need not be whole numbers.
+
+    Args:
+        axes: Matplotlib's axes.
+        pixels: array (height, width, channels).
+    """
+    pixels = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+    axes.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
+
+
 def plot_heads(image: np.ndarray, maps: np.ndarray, pixels: Sequence[tuple[int, int]], title: str, path):
     """Draws where some pixels look in each head of a layer, one row for each pixel, as in the paper's appendix.
 

@@ -55,7 +55,7 @@ class Rule:
 
     Attributes:
         applies: function of `Curves`.
-        sentence: what it says, with fields of `Curves` and `values` in braces.
+        sentence: what it says, with names of `values` in braces.
         values: function of `Curves` that returns what the sentence has in braces, a dictionary.
     """
 

@@ -1,6 +1,8 @@
 """Runs with what practitioners set: they resume exactly, stop where they should, and say what to do."""
 
 import json
+import time
+import types
 
 import keras
 import numpy as np
@@ -149,16 +151,18 @@ def test_metrics_that_are_not_measured_cannot_choose(tmp_path):
 
 
 @pytest.mark.backend
-def test_a_time_limit_ends_a_call_and_the_same_command_resumes(tmp_path, capsys):
+def test_a_time_limit_ends_a_call_and_the_same_command_resumes(tmp_path, capsys, monkeypatch):
     expected = train_and_evaluate(tiny_config(export=False), tmp_path / "whole")
     capsys.readouterr()
-    config = tiny_config(export=False, time_limit="1s")
-    first = train_and_evaluate(config, tmp_path / "run")
+    config = tiny_config(export=False, time_limit="1h")
+    with monkeypatch.context() as patch:  # an hour passes in the first epoch, however fast the machine is
+        patch.setattr(stopping, "time", types.SimpleNamespace(monotonic=lambda: time.monotonic() + 3600))
+        first = train_and_evaluate(config, tmp_path / "run")
     assert (first["epochs"], first["stopped"]) == (1, "time limit")
-    assert "Stopped after epoch 1 of 2, at config.time_limit=1s: the same command resumes" in capsys.readouterr().out
+    assert "Stopped after epoch 1 of 2, at config.time_limit=1h: the same command resumes" in capsys.readouterr().out
     assert {"best.keras", "model.keras", "result.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
     # Another limit is not another run.
-    second = train_and_evaluate(tiny_config(export=False, time_limit="1h"), tmp_path / "run")
+    second = train_and_evaluate(tiny_config(export=False, time_limit="2h"), tmp_path / "run")
     assert (second["epochs"], second["stopped"]) == (2, None)
     assert second["cross_entropy"] == expected["cross_entropy"]
     assert metrics_of(tmp_path / "run") == metrics_of(tmp_path / "whole")
@@ -176,7 +180,7 @@ def test_an_epoch_that_would_exceed_the_limit_is_not_begun(monkeypatch):
             on_first = staticmethod(lambda function: function())
 
     clock = [100.0]
-    monkeypatch.setattr(stopping.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(stopping, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
     for ends, expected in (((120, 139), None), ((121, 141), "time limit"), ((119, 161), "time limit")):
         Run.stopped, clock[0] = None, 100.0
         callback = stopping.StopBeforeTheLast(Run)
