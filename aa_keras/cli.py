@@ -25,7 +25,7 @@ class Command:
         summary: what it does, in a sentence.
         details: further sentences for the help, or "".
         flags: its own flags, a list of pairs: a function of absl such as `flags.DEFINE_string`, and its arguments.
-        run: function of the config, or of None where there is none, that runs the command.
+        run: function of the config, or of None where there is none, that runs the command, and may return its status.
         default_recipe: the recipe that it uses without --config, or None.
         takes_recipe: whether there is a flag --config.
         operands: what may follow the flags, as the help shows it, or "". `run` gets the list of them as its argument.
@@ -69,16 +69,7 @@ def _evaluate(config):
     _import_quietly("keras", "tensorflow")
     from aa_keras.commands.evaluate import evaluate_run
 
-    evaluate_run(
-        config,
-        FLAGS.workdir,
-        FLAGS.weights,
-        FLAGS.saved_model,
-        FLAGS.output,
-        FLAGS.data_dir,
-        FLAGS.report,
-        FLAGS.bootstrap,
-    )
+    evaluate_run(config, **_values("evaluate"))
 
 
 def _export(_):
@@ -91,9 +82,10 @@ def _export(_):
 
 def _predict(paths):
     _import_quietly("keras", "tensorflow")
-    from aa_keras.commands.predict import predict_images
+    from aa_keras.commands.predict import SKIPPED, predict_images
 
-    predict_images(paths, **_values("predict"))
+    counts = predict_images(paths, **_values("predict"))
+    return SKIPPED if counts.skipped else 0
 
 
 def _explain(_):
@@ -141,6 +133,11 @@ _DATASET = (
         "coco, bccd, or none for a model that takes pixels from 0 to 255.",
     ),
 )
+_EXPORTS = [
+    (_string, ("saved_model", None, "Folder of a SavedModel that export or train wrote.")),
+    (_string, ("onnx", None, "ONNX file that export wrote.")),
+    (_string, ("litert", None, "LiteRT file that export wrote.")),
+]
 _LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model or --builder."))
 
 COMMANDS = {
@@ -166,12 +163,12 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "Evaluates a trained network on its test images.",
-        "The network is that of --workdir, of --weights (with --config) or of --saved_model (with --config, unless it "
-        "is in the run directory that it was exported to).",
+        "The network is that of --workdir, of --weights (with --config), or an export, which runs in its own runtime "
+        "(with --config, unless it is in the run directory that it was exported to).",
         [
             _WORKDIR,
             (_string, ("weights", None, "Weights for the model of --config: a file, timm/NAME, hf://USER/REPOSITORY.")),
-            (_string, ("saved_model", None, "Folder of a SavedModel that takes raw uint8 images.")),
+            *_EXPORTS,
             (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
             (
                 _string,
@@ -219,20 +216,29 @@ COMMANDS = {
     "predict": Command(
         "Prints what a trained network sees in images.",
         "The network is that of --workdir, --model, --builder, --saved_model, --onnx or --litert. Images are files, or "
-        "folders, which are searched at any depth.",
+        "folders, which are searched at any depth. Those that cannot be read are named and skipped, and the status of "
+        "the program is 3 then.",
         [
             _WORKDIR,
             _MODEL,
             _BUILDER,
             _WEIGHTS,
-            (_string, ("saved_model", None, "Folder of a SavedModel that export or train wrote.")),
-            (_string, ("onnx", None, "File that export wrote.")),
-            (_string, ("litert", None, "File that export wrote.")),
+            *_EXPORTS,
             _DATASET,
             _LABELS,
             (_integer, ("top", 5, "Number of classes to print for each image.", 1)),
             (_float, ("min_score", 0.5, "Least score of the boxes to print.", 0.0, 1.0)),
-            (_string, ("output", None, "File for the answers, .csv or .json (boxes as in COCO), instead of a table.")),
+            (
+                _string,
+                (
+                    "output",
+                    None,
+                    "File for the predictions instead of a table: .csv and .jsonl grow with them; .json, with boxes as "
+                    "in COCO, is written at the end.",
+                ),
+            ),
+            (_switch, ("resume", False, "Continue --output after the last batch that it has.")),
+            (_switch, ("overwrite", False, "Replace an existing --output.")),
             (_string, ("draw", None, "Folder for pictures of the images with their boxes.")),
             (_integer, ("batch_size", 32, "Number of images in a batch.", 1)),
             (

@@ -11,6 +11,11 @@ import shutil
 
 from aa_keras.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
 
 def _any_text(error):
     """Handles what an encoding lacks: a file name that is no text keeps its bytes, anything else is escaped."""
@@ -117,6 +122,28 @@ def require_space(folder, size):
         raise OSError(error.errno, os.strerror(error.errno), str(folder)) from None
     finally:
         reserved.unlink(missing_ok=True)
+
+
+def lock(path):
+    """Locks a file or folder for this process.
+
+    Returns:
+        The descriptor that `os.close` unlocks it with, or None on Windows, where two processes are not kept apart.
+
+    Raises:
+        BlockingIOError: if another process has locked it.
+    """
+    if fcntl is None:
+        return None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise
+    except OSError:  # a file system without locks
+        pass
+    return descriptor
 
 
 def require_writable(path):

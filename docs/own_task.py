@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from aa_keras import data
 from aa_keras.__main__ import main
 from aa_keras.evaluation.results import Results
-from aa_keras.export import ServingSpec, saved_model
+from aa_keras.export import ServingSpec
 from aa_keras.files import write_json
 from aa_keras.recipes import default_config
 from aa_keras.tasks import Task
@@ -48,7 +48,7 @@ def draw(images, seed):
 
 
 # %% [markdown]
-# The output of a served network, and the rows of its answers in a table, CSV or JSON. `ServingSpec` preprocesses
+# The output of a served network, and the rows of its predictions in a table, CSV or JSON. `ServingSpec` preprocesses
 # images and compares exports with their networks. Each export contains it.
 
 
@@ -59,9 +59,9 @@ class CountingSpec(ServingSpec):
     outputs: ClassVar = ("count",)
     columns: ClassVar = ("image", "count")
 
-    def rows(self, answered, top):
-        for each in answered:
-            yield each.image, float(each.answer["count"][0])
+    def rows(self, predictions, top):
+        for each in predictions:
+            yield each.image, float(each.outputs["count"][0])
 
 
 # %% [markdown]
@@ -129,9 +129,9 @@ class Counting(Task):
         batches = data.evaluation_dataset(self.dataset.test, PREPROCESSING, self.config.batch_size)
         return CountingResults(self.dataset.test.labels[:, 0], model.predict(batches, verbose=0)[:, 0])
 
-    def evaluate_saved_model(self, path):
-        answers = saved_model.load(path).ask(list(self.dataset.test.images))
-        return CountingResults(self.dataset.test.labels[:, 0], np.array([each["count"][0] for each in answers]))
+    def evaluate_export(self, predictor):
+        outputs = predictor.predict(self.dataset.test.images)
+        return CountingResults(self.dataset.test.labels[:, 0], np.array([each["count"][0] for each in outputs]))
 
     def spec(self, model, fingerprint):
         return CountingSpec((), model.input_shape[1:], PREPROCESSING)

@@ -27,7 +27,8 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
     else keeps its traceback. Where nobody reads standard output any more, the program ends silently.
 
     Args:
-        main: function of the config, an `ml_collections.ConfigDict`, or None where there is none.
+        main: function of the config, an `ml_collections.ConfigDict`, or None where there is none. It may return the
+            status of the program.
         default_config: recipe to use without --config, a path or a name; or None.
         takes_recipe: whether there is a flag --config.
         takes_operands: whether arguments that are not flags may follow: `main` gets the list of them instead of a
@@ -65,8 +66,10 @@ def run(main, default_config=None, takes_recipe=True, takes_operands=False):
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors=ANY_TEXT)  # names of files may be no text
         try:
-            main(arguments[1:] if takes_operands else config)
+            status = main(arguments[1:] if takes_operands else config)
             sys.stdout.flush()  # here, where an error is caught
+            if status:
+                sys.exit(status)
         except BrokenPipeError:  # from `train.py | head`, for instance
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's last flush
             sys.exit(128 + signal.SIGPIPE)

@@ -7,10 +7,10 @@ import pathlib
 import ml_collections
 
 from aa_keras.commands.report import report_page
-from aa_keras.commands.trained import config_of_run, data_of_run, model_file_of_run
+from aa_keras.commands.trained import config_of_run, data_of_run, model_file_of_run, naming_flags
 from aa_keras.errors import UserError
 from aa_keras.evaluation.results import Results
-from aa_keras.export.saved_model import class_names_of
+from aa_keras.export.loading import class_names_of, load_export
 from aa_keras.files import local_path, write_whole
 from aa_keras.recipes.checks import check_config
 from aa_keras.recipes.fields import with_batch_size
@@ -31,13 +31,16 @@ def evaluate_run(
     data_dir: str | None = None,
     report: bool = False,
     bootstrap: int = 0,
+    onnx: FlagPath = None,
+    litert: FlagPath = None,
 ) -> Results:
     """Evaluates a trained model on the test split of its data set, and writes the metrics and pictures.
 
     Classes are matched by name: those of the images must be among those of the model, in any order.
 
     The model is that of a finished run (`workdir`), that of a recipe with a file of weights (`config` and `weights`),
-    or a SavedModel of a recipe (`saved_model`, with `config` unless it is in its run directory).
+    or an export of a recipe (`saved_model`, `onnx` or `litert`, with `config` unless it is in its run directory), which
+    is evaluated in its own runtime.
 
     Args:
         config: recipe, or None where the run directory has it.
@@ -51,6 +54,8 @@ def evaluate_run(
         report: whether to also write `report.html` into the folder, with everything in one file.
         bootstrap: number of samples of the test images for the 95 % intervals of average precision, each of which is an
             evaluation; 0 for none. Classifiers always have intervals.
+        onnx: ONNX file as `aa_keras.export` writes it, or None.
+        litert: LiteRT file, likewise.
 
     Returns:
         The results: for a classifier an `Evaluation`, for a detector a `DetectionEvaluation`.
@@ -58,7 +63,7 @@ def evaluate_run(
     Raises:
         UserError: if these do not name one model, or it cannot be read.
     """
-    named = _network(config, workdir, weights, saved_model)
+    named = _network(config, workdir, weights, {"saved_model": saved_model, "onnx": onnx, "litert": litert})
     output = None if output is None else local_path("--output", output)
     check_config(named.config)
     is_open = named.config.batch_size == "auto"
@@ -66,8 +71,8 @@ def evaluate_run(
     for line in choose(task, data_dir, named.trained, named.class_names):
         print(line)
 
-    model = named.load(task)
-    results = task.evaluate_saved_model(named.saved_model) if model is None else task.evaluate(model)
+    model = None if named.export else named.load(task)
+    results = task.evaluate(model) if model else named.evaluate_export(task)
     print(f"Test: {results.summary()}")  # before anything that can fail
 
     results = results.with_intervals(bootstrap) if bootstrap else results
@@ -87,7 +92,7 @@ def evaluate_run(
 
 @dataclasses.dataclass(frozen=True)
 class _Network:
-    """A network to evaluate: that of a run, unless it has `weights` or `saved_model`.
+    """A network to evaluate: that of a run, unless it has `weights` or `export`.
 
     Attributes:
         config: its recipe.
@@ -95,7 +100,7 @@ class _Network:
         trained: the fingerprint of the data that it was trained on, or None if it is not known.
         class_names: the names of its classes, or None if they are not known.
         weights: the weights of the recipe's builder, or None.
-        saved_model: the folder of a SavedModel, or None.
+        export: the kind and the path of an export, or None.
     """
 
     config: ml_collections.ConfigDict
@@ -103,12 +108,10 @@ class _Network:
     trained: dict | None
     class_names: tuple[str, ...] | None
     weights: str | None = None
-    saved_model: str | None = None
+    export: tuple[str, str] | None = None
 
     def load(self, task):
-        """Returns the Keras model, or None for a SavedModel; raises UserError if a part of it is untrained."""
-        if self.saved_model is not None:
-            return None
+        """Returns the Keras model; raises UserError if a part of it is untrained."""
         if self.weights is None:
             return task.load_model(model_file_of_run(self.run))
         model = task.inference_model(self.weights)
@@ -119,15 +122,30 @@ class _Network:
             )
         return model
 
+    def evaluate_export(self, task):
+        """Returns the `Results` of the export."""
+        kind, path = self.export
+        with naming_flags(path=kind):
+            without_record = {"spec": task.spec_without_record()} if kind == "saved_model" else {}
+            predictor = load_export(kind, path, **without_record)
+            if not isinstance(predictor.spec, task.spec_type):
+                raise UserError(
+                    f"path must be for the config's task, {task.spec_type.task}. Received: path={path}, which is for "
+                    f"{predictor.spec.task}"
+                )
+            return task.evaluate_export(predictor)
 
-def _network(config, workdir, weights, saved_model):
+
+def _network(config, workdir, weights, exports):
     """Returns the `_Network` that the flags name, or raises UserError."""
-    if sum(path is not None for path in (workdir, weights, saved_model)) != 1:
-        raise UserError("exactly one of --workdir, --weights (with --config) and --saved_model must be given")
+    given = {kind: path for kind, path in exports.items() if path is not None}
+    if sum(path is not None for path in (workdir, weights)) + len(given) != 1:
+        flags = ", ".join(f"--{kind}" for kind in exports)
+        raise UserError(f"exactly one of --workdir, --weights (with --config), {flags} must be given")
     if workdir is not None:
         workdir = local_path("--workdir", workdir)
         if config is not None:
-            raise UserError("--workdir has its own config: use --config with --weights or --saved_model")
+            raise UserError("--workdir has its own config: use --config with --weights or an export")
         config = config_of_run(workdir)
         return _Network(config, workdir, *data_of_run(workdir, config))
     if weights is not None:
@@ -138,18 +156,19 @@ def _network(config, workdir, weights, saved_model):
         trained, class_names = data_of_run(pathlib.Path(weights).parent, config)
         config, of_weights = task_type(config).config_with_weights(config, weights)
         return _Network(config, None, trained, of_weights or class_names, weights=weights)
-    saved_model = local_path("--saved_model", saved_model)
+    ((kind, path),) = given.items()
+    path = local_path(f"--{kind}", path)
     run = None
     if config is None:
-        run = pathlib.Path(saved_model).resolve().parent
+        run = pathlib.Path(path).resolve().parent
         if not is_run(run):
             raise UserError(
-                "--saved_model must be in its run directory, or --config must be given too. "
-                f"Received: --saved_model={saved_model}, which has no config.json next to it"
+                f"--{kind} must be in its run directory, or --config must be given too. Received: --{kind}={path}, "
+                "which has no config.json next to it"
             )
         config = config_of_run(run)
-    trained, class_names = data_of_run(pathlib.Path(saved_model).parent, config)
-    return _Network(config, run, trained, class_names_of(saved_model) or class_names, saved_model=saved_model)
+    trained, class_names = data_of_run(pathlib.Path(path).parent, config)
+    return _Network(config, run, trained, class_names_of(kind, path) or class_names, export=(kind, path))
 
 
 def _located(weights):

@@ -101,7 +101,7 @@ class _Seen:
         self.name, self.title = as_text(name), f"{self.model.name}, {as_text(name)}"
         self.image, _ = spec.preprocess(image)
         self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
-        answer = servable.predictor().ask([image])[0]
+        answer = servable.predictor().predict([image])[0]
         seen = spec.seen(answer)
         self.predictions = [(spec.class_names[number], share) for number, share in seen[:TOP]]
         self.classes = best_of_each(seen)[:TOP]

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 
-from aa_keras.data.decoding import CorruptImageError, decode_image, displayed_and_stored
+from aa_keras.data.decoding import CorruptImageError
 from aa_keras.data.digits import digits
-from aa_keras.data.sixteen_bits import darkness
+from aa_keras.data.reading import ImageReader
 from aa_keras.errors import UserError
 from aa_keras.files import write_whole
 
@@ -23,26 +23,19 @@ def read_images(paths, turn=False):
         paths: iterable of paths.
         turn: whether to turn images as their EXIF data ask: `ServingSpec.turns_images`.
     """
-    dark = []  # the first image that is nearly black because of the range of its values
-
-    def read(path):
-        def when_dark(largest):
-            if not dark:
-                dark.append(path)
-                print(darkness(path, largest), file=sys.stderr, flush=True)
-
-        encoded = path.read_bytes()
-        if turn:
-            return displayed_and_stored(encoded, when_dark=when_dark)[0]
-        return decode_image(encoded, when_dark=when_dark)
-
+    read = ImageReader(turn)
     for path in paths:
         try:
             yield path, read(path)
-        except CorruptImageError as error:
-            print(f"Skipping the corrupt image {path}: {error}", file=sys.stderr, flush=True)
-        except OSError as error:
-            print(f"Skipping {path}: {error.strerror}", file=sys.stderr, flush=True)
+        except (CorruptImageError, OSError) as error:
+            report_skipped(path, error)
+
+
+def report_skipped(path, error):
+    """Prints which file is skipped, and why: a `CorruptImageError` or an OSError."""
+    is_corrupt = isinstance(error, CorruptImageError)
+    words = f"Skipping the corrupt image {path}: {error}" if is_corrupt else f"Skipping {path}: {error.strerror}"
+    print(words, file=sys.stderr, flush=True)
 
 
 def write_examples(folder):

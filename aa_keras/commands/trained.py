@@ -14,32 +14,33 @@ import tensorflow as tf
 from aa_keras import applications
 from aa_keras._keras_compat import all_layers
 from aa_keras.applications import pretrained
-from aa_keras.applications.weights import Weights
-from aa_keras.applications.weights.architecture import recorded
-from aa_keras.applications.weights.finding import HUB, find
-from aa_keras.applications.weights.info import INFO, MODEL
 from aa_keras.data import Progress
 from aa_keras.errors import UserError, described
 from aa_keras.export import Servable, servable_for
+from aa_keras.export.loading import servable_of_weights, servable_with, weights_at
 from aa_keras.export.servable import DATASETS, drawn_images
 from aa_keras.files import local_path, read_fields, read_json, read_text
 from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for, task_type
 from aa_keras.training.run_directory import is_run
 
-# Arguments of the library's functions that flags set, in a message. All flags but one have their names.
-_ARGUMENTS = "class_names|calibration|dataset|format|output|overwrite|quantize|size|tolerance"
-_ARGUMENT = re.compile(rf"(?<![\w.`-])({_ARGUMENTS})(?==| must| is for| is given)")
-_OTHER_NAMES = {"class_names": "labels"}
+# Arguments of the library's functions that flags set, in a message.
+_ARGUMENTS = "class_names|calibration|dataset|format|output|overwrite|path|quantize|size|tolerance"
+_ARGUMENT = re.compile(rf"(?<![\w.`-])({_ARGUMENTS})(?==| must| could| is for| is given)")
 
 
 @contextlib.contextmanager
-def naming_flags():
-    """A context in which errors about arguments of the library's functions name the flags that set them."""
+def naming_flags(path="path"):
+    """A context in which errors about arguments of the library's functions name the flags that set them.
+
+    Args:
+        path: the name of the flag that sets `path`.
+    """
+    names = {"class_names": "labels", "path": path}
     try:
         yield
     except UserError as error:
-        raise UserError(_ARGUMENT.sub(lambda found: f"--{_OTHER_NAMES.get(found[1], found[1])}", str(error))) from None
+        raise UserError(_ARGUMENT.sub(lambda found: f"--{names.get(found[1], found[1])}", str(error))) from None
 
 
 def servable_of_flags(workdir=None, model=None, builder=None, weights=None, dataset=None, labels=None) -> Servable:
@@ -57,7 +58,7 @@ def servable_of_flags(workdir=None, model=None, builder=None, weights=None, data
         raise UserError("exactly one of --workdir, --model and --builder must be given")
     check_companions(builder, weights, model, dataset, labels)
     class_names = read_labels(labels)
-    with naming_flags():
+    with naming_flags(path="model"):
         if workdir is not None:
             return servable_of_run(workdir)
         if model is not None:
@@ -122,15 +123,7 @@ def servable_of_run(workdir, model_file=None) -> Servable:
     config = config_of_run(workdir)
     task = task_for(config)
     data = read_fields(pathlib.Path(workdir) / "data.json", task.data_fields)
-    path = model_file or model_file_of_run(workdir)
-    model = _load(path)
-    servable = task.servable(model, data)
-    classes, names = servable.spec.count_classes(model), servable.spec.class_names
-    if classes != len(names):
-        raise UserError(
-            f"{path} is not a network of the run that it is in: it has {classes} classes, and the run {len(names)}"
-        )
-    return servable
+    return servable_with(model_file or model_file_of_run(workdir), lambda model: task.spec(model, data))
 
 
 def servable_of_file(path, dataset=None, class_names=None) -> Servable:
@@ -141,44 +134,15 @@ def servable_of_file(path, dataset=None, class_names=None) -> Servable:
         dataset: see `aa_keras.export.servable_for`.
         class_names: likewise.
     """
-    weights = _weights_of_file(path)
-    if dataset is None and weights.info is None and is_run(weights.folder.resolve()):
+    weights = weights_at(path)
+    if dataset is None and weights.info is None and is_run(weights.folder.resolve()):  # maybe of an earlier version
         servable = servable_of_run(weights.folder.resolve(), weights.path)
         return servable if class_names is None else servable.with_class_names(class_names)
-    try:
-        architecture = applications.architecture_of(weights)
-    except ValueError as error:
-        if weights.info is not None:  # a folder is from this library, and may be from a stranger
-            raise UserError(f"{weights.path} cannot be loaded: {error}") from None
-        architecture = None  # Keras may read it: a model of another kind
-    model = _load(weights.path)
-    model.weights_info = weights.info
-    if architecture is not None:
-        model = recorded(model, architecture)
-    servable = servable_for(model, dataset, class_names)
+    servable = servable_of_weights(weights, dataset, class_names)
     if dataset is None and weights.info is None and any(servable.spec.preprocessing.mean):
         note = f"{path}: images are normalized as for the network {servable.model.name!r}; --dataset overrides this"
         print(note, file=sys.stderr)
     return servable
-
-
-def _weights_of_file(path):
-    """Returns the `Weights` that --model names: a file, a folder of `save_pretrained`, or one on the hub."""
-    if not path.startswith(HUB):
-        path = pathlib.Path(local_path("--model", path))
-        if path.name == MODEL and (path.parent / INFO).is_file():
-            path = path.parent
-        elif path.is_file():
-            return Weights(path)
-        if not (path / INFO).is_file():
-            raise UserError(
-                "--model must be a file of a Keras model, .keras, a folder that aa_keras.save_pretrained wrote, or "
-                f"{HUB}USER/REPOSITORY. Received: --model={path}, which is none"
-            )
-    try:
-        return find("", path, "--model")
-    except ValueError as error:
-        raise UserError(str(error).replace("`--model`", "--model")) from None
 
 
 def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> Servable:
@@ -243,13 +207,6 @@ def set_batch_statistics(servable):
         model(images, training=True)
     for layer, momentum in zip(normalizations, momenta, strict=True):
         layer.momentum = momentum
-
-
-def _load(path):
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises errors of many kinds for what a file may hold
-        raise UserError(f"{path} cannot be loaded: {described(error)}") from None
 
 
 def read_labels(path):

@@ -97,8 +97,11 @@ def decode_image(encoded, is_sound=False, when_dark=None):
     """
     if not encoded:
         raise CorruptImageError("it is empty")
-    if encoded.startswith(_JPEG) and not is_sound:
-        damage = jpeg_damage(encoded)
+    if encoded.startswith(_JPEG):
+        image = _decode_flawless_jpeg(encoded)
+        if image is not None:
+            return image
+        damage = None if is_sound else jpeg_damage(encoded)
         if damage is not None:
             raise CorruptImageError(damage)
     # TensorFlow reads the palette of a BMP as grey, and transparent pixels of a GIF as black.
@@ -111,6 +114,20 @@ def decode_image(encoded, is_sound=False, when_dark=None):
         except tf.errors.OpError:
             pass
     return _decode_with_pillow(encoded, when_dark)
+
+
+def _decode_flawless_jpeg(encoded):
+    """Returns the pixels of a JPEG, checked and decoded in one pass; None if libjpeg has a warning or an error.
+
+    They are those of TensorFlow, which reads on through what is missing.
+    """
+    try:
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(encoded, strict=False)
+        if colorspace not in ("YCbCr", "Gray") or height * width > most_pixels():
+            return None
+        return simplejpeg.decode_jpeg(encoded, "RGB", fastdct=True, fastupsample=False, strict=True)
+    except (ValueError, KeyError):
+        return None
 
 
 def to_grey(image):

@@ -15,7 +15,7 @@ _LEFT_BEHIND = {"__MACOSX", "@eaDir"}
 
 
 def find_images(paths):
-    """Returns the image files among paths and in the folders among them, at any depth, in order.
+    """Returns the paths, as text, of the image files among paths and in the folders among them, at any depth, in order.
 
     The extension of a file in a folder says whether it is an image; a log line gives the number of other files. A file
     that is named itself is always read as an image.
@@ -28,13 +28,13 @@ def find_images(paths):
     """
     found, others = [], collections.Counter()
     with Progress("Looking for images") as progress:
-        for path in map(pathlib.Path, paths):
-            if path.is_dir():
-                found += (path / image for image in sorted(images_below(path, others)))
-            elif path.is_file():
+        for path in map(str, map(pathlib.Path, paths)):
+            if os.path.isdir(path):
+                found += (os.path.join(path, image) for image in sorted(images_below(pathlib.Path(path), others)))
+            elif os.path.isfile(path):
                 found.append(path)
             else:
-                raise UserError(f"There is no image and no folder {str(path)!r}")
+                raise UserError(f"There is no image and no folder {path!r}")
             progress.done = len(found)
     if others:
         _LOGGER.warning("%s", not_read(others))

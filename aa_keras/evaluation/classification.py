@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from aa_keras.data import Progress, as_probabilities
+from aa_keras.data.probabilities import SUM_TOLERANCE
 from aa_keras.errors import UserError
 from aa_keras.evaluation.classification_results import Evaluation, Mistake
 from aa_keras.evaluation.scores import scores_of
@@ -38,11 +39,11 @@ def evaluate(predict, batches, batch_size, mistakes_kept=0):
     return dataclasses.replace(measured, mistakes=tuple(mistakes))
 
 
-def checked(predict, dataset):
+def checked(predict, dataset, sum_tolerance=SUM_TOLERANCE):
     """Wraps `predict` to raise UserError if it does not return probabilities of the data set's classes."""
 
     def predict_and_check(images):
-        probabilities = as_probabilities(predict(images))
+        probabilities = as_probabilities(predict(images), sum_tolerance)
         if probabilities.shape[1] != len(dataset.class_names):
             raise UserError(
                 f"The model has {probabilities.shape[1]} classes, and the data set {dataset.name!r} has "

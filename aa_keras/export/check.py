@@ -106,8 +106,8 @@ def compare_with_itself(predictor, images):
 
     Three numbers, as in `Agreement`: the largest difference, the share that is the same, and the number compared.
     """
-    one_by_one = [predictor.ask([image])[0] for image in images]
-    return _compared(predictor.spec, zip(predictor.ask(images), one_by_one, strict=True))
+    one_by_one = [predictor.predict([image])[0] for image in images]
+    return _compared(predictor.spec, zip(predictor.predict(images), one_by_one, strict=True))
 
 
 def _run(export_format, path, batches):

@@ -77,9 +77,9 @@ class ClassificationSpec(ServingSpec):
         return {"probabilities": as_probabilities(outputs["probabilities"], sum_tolerance)}
 
     @staticmethod
-    def compare(answer, found):
+    def compare(outputs, found):
         """Returns the largest difference of a probability, whether the best class is the same, and 1."""
-        first, second = answer["probabilities"], found["probabilities"]
+        first, second = outputs["probabilities"], found["probabilities"]
         return float(np.abs(first - second).max()), np.argmax(first) == np.argmax(second), 1
 
     @staticmethod
@@ -87,34 +87,33 @@ class ClassificationSpec(ServingSpec):
         """Returns in words in how many images the best class is the same."""
         return f"{same:.1%} of the best classes the same"
 
-    def seen(self, answer):
+    def seen(self, outputs):
         """Returns the classes with their probabilities, the most probable first."""
-        probabilities = answer["probabilities"]
+        probabilities = outputs["probabilities"]
         return [(int(index), float(probabilities[index])) for index in np.argsort(-probabilities, kind="stable")]
 
-    def rows(self, answered, top):
+    def rows(self, predictions, top):
         """Yields a row for each of the `top` most probable classes of each image."""
-        for each in answered:
-            for rank, (index, probability) in enumerate(self.seen(each.answer)[:top], 1):
+        for each in predictions:
+            for rank, (index, probability) in enumerate(self.seen(each.outputs)[:top], 1):
                 yield each.image, rank, index, self.class_names[index], probability
 
-    def as_table(self, answered, top):
+    def as_table(self, predictions, top):
         """Returns a row for each image."""
         lines = []
-        for each in answered:
-            best = self.seen(each.answer)[:top]
+        for each in predictions:
+            best = self.seen(each.outputs)[:top]
             lines.append([each.image, *(f"{self.class_names[index]} {share:.1%}" for index, share in best)])
         return [["image", *(str(rank + 1) for rank in range(len(lines[0]) - 1))], *lines]
 
-    def as_content(self, answered, top):
+    def as_content(self, predictions, top):
         """Returns a list with the `top` predictions of each image."""
-        return [
-            {
-                "image": each.image,
-                "predictions": [
-                    {"class": index, "label": label, "probability": round(probability, 6)}
-                    for _, _, index, label, probability in self.rows([each], top)
-                ],
-            }
-            for each in answered
+        return [self.as_line(each, top) for each in predictions]
+
+    def as_line(self, prediction, top):
+        """Returns the `top` predictions of an image."""
+        best = [
+            {"class": index, "label": label, "probability": round(probability, 6)}
+            for _, _, index, label, probability in self.rows([prediction], top)
         ]
+        return {"image": prediction.image, "predictions": best}

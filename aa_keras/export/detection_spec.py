@@ -78,10 +78,10 @@ class DetectionSpec(ServingSpec):
         return {"boxes": boxes[is_seen], "confidence": confidence[is_seen], "labels": labels[is_seen]}
 
     @staticmethod
-    def compare(answer, found):
+    def compare(outputs, found):
         """Returns the largest difference in confidence, the share of boxes in both answers, and their number."""
         confidences, left = [], list(range(len(found["labels"])))
-        for box, confidence, label in zip(answer["boxes"], answer["confidence"], answer["labels"], strict=True):
+        for box, confidence, label in zip(outputs["boxes"], outputs["confidence"], outputs["labels"], strict=True):
             candidates = [index for index in left if found["labels"][index] == label]
             if not candidates:
                 continue
@@ -90,7 +90,7 @@ class DetectionSpec(ServingSpec):
                 index = candidates[int(np.argmax(overlaps))]
                 left.remove(index)
                 confidences.append(abs(float(confidence) - float(found["confidence"][index])))
-        most = max(len(answer["labels"]), len(found["labels"]))
+        most = max(len(outputs["labels"]), len(found["labels"]))
         return max(confidences, default=0.0), len(confidences) / most if most else 1.0, most
 
     @staticmethod
@@ -103,38 +103,38 @@ class DetectionSpec(ServingSpec):
         """Returns the least share of the boxes that an export must find."""
         return SAME_BOXES[quantize]
 
-    def confident(self, answer, min_score):
+    def confident(self, outputs, min_score):
         """Returns the boxes with a score of at least `min_score`."""
-        is_confident = answer["confidence"] >= min_score
-        return {name: values[is_confident] for name, values in answer.items()}
+        is_confident = outputs["confidence"] >= min_score
+        return {name: values[is_confident] for name, values in outputs.items()}
 
-    def is_empty(self, answer):
+    def is_empty(self, outputs):
         """Whether there are no boxes."""
-        return not len(answer["labels"])
+        return not len(outputs["labels"])
 
-    def seen(self, answer):
+    def seen(self, outputs):
         """Returns the class and the score of each box, the best first."""
-        best = np.argsort(-answer["confidence"], kind="stable")
-        return [(int(answer["labels"][index]), float(answer["confidence"][index])) for index in best]
+        best = np.argsort(-outputs["confidence"], kind="stable")
+        return [(int(outputs["labels"][index]), float(outputs["confidence"][index])) for index in best]
 
-    def draw(self, image, answer, path):
+    def draw(self, image, outputs, path):
         """Draws the boxes into an image, as a PNG file."""
         from aa_keras.explain.boxes import draw_boxes
 
-        draw_boxes(image, answer, self.class_names, path)
+        draw_boxes(image, outputs, self.class_names, path)
 
-    def rows(self, answered, top):
+    def rows(self, predictions, top):
         """Yields a row for each box of each image, the best first."""
-        for each in answered:
-            values = (each.answer[name] for name in ("labels", "confidence", "boxes"))
+        for each in predictions:
+            values = (each.outputs[name] for name in ("labels", "confidence", "boxes"))
             for label, score, (above, left, below, right) in zip(*values, strict=True):
                 sides = map(float, (left, above, right, below))
                 yield each.image, int(label), self.class_names[label], float(score), *sides
 
-    def as_table(self, answered, top):
+    def as_table(self, predictions, top):
         """Returns a row for each box, and one for an image without any."""
         lines = []
-        for each in answered:
+        for each in predictions:
             boxes = [
                 [label, f"{score:.1%}", *(f"{side:.0f}" for side in box)]
                 for _, _, label, score, *box in self.rows([each], top)
@@ -142,11 +142,16 @@ class DetectionSpec(ServingSpec):
             lines += [[each.image, *box] for box in boxes or [["nothing", *[""] * 5]]]
         return [["image", "class", "score", "left", "top", "right", "bottom"], *lines]
 
-    def as_content(self, answered, top):
+    def as_line(self, prediction, top):
+        """Returns the boxes of an image, with its size."""
+        (height, width), line = prediction.size, super().as_line(prediction, top)
+        return {"image": line["image"], "height": height, "width": width, "predictions": line["predictions"]}
+
+    def as_content(self, predictions, top):
         """Returns the boxes in COCO's format."""
         identifiers = self.category_ids or range(len(self.class_names))
         images, annotations = [], []
-        for image, each in enumerate(answered, 1):
+        for image, each in enumerate(predictions, 1):
             height, width = each.size
             images.append({"id": image, "file_name": each.image, "height": height, "width": width})
             for _, index, _, score, left, above, right, below in self.rows([each], top):

@@ -175,7 +175,7 @@ def export_servable(
     images = calibration if images is None else images
     asked = check.images_for(servable, images)
     with Progress(f"Running {given.model.name} in Keras"):
-        answers = by_keras.ask(asked)
+        answers = by_keras.predict(asked)
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=parent, prefix=".aa-keras-") as folder:
         staged = pathlib.Path(folder) / path.name

@@ -70,10 +70,10 @@ def load(path):
     except ModuleNotFoundError:  # the extra
         raise
     except UserError as error:
-        raise UserError(f"--litert={path}: {error}") from None
+        raise UserError(f"path={path}: {error}") from None
     except Exception as error:  # the interpreter raises errors of many kinds for other files
         raise UserError(
-            f"--litert must be a file that `aa-keras export` wrote. Received: --litert={path}: {described(error)}"
+            f"path must be a file that `aa-keras export` wrote. Received: path={path}: {described(error)}"
         ) from None
     # Activations in 8 bits are rounded to 1/256.
     sum_tolerance = max(SUM_TOLERANCE, len(spec.class_names) / 256)

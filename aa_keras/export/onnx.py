@@ -84,9 +84,9 @@ def load(path):
     except ModuleNotFoundError:  # the extra
         raise
     except UserError as error:
-        raise UserError(f"--onnx={path}: {error}") from None
+        raise UserError(f"path={path}: {error}") from None
     except Exception as error:  # ONNX Runtime raises errors of many kinds for other files
         raise UserError(
-            f"--onnx must be a file that `aa-keras export` wrote. Received: --onnx={path}: {described(error)}"
+            f"path must be a file that `aa-keras export` wrote. Received: path={path}: {described(error)}"
         ) from None
     return Predictor(spec, run)

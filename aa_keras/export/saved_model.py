@@ -70,22 +70,33 @@ def check_replaceable(path):
         raise UserError(f"output must be a new folder, or the folder of a SavedModel. Received: output={path}")
 
 
-def load(path):
+def load(path, spec=None):
     """Returns the `Predictor` of a SavedModel that `write` wrote.
+
+    Args:
+        path: its folder.
+        spec: the `ServingSpec` of one of an earlier version, which has no record of it; or None.
 
     Raises:
         UserError: if it is not such a SavedModel.
     """
+    if not (pathlib.Path(path) / "saved_model.pb").is_file():
+        raise UserError(f"path must be the folder of a SavedModel. Received: path={path}")
+    if spec is None or (pathlib.Path(path) / SPEC).exists():
+        spec = _spec_of(path)
+    return Predictor(spec, _load_signature(path, spec.image_shape, spec.outputs))
+
+
+def _spec_of(path):
     try:
-        spec = ServingSpec.from_json(read_text(pathlib.Path(path) / SPEC))
+        return ServingSpec.from_json(read_text(pathlib.Path(path) / SPEC))
     except UserError as error:
-        raise UserError(f"--saved_model={path}: {error}") from None
+        raise UserError(f"path={path}: {error}") from None
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"--saved_model must be one that `aa-keras export` or `train.py` wrote, with a file {SPEC} in it. "
-            f"Received: --saved_model={path}"
+            f"path must be one that `aa-keras export` or `train.py` wrote, with a file {SPEC} in it. "
+            f"Received: path={path}"
         ) from None
-    return Predictor(spec, load_signature(path, spec.image_shape, spec.outputs, "of this version"))
 
 
 def class_names_of(path):
@@ -98,20 +109,17 @@ def class_names_of(path):
     return None
 
 
-def load_signature(path, raw_shape, outputs, meant):
+def _load_signature(path, raw_shape, outputs):
     """Returns a function of raw images that returns a dictionary of arrays, from a SavedModel.
 
     Args:
         path: its folder.
         raw_shape: (height, width, channels) of the images that it must take; height and width may be None.
         outputs: names of the outputs that it must return.
-        meant: what it should be for, in words.
 
     Raises:
-        UserError: if it is not a SavedModel, or has another input or output.
+        UserError: if it has another input or output.
     """
-    if not (pathlib.Path(path) / "saved_model.pb").is_file():
-        raise UserError(f"--saved_model must be the folder of a SavedModel. Received: --saved_model={path}")
     try:
         run = runtimes.saved_model(str(path))
         signature = run.loaded.signatures["serving_default"]
@@ -121,7 +129,7 @@ def load_signature(path, raw_shape, outputs, meant):
             raise KeyError(f"images of {images.shape}, {images.dtype.name}")
     except Exception as error:  # TensorFlow and protocol buffers raise errors of many kinds for other files
         raise UserError(
-            f"--saved_model must be one that train.py wrote {meant}, with `images` as its input and "
-            f"`{'`, `'.join(outputs)}` as its output. Received: --saved_model={path}: {described(error)}"
+            "path must be one that train.py wrote for such images, with `images` as its input and "
+            f"`{'`, `'.join(outputs)}` as its output. Received: path={path}: {described(error)}"
         ) from None
     return run

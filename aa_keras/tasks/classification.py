@@ -6,11 +6,13 @@ from typing import ClassVar
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from aa_keras import applications
 from aa_keras.applications import datasets
 from aa_keras.data import (
     Mixing,
+    Preprocessing,
     evaluation_dataset,
     load_dataset,
     matching_labels,
@@ -18,14 +20,15 @@ from aa_keras.data import (
     training_dataset,
     validation_dataset,
 )
+from aa_keras.data.probabilities import SUM_TOLERANCE
 from aa_keras.evaluation import classification as evaluation
 from aa_keras.evaluation.classification_results import Evaluation
 from aa_keras.evaluation.training_pictures import plot_training_images
-from aa_keras.export import ClassificationSpec, saved_model
+from aa_keras.export import ClassificationSpec
 from aa_keras.tasks import class_balance, fine_tuning
 from aa_keras.tasks.balanced_metrics import BalancedAccuracy, MacroF1
 from aa_keras.tasks.preprocessing import preprocessing_for, served_preprocessing, statistics_of
-from aa_keras.tasks.task import Task
+from aa_keras.tasks.task import Task, check_takes
 
 MISTAKES = 25
 
@@ -209,20 +212,27 @@ class Classification(Task):
         mean, std = map(np.asarray, (self.preprocessing.mean, self.preprocessing.std))
         return dataclasses.replace(measured, mean=mean, std=std)
 
-    def evaluate_saved_model(self, path):
-        """Returns the `Evaluation` of a SavedModel, as `export` writes it, on the raw test images."""
+    def evaluate_export(self, predictor):
+        """Returns the `Evaluation` of an exported classifier on the raw test images."""
+        spec, raw = predictor.spec, raw_dataset(self.dataset.test, self.corrupt_files)
+        check_takes(spec, self.dataset.image_shape, is_resized=self.config.image_size is not None)
         # Raw images may have different sizes, and then do not fit into one batch.
-        any_size = self.config.image_size is not None
-        batch_size = 1 if any_size else self.config.batch_size
-        shape = (None, None, self.dataset.image_shape[-1]) if any_size else self.dataset.image_shape
-        run = saved_model.load_signature(path, shape, ClassificationSpec.outputs, "for images of the data set")
-        batches = raw_dataset(self.dataset.test, self.corrupt_files).batch(batch_size)
-        return self._measured(lambda images: run(np.asarray(images))["probabilities"], batches, batch_size)
+        batch_size = 1 if spec.takes_any_size else self.config.batch_size
+        if not spec.takes_any_size:
+            raw = raw.map(lambda image, label: (spec.resize_to_uint8(image)[0], label), tf.data.AUTOTUNE)
+        predict = lambda images: predictor.outputs(images)["probabilities"]  # noqa: E731
+        return self._measured(predict, raw.batch(batch_size), batch_size, predictor.sum_tolerance)
 
-    def _measured(self, predict, batches, batch_size):
+    def spec_without_record(self):
+        """Returns the `ClassificationSpec` of a SavedModel of an earlier version."""
+        *size, channels = self.dataset.image_shape
+        shape = (*(size if self.config.image_size is None else (None, None)), channels)
+        return ClassificationSpec(self.dataset.class_names, shape, Preprocessing((0.0,) * channels, (1.0,) * channels))
+
+    def _measured(self, predict, batches, batch_size, sum_tolerance=SUM_TOLERANCE):
         """Returns the `Evaluation` of a function of images, whose mistakes have pixels as in the batches."""
         with self.reading_errors():
-            checked = evaluation.checked(predict, self.dataset)
+            checked = evaluation.checked(predict, self.dataset, sum_tolerance)
             measured = evaluation.evaluate(checked, batches, batch_size, mistakes_kept=MISTAKES)
         return dataclasses.replace(measured, dataset=self.dataset.name, class_names=self.dataset.class_names)
 

@@ -7,6 +7,7 @@ import importlib.util
 from typing import ClassVar
 
 import numpy as np
+import tensorflow as tf
 
 from aa_keras.applications import datasets
 from aa_keras.applications.retinanet import OF_THE_RESNET
@@ -25,8 +26,9 @@ from aa_keras.errors import UserError, missing_extra
 from aa_keras.evaluation import detection as evaluation
 from aa_keras.evaluation.detection_results import DetectionEvaluation
 from aa_keras.evaluation.training_pictures import plot_training_images
-from aa_keras.export import DetectionSpec, saved_model
-from aa_keras.tasks.task import Task
+from aa_keras.export import DetectionSpec
+from aa_keras.export.spec import NO_SCALE
+from aa_keras.tasks.task import Task, check_takes
 
 
 class Detection(Task):
@@ -221,13 +223,16 @@ class Detection(Task):
         batches = detection_evaluation_dataset(examples, self.preprocessing, batch_size, self.corrupt_files)
         return self._measured(model.predict_on_batch, batches, batch_size, examples)
 
-    def evaluate_saved_model(self, path):
-        """Returns the `DetectionEvaluation` of a SavedModel, as `export` writes it, on the raw test images."""
-        predict = saved_model.load_signature(path, (None, None, 3), DetectionSpec.outputs, "of a detector")
-        examples = self.dataset.test
+    def evaluate_export(self, predictor):
+        """Returns the `DetectionEvaluation` of an exported detector on the raw test images."""
+        examples, spec = self.dataset.test, predictor.spec
+        check_takes(spec, (None, None, 3), is_resized=True)
         self._check_boxes(examples, "report")
-        images = detection_raw_dataset(examples, self.corrupt_files).batch(1)  # one by one, since sizes differ
-        return self._measured(predict, ((image, np.ones((1, 4))) for image in images), 1, examples)
+        images = detection_raw_dataset(examples, self.corrupt_files)
+        batch_size = 1 if spec.takes_any_size else self.config.batch_size  # one by one where sizes differ
+        prepare = (lambda image: (image, NO_SCALE)) if spec.takes_any_size else spec.resize_to_uint8
+        batches = images.map(prepare, tf.data.AUTOTUNE)
+        return self._measured(predictor.outputs, batches.batch(batch_size), batch_size, examples)
 
     def _measured(self, predict, batches, batch_size, examples):
         with self.reading_errors():

@@ -289,8 +289,12 @@ class Task(abc.ABC):
         """Returns the `Results` of a network of `inference_model` or `load_model` on the test split."""
 
     @abc.abstractmethod
-    def evaluate_saved_model(self, path):
-        """Returns the same of a SavedModel that `export` wrote."""
+    def evaluate_export(self, predictor):
+        """Returns the same of an exported network, an `aa_keras.export.Predictor`, on the raw examples."""
+
+    def spec_without_record(self):
+        """Returns the `spec_type` of a SavedModel of an earlier version, which has no record of it; None for none."""
+        return None
 
     def describe(self, result):
         """Returns a result, the fields of `result.json`, as a phrase."""
@@ -326,3 +330,18 @@ class Task(abc.ABC):
         """Writes a network as a SavedModel that takes raw examples, in float32."""
         with Progress("Writing the SavedModel"):
             saved_model.write(self.servable(rebuilt(model)), path)
+
+
+def check_takes(spec, image_shape, is_resized):
+    """Raises UserError unless an export takes the images of a data set.
+
+    Args:
+        spec: its `ServingSpec`.
+        image_shape: (height, width, channels) of the images.
+        is_resized: whether their size does not matter, since they are resized.
+    """
+    *size, channels = spec.image_shape
+    resizes = is_resized or spec.takes_any_size or spec.preprocessing.image_size is not None
+    if channels != image_shape[-1] or not (resizes or tuple(size) == tuple(image_shape[:2])):
+        taken, given = ("x".join(map(str, shape)) for shape in (spec.image_shape, image_shape))
+        raise UserError(f"path must be for images of the data set, {given}. Received: one for images of {taken}")

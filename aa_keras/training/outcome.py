@@ -11,7 +11,8 @@ import subprocess
 import keras
 
 import aa_keras
-from aa_keras.files import partial_path, write_json
+from aa_keras.export.saved_model import SPEC
+from aa_keras.files import partial_path, write_json, write_whole
 from aa_keras.training import stopping
 from aa_keras.training.advice import Curves, advice
 
@@ -30,6 +31,8 @@ def finish(run, complexity, averaged):
         model.load_weights(checkpoints.best_weights(state))
         _save_whole(model, directory / "best.keras")
     model.load_weights(checkpoints.weights(state))
+    # How raw images become its inputs, for `aa_keras.export.load_predictor`.
+    write_whole(directory / SPEC, task.servable(model).spec.as_json() + "\n")
     _save_whole(model, directory / "model.keras")
     task.plot_curves(state.history, directory / "curves.png")
     last = task.evaluate(model)

@@ -9,14 +9,9 @@ import re
 import shutil
 
 from aa_keras.errors import UserError
-from aa_keras.files import local_path, partial_path, read_fields, read_json, write_json
+from aa_keras.files import local_path, lock, partial_path, read_fields, read_json, write_json
 from aa_keras.recipes.fields import FOLDER_DATASETS, SINCE, flattened
 from aa_keras.tasks import TASKS
-
-try:
-    import fcntl
-except ImportError:  # on Windows, where two processes are not kept apart
-    fcntl = None  # type: ignore[assignment]
 
 # The folders of a run, each with a pattern of the files in it.
 FOLDERS = {
@@ -29,7 +24,7 @@ FOLDERS = {
 def run_files():
     """Returns the names of the files that a run and its evaluation write. Nothing else in a folder is ever removed."""
     return (
-        *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "result.json"),
+        *("metrics.csv", "curves.png", "model.keras", "best.keras", "averaged.keras", "aa_keras.json", "result.json"),
         *sorted({name for task in TASKS.values() for name in task.results_type.FILES}),
         "report.html",
         "data.json",
@@ -154,18 +149,13 @@ class RunDirectory:
         """
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = None if fcntl is None else os.open(self.path, os.O_RDONLY)
         try:
-            if descriptor is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = lock(self.path)
         except BlockingIOError:
-            os.close(descriptor)
             _remove_empty(made)
             raise UserError(
                 f"--workdir={self.path} is in use by another process: wait until it ends, or choose another folder"
             ) from None
-        except OSError:  # a file system without locks
-            pass
         self._made, self._descriptor = made, descriptor
 
     def release(self):

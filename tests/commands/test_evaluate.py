@@ -52,8 +52,10 @@ def fails(error, **arguments):
 
 
 def test_one_model_must_be_named():
-    for arguments in ({}, {"workdir": "a", "weights": "b"}, {"weights": "a", "saved_model": "b"}, {"config": object()}):
-        fails("exactly one of --workdir, --weights .* and --saved_model", **arguments)
+    two_exports = {"onnx": "a", "litert": "b"}
+    two = ({"workdir": "a", "weights": "b"}, {"weights": "a", "saved_model": "b"}, two_exports)
+    for arguments in ({}, *two, {"config": object()}):
+        fails("exactly one of --workdir, --weights .*, --saved_model, --onnx, --litert must be given", **arguments)
 
 
 def test_weights_need_a_recipe(tmp_path):

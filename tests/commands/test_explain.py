@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from helpers.explain import content_of, shifting_network
 from helpers.exports import small_network
+from helpers.predictions import predictions_of
 from helpers.runs import CLASSES, finished_run
 from PIL import Image
 
 from aa_keras.applications import WideResNet
 from aa_keras.commands.explain import FIGURES, best_of_each, explain_image
-from aa_keras.commands.predict import predict_images
 from aa_keras.errors import UserError
 from aa_keras.explain import figures
 
@@ -40,8 +40,8 @@ def test_pictures_and_a_page(run, photograph, tmp_path, capsys):
             assert min(picture.size) > 400
     assert f"{tmp_path / 'out'}: {', '.join(FIGURES)}\n{page}: 0." in capsys.readouterr().out
     content = content_of(page.read_text(encoding="utf-8"))
-    (answered,) = predict_images([str(photograph)], workdir=str(run))
-    shares = answered.answer["probabilities"]
+    (prediction,) = predictions_of([photograph], workdir=str(run))
+    shares = prediction.outputs["probabilities"]
     order = np.argsort(-shares)
     assert [each["label"] for each in content["predictions"]] == [CLASSES[index] for index in order]
     np.testing.assert_allclose([each["probability"] for each in content["predictions"]], shares[order], atol=1e-6)

@@ -8,12 +8,12 @@ import pytest
 from helpers import odd_images
 from helpers.exports import small_network
 from helpers.hub import Hub
+from helpers.predictions import predictions_of
 from helpers.runs import CLASSES
 
 import aa_keras
 from aa_keras.applications.datasets import CIFAR100
 from aa_keras.commands import trained
-from aa_keras.commands.predict import predict_images
 from aa_keras.data.decoding import decode_image
 from aa_keras.errors import UserError
 
@@ -33,10 +33,10 @@ def test_a_network_of_a_folder_and_of_the_hub(tmp_path, monkeypatch, capsys):
         assert (preprocessing.std, preprocessing.interpolation) == ((40.0, 50.0, 60.0), "bicubic")
         assert servable.model.architecture == model.architecture
     (tmp_path / "a.jpg").write_bytes(odd_images.WHOLE)
-    (answered,) = predict_images([str(tmp_path / "a.jpg")], model=str(tmp_path / "folder"))
+    (prediction,) = predictions_of([tmp_path / "a.jpg"], model=str(tmp_path / "folder"))
     pixels, _ = servable.at_fixed_size().spec.preprocess(decode_image(odd_images.WHOLE))
     expected = model((pixels[None] - np.float32([1, 2, 3])) / np.float32([40, 50, 60]))[0]
-    np.testing.assert_allclose(answered.answer["probabilities"], expected, atol=1e-4)
+    np.testing.assert_allclose(prediction.outputs["probabilities"], expected, atol=1e-4)
     assert capsys.readouterr().err == ""
     overridden = trained.servable_of_flags(model=str(tmp_path / "folder"), dataset="none")
     assert overridden.spec.preprocessing.mean == (0.0, 0.0, 0.0)

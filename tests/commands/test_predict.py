@@ -1,4 +1,4 @@
-"""Exporting and predicting from the command line: five kinds of network, the same answers."""
+"""Exporting and predicting from the command line: five kinds of network, the same predictions."""
 
 import csv
 import importlib.util
@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from helpers import odd_images
 from helpers.exports import small_network
+from helpers.predictions import predictions_of
 from helpers.runs import CLASSES, finished_run
 from PIL import Image
 
 from aa_keras.applications.blocks import dtype_policy
-from aa_keras.commands import answers, predict, trained
+from aa_keras.commands import predict, trained, writers
 from aa_keras.commands.export import export_network
 from aa_keras.commands.predict import predict_images
 from aa_keras.data import DetectionPreprocessing, Preprocessing
 from aa_keras.data.decoding import decode_image
 from aa_keras.data.digits import digits
 from aa_keras.errors import UserError
-from aa_keras.export import ClassificationSpec, DetectionSpec, servable_for
+from aa_keras.export import ClassificationSpec, DetectionSpec, Prediction, servable_for
 
 OUTPUTS = {"saved_model": "saved", "onnx": "network.onnx", "litert": "network.tflite"}
 HAVE_EXTRAS = all(map(importlib.util.find_spec, ("onnxruntime", "tf2onnx", "ai_edge_litert")))
@@ -71,10 +72,12 @@ def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path,
     capsys.readouterr()
     expected_words, found = [], []
     for kind, path in kinds.items():
-        answered = predict_images([str(photographs)], **{kind: path}, top=2, batch_size=4)
-        assert [str(pathlib.Path(each.image).relative_to(photographs)) for each in answered] == WHOLE
-        found.append(np.stack([each.answer["probabilities"] for each in answered]))
+        counts = predict_images([str(photographs)], **{kind: path}, top=2, batch_size=4)
+        assert (counts.read, counts.skipped) == (len(WHOLE), len(odd_images.CORRUPT) + 1)
         printed = capsys.readouterr()
+        predictions = predictions_of([photographs], **{kind: path}, batch_size=4)
+        assert [str(pathlib.Path(each.image).relative_to(photographs)) for each in predictions] == WHOLE
+        found.append(np.stack([each.outputs["probabilities"] for each in predictions]))
         expected_words.append(printed.out)
         assert printed.err.count("Skipping the corrupt image") == len(odd_images.CORRUPT) + 1
     for other in found[1:]:
@@ -84,7 +87,8 @@ def test_five_kinds_of_network_give_the_same_answers(run, photographs, tmp_path,
         [word for word in text.split() if not word.endswith("%")] for text in expected_words
     ]  # whose last digit may differ
     assert all(other == words[0] for other in words)
-    header, *rows = expected_words[0].splitlines()
+    header, *rows, summary = expected_words[0].splitlines()
+    assert summary == f"{len(WHOLE)} images read, {len(odd_images.CORRUPT) + 1} skipped"
     assert header.split() == ["image", "1", "2"]
     for row, path, probabilities in zip(rows, WHOLE, found[0], strict=True):
         best = int(np.argmax(probabilities))
@@ -95,13 +99,13 @@ def test_the_answers_are_those_of_evaluation(run, photographs):
     """The network sees the same pixels as in the evaluation of the task."""
     task_preprocessing = trained.servable_of_run(run).spec.preprocessing
     assert task_preprocessing.central_fraction == 0.875
-    (answered,) = predict_images([str(photographs / "a.jpg")], workdir=str(run))
+    (prediction,) = predictions_of([photographs / "a.jpg"], workdir=str(run))
     image = decode_image(odd_images.WHOLE)
     shown = Preprocessing(task_preprocessing.mean, task_preprocessing.std, image_size=24).for_evaluation(image)
     exact = small_network((24, 24), classes=len(CLASSES))
     exact.set_weights(keras.models.load_model(run / "model.keras").get_weights())
     expected = exact.predict(shown[None], verbose=0)[0]
-    np.testing.assert_allclose(answered.answer["probabilities"], expected, atol=1e-5)
+    np.testing.assert_allclose(prediction.outputs["probabilities"], expected, atol=1e-5)
 
 
 def test_a_network_of_grey_images_sees_them_grey(tmp_path):
@@ -114,20 +118,20 @@ def test_a_network_of_grey_images_sees_them_grey(tmp_path):
     for number, level in enumerate((0, 100, 255)):
         Image.fromarray(np.full((8, 8), level, np.uint8)).save(tmp_path / f"{number}.png")
     paths = [str(tmp_path / f"{number}.png") for number in range(3)]
-    found = predict_images(paths, model=str(tmp_path / "grey.keras"), dataset="none", top=1)
+    found = predictions_of(paths, model=str(tmp_path / "grey.keras"), dataset="none")
     expected = [1 / (1 + np.exp(-2.0 * level)) for level in (0, 100, 255)]
-    np.testing.assert_allclose([each.answer["probabilities"][0] for each in found], expected, atol=1e-6)
+    np.testing.assert_allclose([each.outputs["probabilities"][0] for each in found], expected, atol=1e-6)
 
 
 SPEC = ClassificationSpec(CLASSES, (8, 8, 3), Preprocessing((0.0,) * 3, (1.0,) * 3, image_size=(8, 8)))
-ANSWERED = [
-    answers.Answered("a.jpg", (4, 5), {"probabilities": np.float32([0.25, 0.625, 0.125])}),
-    answers.Answered("b, c.jpg", (4, 5), {"probabilities": np.float32([0.5, 0.5, 0.0])}),
+PREDICTED = [
+    Prediction("a.jpg", (4, 5), {"probabilities": np.float32([0.25, 0.625, 0.125])}),
+    Prediction("b, c.jpg", (4, 5), {"probabilities": np.float32([0.5, 0.5, 0.0])}),
 ]
 BOXES = DetectionSpec(CLASSES, (8, 8, 3), DetectionPreprocessing((0.0,) * 3, (1.0,) * 3, (8, 8)), (7, 3, 9))
 FOUND = [
-    answers.Answered("none.jpg", (40, 50), {"boxes": np.zeros((0, 4)), "confidence": (), "labels": ()}),
-    answers.Answered(
+    Prediction("none.jpg", (40, 50), {"boxes": np.zeros((0, 4)), "confidence": (), "labels": ()}),
+    Prediction(
         "two.jpg",
         (40, 50),
         {
@@ -139,32 +143,44 @@ FOUND = [
 ]
 
 
-def test_classes_as_table_csv_and_json():
-    assert answers.table(SPEC, ANSWERED, 2).splitlines() == [
+def table(spec, predictions, top, capsys):
+    """The lines of a table."""
+    with writers.Table(spec, top) as printed:
+        printed.write(predictions)
+    return capsys.readouterr().out.splitlines()
+
+
+def as_csv(spec, predictions, top):
+    begin, lines = writers.GROWING[".csv"]
+    return begin(spec) + lines(spec, predictions, top)
+
+
+def test_classes_as_table_csv_and_json(capsys):
+    assert table(SPEC, PREDICTED, 2, capsys) == [
         "image     1          2",
         "a.jpg     dog 62.5%  cat 25.0%",
         "b, c.jpg  cat 50.0%  dog 50.0%",
     ]
-    rows = list(csv.DictReader(answers.as_csv(SPEC, ANSWERED, 5).splitlines()))
+    rows = list(csv.DictReader(as_csv(SPEC, PREDICTED, 5).splitlines()))
     assert len(rows) == 6
     assert rows[3] == {"image": "b, c.jpg", "rank": "1", "class": "0", "label": "cat", "probability": "0.500000"}
-    assert json.loads(answers.as_json(SPEC, ANSWERED, 1)) == [
+    assert json.loads(writers.as_json(SPEC, PREDICTED, 1)) == [
         {"image": "a.jpg", "predictions": [{"class": 1, "label": "dog", "probability": 0.625}]},
         {"image": "b, c.jpg", "predictions": [{"class": 0, "label": "cat", "probability": 0.5}]},
     ]
 
 
-def test_boxes_as_table_csv_and_json():
-    assert [line.split() for line in answers.table(BOXES, FOUND, 5).splitlines()] == [
+def test_boxes_as_table_csv_and_json(capsys):
+    assert [line.split() for line in table(BOXES, FOUND, 5, capsys)] == [
         ["image", "class", "score", "left", "top", "right", "bottom"],
         ["none.jpg", "nothing"],
         ["two.jpg", "Ölbaum", "75.0%", "2", "1", "22", "11"],
         ["two.jpg", "cat", "50.0%", "0", "0", "50", "40"],
     ]
-    rows = list(csv.DictReader(answers.as_csv(BOXES, FOUND, 5).splitlines()))
+    rows = list(csv.DictReader(as_csv(BOXES, FOUND, 5).splitlines()))
     sides = {"left": "2.00", "top": "1.00", "right": "22.50", "bottom": "11.00"}
     assert rows[0] == {"image": "two.jpg", "class": "2", "label": "Ölbaum", "score": "0.750000", **sides}
-    content = json.loads(answers.as_json(BOXES, FOUND, 5))
+    content = json.loads(writers.as_json(BOXES, FOUND, 5))
     assert content["images"][1] == {"id": 2, "file_name": "two.jpg", "height": 40, "width": 50}
     assert content["categories"] == [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}, {"id": 9, "name": "Ölbaum"}]
     first, second = content["annotations"]
@@ -201,21 +217,22 @@ def test_detectors_in_the_other_formats(export_format, detector, photographs, tm
     assert report.agreement.same > 0.99
     assert report.notes == ("Images must be resized to 64x96 before, as `aa-keras predict` does",)
     images = [str(photographs / "a.jpg"), str(photographs / "tall.webp")]
-    found = predict_images(images, **{export_format: output}, min_score=0.6)
+    predict_images(images, **{export_format: output}, min_score=0.6)
     printed = capsys.readouterr().out
-    by_keras = predict_images(images, model=str(detector), min_score=0.6, labels=str(labels))
+    predict_images(images, model=str(detector), min_score=0.6, labels=str(labels))
     # But for the last digit, which rounding decides.
     expected_words, by_keras_words = (
         [line.split()[:2] for line in text.splitlines()] for text in (printed, capsys.readouterr().out)
     )
     assert expected_words[-len(by_keras_words) :] == by_keras_words
+    found = predictions_of(images, **{export_format: output})
+    by_keras = predictions_of(images, model=str(detector), labels=str(labels))
     for each, other in zip(found, by_keras, strict=True):
-        assert len(each.answer["labels"]) > 5
-        assert each.answer["confidence"].min() >= 0.6
-        assert (each.answer["boxes"] <= [*each.size, *each.size]).all()
-        np.testing.assert_array_equal(each.answer["labels"], other.answer["labels"])
-        np.testing.assert_allclose(each.answer["boxes"], other.answer["boxes"], atol=0.01)
-        np.testing.assert_allclose(each.answer["confidence"], other.answer["confidence"], atol=1e-4)
+        assert len(each.outputs["labels"]) > 5
+        assert (each.outputs["boxes"] <= [*each.size, *each.size]).all()
+        np.testing.assert_array_equal(each.outputs["labels"], other.outputs["labels"])
+        np.testing.assert_allclose(each.outputs["boxes"], other.outputs["boxes"], atol=0.01)
+        np.testing.assert_allclose(each.outputs["confidence"], other.outputs["confidence"], atol=1e-4)
 
 
 def test_boxes_are_drawn(detector, photographs, tmp_path, capsys):
@@ -255,7 +272,7 @@ def test_mistakes_of_asking_are_reported(run, photographs, tmp_path):
     fails("There is no image and no folder 'a.jpg'", workdir=workdir)
     fails("There are no images in", [str(tmp_path)], workdir=workdir)
     fails("none of the images can be read", [str(photographs / "corrupt")], workdir=workdir)
-    fails("--output must end in .csv or .json", workdir=workdir, output="x.txt")
+    fails("--output must end in .csv, .jsonl, .json", workdir=workdir, output="x.txt")
     fails("--draw is for detectors", [image], workdir=workdir, draw=str(tmp_path / "drawn"))
     fails("--dataset and --labels go with --model or --builder", [image], workdir=workdir, dataset="none")
     fails("--weights goes with --builder", [image], workdir=workdir, weights="cifar100")
@@ -293,13 +310,14 @@ def test_files_of_a_run_directory_are_of_its_run(run, photographs, tmp_path, cap
 
 def test_examples(tmp_path, capsys):
     """Digits of the test split, which the network of a builder sees too."""
-    assert predict_images([], examples=str(tmp_path / "new" / "digits")) == []
+    assert predict_images([], examples=str(tmp_path / "new" / "digits")).read == 0
     assert capsys.readouterr().out == f"{tmp_path}/new/digits: two.png, seven.png, eight.png\n"
     before = {path.name: path.read_bytes() for path in (tmp_path / "new" / "digits").iterdir()}
     options = {"examples": str(tmp_path / "new" / "digits"), "builder": "AAWideResNet16_4", "weights": "cifar100"}
-    answered = predict_images([], **options)
-    assert [pathlib.Path(each.image).stem for each in answered] == ["eight", "seven", "two"]
-    assert [each.answer["probabilities"].shape for each in answered] == [(100,)] * 3
+    assert predict_images([], **options, output=str(tmp_path / "digits.jsonl")).read == 3
+    found = [json.loads(line) for line in (tmp_path / "digits.jsonl").read_text().splitlines()]
+    assert [pathlib.Path(each["image"]).stem for each in found] == ["eight", "seven", "two"]
+    assert {prediction["class"] for each in found for prediction in each["predictions"]} <= set(range(100))
     assert {path.name: path.read_bytes() for path in (tmp_path / "new" / "digits").iterdir()} == before
     with Image.open(tmp_path / "new" / "digits" / "two.png") as picture:
         small = np.asarray(picture.resize((8, 8), Image.Resampling.BOX))

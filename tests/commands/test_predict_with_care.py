@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from helpers import odd_images
 from helpers.exports import small_network
+from helpers.predictions import predictions_of
 from helpers.runs import CLASSES, finished_run
 
-from aa_keras.commands import predict, trained
+from aa_keras.commands import predict, trained, writers
 from aa_keras.commands.explain import explain_image
 from aa_keras.commands.export import export_network
 from aa_keras.commands.images import read_images
@@ -66,8 +67,9 @@ def test_one_sigmoid_is_two_classes(photographs, tmp_path, capsys):
     yes = 1 / (1 + np.exp(-2.0))
     for kind in ({"model": str(tmp_path / "model.keras"), **arguments}, {"saved_model": str(tmp_path / "saved")}):
         capsys.readouterr()
-        (answered,) = predict_images([image], **kind)
-        np.testing.assert_allclose(answered.answer["probabilities"], [1 - yes, yes], atol=1e-6)
+        (prediction,) = predictions_of([image], **kind)
+        np.testing.assert_allclose(prediction.outputs["probabilities"], [1 - yes, yes], atol=1e-6)
+        predict_images([image], **kind)
         assert "dog 88.1%  cat 11.9%" in capsys.readouterr().out
 
 
@@ -99,21 +101,21 @@ def test_answers_are_not_lost(run, photographs, tmp_path, monkeypatch, capsys):
     (tmp_path / "answers.csv").mkdir()
     with pytest.raises(IsADirectoryError):
         predict_images([str(photographs)], workdir=str(run), output=str(tmp_path / "answers.csv"))
-    asked = []
-    monkeypatch.setattr(predict, "_ask", lambda *_: asked.append(1))
+    predicted = []
+    monkeypatch.setattr(predict, "_predicted", lambda *_: predicted.append(1))
     with pytest.raises(IsADirectoryError):  # before any image is read
         predict_images([str(photographs)], workdir=str(run), output=str(tmp_path / "answers.csv"))
-    assert not asked
+    assert not predicted
     monkeypatch.undo()
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(predict, "write_whole", full)
+    monkeypatch.setattr(writers, "write_whole", full)
     capsys.readouterr()
     with pytest.raises(OSError, match="No space left"):
-        predict_images([str(photographs / "a.jpg")], workdir=str(run), output=str(tmp_path / "other.csv"))
-    assert capsys.readouterr().out.startswith("image,rank,class,label,probability\n")
+        predict_images([str(photographs / "a.jpg")], workdir=str(run), output=str(tmp_path / "other.json"))
+    assert json.loads(capsys.readouterr().out)[0]["image"] == str(photographs / "a.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
 
 

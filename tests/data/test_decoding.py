@@ -52,6 +52,26 @@ FILES = {
 }
 
 
+@pytest.mark.parametrize("size", [(64, 48), (37, 53), (1, 1), (17, 200)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subsampling": "4:2:0"},
+        {"subsampling": "4:2:2"},
+        {"subsampling": "4:4:4"},
+        {"subsampling": "4:2:0", "progressive": True},
+        {"mode": "L"},
+        {"quality": 20},
+    ],
+    ids=str,
+)
+def test_pixels_of_jpegs_are_those_of_tensorflow(size, options):
+    """Noise, in which each way to decode has other pixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype="uint8")
+    encoded = odd_images.encode(noise, **options)
+    np.testing.assert_array_equal(decode_image(encoded), tf.io.decode_image(encoded, channels=3).numpy())
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_every_kind_of_file(kind):
     encoded, expected, tolerance = FILES[kind]

@@ -25,7 +25,7 @@ from aa_keras.applications.blocks import dtype_policy
 from aa_keras.applications.wide_resnet import preprocess_input
 from aa_keras.attention import choice
 from aa_keras.errors import UserError
-from aa_keras.export import export_model, export_servable, saved_model, servable_for
+from aa_keras.export import Prediction, Predictor, export_model, export_servable, saved_model, servable_for
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_it_answers_as_the_network_does(network, export_format, tmp_path):
         raw = raw_images(count, seed=count)
         np.testing.assert_allclose(predictor.run(raw)["probabilities"], probabilities(network, raw), atol=1e-5)
     # An image of another size is resized.
-    (answer,) = predictor.ask([raw_images(1, (16, 12))[0]])
+    (answer,) = predictor.predict([raw_images(1, (16, 12))[0]])
     assert answer["probabilities"].shape == (4,)
 
 
@@ -217,3 +217,8 @@ def test_former_names_of_methods_warn():
         assert spec.fit(image)[0].shape == (8, 6, 3)
     with pytest.warns(DeprecationWarning, match="answer is now called postprocess"):
         assert spec.answer({"probabilities": 1}, image, None) == {"probabilities": 1}
+    predictor = Predictor(spec, lambda images: {"probabilities": np.full((len(images), len(NAMES)), 1 / len(NAMES))})
+    with pytest.warns(DeprecationWarning, match="ask is now called predict"):
+        assert [list(outputs) for outputs in predictor.ask([image])] == [["probabilities"]]
+    with pytest.warns(DeprecationWarning, match="answer is now called outputs"):
+        assert Prediction("a.png", (9, 9), {"probabilities": 1}).answer == {"probabilities": 1}

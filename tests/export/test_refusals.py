@@ -143,5 +143,5 @@ def test_a_missing_extra_is_named(package, tmp_path, monkeypatch):
 def test_files_of_others_are_refused(export_format, tmp_path):
     path = tmp_path / "other"
     path.write_bytes(b"something else") if export_format != "saved_model" else path.mkdir()
-    with pytest.raises(UserError, match=rf"--{export_format} must be .*Received: --{export_format}=.*other"):
+    with pytest.raises(UserError, match=r"path must be .*Received: path=.*other"):
         load(export_format, path)

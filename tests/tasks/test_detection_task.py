@@ -21,6 +21,7 @@ from aa_keras.data import BadBoxes, Categories, DetectionDataset
 from aa_keras.data.coco import annotated_image
 from aa_keras.data.coco_folder import FileDetections
 from aa_keras.errors import UserError
+from aa_keras.export.loading import load_export
 from aa_keras.tasks import detection, resolved, task_for
 from aa_keras.training import callbacks, train_and_evaluate
 
@@ -52,7 +53,7 @@ def rows_of(workdir):
 def test_a_run_directory_has_what_it_has_for_classifiers(finished, folder):
     workdir, result = finished
     names = {"best.keras", "checkpoints", "config.json", "curves.png", "data.json", "metrics.csv", "model.keras"}
-    names |= {"result.json", "tensorboard"} | ({"saved_model"} if EXPORTS else set())
+    names |= {"aa_keras.json", "result.json", "tensorboard"} | ({"saved_model"} if EXPORTS else set())
     assert {path.name for path in workdir.iterdir()} == names
     assert json.loads((workdir / "result.json").read_text()) == result
     rounded = {"ap": 0.5, "ap50": 0.75, "ap75": 0.25, "averaged": {"ap": 0.625}, "test_examples": 1234}
@@ -299,8 +300,8 @@ def test_files_that_are_no_detectors_of_the_config(finished, folder, tmp_path):
     with pytest.raises(UserError, match=r"other\.keras cannot be loaded"):
         task.load_model(tmp_path / "other.keras")
     for path in (tmp_path, workdir):
-        with pytest.raises(UserError, match="--saved_model must be the folder of a SavedModel"):
-            task.evaluate_saved_model(path)
+        with pytest.raises(UserError, match="path must be the folder of a SavedModel"):
+            load_export("saved_model", path)
 
 
 @pytest.mark.parametrize("package", ["keras_hub", "pycocotools"])

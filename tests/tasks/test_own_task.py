@@ -90,7 +90,7 @@ def test_it_is_evaluated_and_reported(folder, own_task, predicted):
 
 
 def answers(folder, own_task, flag):
-    own_task(folder, "predict", flag, "--output=answers.json", "images")
+    own_task(folder, "predict", flag, "--output=answers.json", "--overwrite", "images")
     return json.loads((folder / "answers.json").read_text())
 
 
@@ -123,7 +123,7 @@ def test_it_is_exported(export_format, folder, own_task, predicted, tmp_path):
     path = tmp_path / "exported"
     printed = own_task(folder, "export", "--workdir=run", f"--format={export_format}", f"--output={path}")
     assert "largest difference" in printed
-    assert "13 answers compared" in printed
+    assert "13 predictions compared" in printed
     found = answers(folder, own_task, f"--{export_format}={path}")
     np.testing.assert_allclose([each["count"] for each in found], predicted[:3], atol=1e-4)
 
