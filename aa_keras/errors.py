@@ -53,6 +53,7 @@ _EXTRAS = {
     **dict.fromkeys(("keras_hub", "pycocotools"), ("detection", "detectors need")),
     **dict.fromkeys(("huggingface_hub", "safetensors"), ("timm", "weights of timm and of the Hugging Face Hub need")),
     **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), ("onnx", "ONNX needs")),
+    "apache_beam": ("beam", "predicting with Apache Beam needs"),
     "ai_edge_litert": ("litert", "LiteRT needs"),
 }
 _BACKENDS = ("jax", "torch")

@@ -54,7 +54,7 @@ def test_everything_that_is_imported_is_required():
                 imported.add((node.module or "").split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"aa_keras", *OTHER_BACKENDS}
     providers = importlib.metadata.packages_distributions()
-    packages = {name for module in third_party for name in names(providers[module])}
+    packages = {name for module in third_party for name in names(providers.get(module, [module]))}
     extras = PROJECT["optional-dependencies"]
     required = names(PROJECT["dependencies"]).union(*(names(extras[name]) for name in extras if name != "test"))
     assert packages - required <= {"h5py", "ml-dtypes", "pillow"}  # of Keras and of matplotlib

@@ -53,7 +53,7 @@ def resume(path, spec, images, batch_size) -> Resumed | None:
             return None
         kept, start, position, seen, seen_before = len(begin), 0, -1, 0, 0
         end, remaining = kept, enumerate(images)
-        for offset, end, image in _records(file, path, len(spec.columns)):  # noqa: B007  the last end is used below
+        for offset, end, image in _records(file, kept, path, len(spec.columns)):  # noqa: B007  the last end is used below
             if position >= 0 and image == images[position]:
                 continue
             position = next((index for index, other in remaining if other == image), -1)
@@ -69,9 +69,9 @@ def resume(path, spec, images, batch_size) -> Resumed | None:
         return Resumed(kept, start, start - seen_before, dropped=file.read(end - kept))
 
 
-def _records(file, path, columns):
-    """Yields where each whole record of a file begins and ends, from its position on, and the image it is about."""
-    offset, lines = file.tell(), _Lines(file)
+def _records(file, offset, path, columns):
+    """Yields where each whole record of a file begins and ends, from an offset on, and the image it is about."""
+    lines = _Lines(file, offset)
     records = csv.reader(lines) if path.suffix == ".csv" else map(_record_of_json, lines)
     for record in records:
         if path.suffix == ".csv" and len(record) < columns:  # the last one, written up to a line break within a name
@@ -88,10 +88,10 @@ def _record_of_json(line):
 
 
 class _Lines:
-    """The whole lines of a binary file, as text; `offset` is where the last one ends."""
+    """The whole lines of a binary file, from an offset on, as text; `offset` is where the last one ends."""
 
-    def __init__(self, file):
-        self._file, self.offset = file, file.tell()
+    def __init__(self, file, offset):
+        self._file, self.offset = file, offset
 
     def __iter__(self):
         for line in self._file:

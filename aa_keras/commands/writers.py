@@ -19,7 +19,7 @@ def as_csv(spec, predictions, top):
         predictions: list of `Prediction`s of images that can be read.
         top: number of the most probable classes.
     """
-    return _csv_lines(spec.as_texts(predictions, top)[1:])
+    return csv_lines(spec.as_texts(predictions, top)[1:])
 
 
 def as_json_lines(spec, predictions, top):
@@ -33,11 +33,12 @@ def as_json(spec, predictions, top):
 
 
 # Formats that grow: functions of a spec that return the first lines, and those of predictions.
-GROWING = {".csv": (lambda spec: _csv_lines([spec.columns]), as_csv), ".jsonl": (lambda spec: "", as_json_lines)}
+GROWING = {".csv": (lambda spec: csv_lines([spec.columns]), as_csv), ".jsonl": (lambda spec: "", as_json_lines)}
 FORMATS = (*GROWING, ".json")
 
 
-def _csv_lines(rows):
+def csv_lines(rows):
+    """Returns rows of values as lines of CSV."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -32,12 +32,15 @@ class ImageReader:
             CorruptImageError: if it is not an image, or not a whole one.
             OSError: if the file cannot be read.
         """
+        return self.decode(path, pathlib.Path(path).read_bytes())
+
+    def decode(self, path, encoded):
+        """Returns the same of the bytes of a file."""
 
         def when_dark(largest):
             if self._first_dark_one.acquire(blocking=False):
                 _LOGGER.warning("%s", darkness(path, largest))
 
-        encoded = pathlib.Path(path).read_bytes()
         if self._turn:
             return displayed_and_stored(encoded, when_dark=when_dark)[0]
         return decode_image(encoded, when_dark=when_dark)

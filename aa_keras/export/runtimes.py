@@ -36,7 +36,10 @@ def onnx(path):
     """Returns the same for an ONNX file, with ONNX Runtime; its attribute `session` is that of the runtime."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    # Threads that spin until the next call would take the cores from those that read images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
     def run(images):

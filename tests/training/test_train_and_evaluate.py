@@ -42,7 +42,7 @@ def test_the_folder_holds_everything_that_a_run_writes(finished):
     workdir, _ = finished
     assert {path.name for path in workdir.iterdir()} == {
         *("config.json", "data.json", "checkpoints", "metrics.csv", "tensorboard", "curves.png", "model.keras"),
-        *("best.keras", "result.json"),
+        *("best.keras", "aa_keras.json", "result.json"),
         *(("saved_model",) if ON_TENSORFLOW else ()),
     }
     assert sorted(path.name for path in (workdir / "checkpoints").iterdir()) == ["epoch_0001", "epoch_0002"]
@@ -139,7 +139,7 @@ def test_a_run_without_validation_in_half_precision(tmp_path, monkeypatch):
     assert result["best_validation_top1"] is None
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         *("config.json", "data.json", "checkpoints", "metrics.csv", "tensorboard", "curves.png", "model.keras"),
-        "result.json",
+        *("aa_keras.json", "result.json"),
     }
     (row,) = metrics_of(tmp_path / "run")
     assert set(row) == {"epoch", "seconds", "learning_rate", "loss", "cross_entropy", "top1", "top5"}
