@@ -2,6 +2,7 @@
 
     python benchmarks/exports.py --data_dir=FOLDER                     # some five minutes on two cores
     python benchmarks/exports.py --data_dir=FOLDER --images=10000      # all test images
+    python benchmarks/exports.py --latency --rounds=5                  # four networks in all runtimes, batches, threads
 
 FOLDER has CIFAR-100 as TensorFlow Datasets prepares it, by default that of AA_KERAS_DATA. Each export is made and
 checked by `aa_keras.export`, then run in its own runtime, all in turns in one process: the best of several turns, for
@@ -12,7 +13,6 @@ import json
 import os
 import pathlib
 import tempfile
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -22,8 +22,9 @@ DATA_DIR = flags.DEFINE_string("data_dir", os.environ.get("AA_KERAS_DATA"), "Fol
 IMAGES = flags.DEFINE_integer("images", 1000, "Test images.", 1, 10_000)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Images in a batch.", 1)
 ROUNDS = flags.DEFINE_integer("rounds", 20, "How often each network has its turn.", 1)
+LATENCY = flags.DEFINE_bool("latency", False, "Measure latency and throughput instead: see export_latency.py.")
 OUTPUT = flags.DEFINE_string(
-    "output", "benchmarks/results", "Folder of exports.json and exports.md, or exports_10000.json and so on."
+    "output", "benchmarks/results", "Folder of exports.json and exports.md, exports_10000.json, export_latency.json ..."
 )
 
 CALIBRATION = 300
@@ -39,6 +40,12 @@ VARIANTS = (
 
 
 def main(_):
+    if LATENCY.value:
+        import export_latency
+
+        found = export_latency.measured(ROUNDS.value)
+        write("export_latency", export_latency.markdown(found), {"seconds": found})
+        return
     import measure
     import numpy as np
 
@@ -57,18 +64,26 @@ def main(_):
             runs[name] = export(servable, pathlib.Path(folder) / name, calibration, *variant)
         rows = {name: {"size_mb": size, "milliseconds": {}} for name, (_, size) in runs.items()}
         for count in (1, BATCH_SIZE.value):
-            for name, seconds in best_of_turns({name: run for name, (run, _) in runs.items()}, images[:count]).items():
+            for name, seconds in measure.best_of_turns(
+                {name: run for name, (run, _) in runs.items()}, images[:count], ROUNDS.value
+            ).items():
                 rows[name]["milliseconds"][count] = 1e3 * seconds / count
         for name, (run, _) in runs.items():
             batches = [images[start : start + BATCH_SIZE.value] for start in range(0, len(images), BATCH_SIZE.value)]
             predicted = np.concatenate([np.argmax(run(batch)["probabilities"], axis=1) for batch in batches])
             rows[name]["top1"] = float(np.mean(predicted == labels))
-    table = markdown(rows, len(images))
+    name = "exports" if len(images) == IMAGES.default else f"exports_{len(images)}"
+    write(name, markdown(rows, len(images)), {"test_images": len(images), "networks": rows})
+
+
+def write(name, table, content):
+    """Prints a table, and writes it and the measurements."""
+    import measure
+
     print(f"{measure.device()}\n{table}")
     output = pathlib.Path(OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)
-    content = {"device": measure.device(), "test_images": len(images), "networks": rows}
-    name = "exports" if len(images) == IMAGES.default else f"exports_{len(images)}"
+    content = {"device": measure.device(), **content}
     (output / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (output / f"{name}.md").write_text(table + "\n", encoding="utf-8")
 
@@ -81,17 +96,6 @@ def export(servable, path, calibration, export_format, quantize, calibrated):
     report = export_servable(servable, path, export_format, quantize=quantize, calibration=chosen)
     print(report)
     return runtimes.RUNTIMES[export_format](str(path)), report.size / 1e6
-
-
-def best_of_turns(runs, batch):
-    """Returns the shortest time in seconds that each function takes for a batch, in turns."""
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(ROUNDS.value + 1):  # the first turn warms up
-        for name, run in runs.items():
-            begin = time.perf_counter()
-            run(batch)
-            best[name] = min(best[name], time.perf_counter() - begin)
-    return best
 
 
 def markdown(rows, count):

@@ -46,6 +46,8 @@ def load_predictor(path: str | os.PathLike, dataset: str | None = None, class_na
     """
     kind = export_kind(path)
     if kind is None:
+        if not os.fspath(path).startswith(HUB) and not os.path.exists(path):
+            raise UserError(f"path must be that of a trained network. Received: path={path}, which does not exist")
         return load_servable(path, dataset, class_names).predictor()
     if dataset is not None or class_names is not None:
         raise UserError(
@@ -153,6 +155,11 @@ def weights_at(path) -> Weights:
         elif (path / SPEC).is_file() and (path / "model.keras").is_file():
             return Weights(path / "model.keras")
         if not (path / INFO).is_file():
+            if (path / "config.json").is_file() and (path / "model.keras").is_file():
+                raise UserError(
+                    f"path must have a file {SPEC}. Received: path={path}, a run of an earlier version: export it, or "
+                    "load its file model.keras with a dataset and class_names"
+                )
             raise UserError(
                 "path must be a file of a Keras model, .keras, a folder that aa_keras.save_pretrained wrote, or "
                 f"{HUB}USER/REPOSITORY. Received: path={path}, which is none"

@@ -32,11 +32,17 @@ def saved_model(path):
     return run
 
 
-def onnx(path):
-    """Returns the same for an ONNX file, with ONNX Runtime; its attribute `session` is that of the runtime."""
+def onnx(path, threads=0):
+    """Returns the same for an ONNX file, with ONNX Runtime; its attribute `session` is that of the runtime.
+
+    Args:
+        path: the file.
+        threads: number of threads, 0 for one on each core.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     # Threads that spin until the next call would take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -49,11 +55,11 @@ def onnx(path):
     return run
 
 
-def litert(path):
-    """Returns the same for a LiteRT file, with its interpreter."""
+def litert(path, threads=0):
+    """Returns the same for a LiteRT file, with its interpreter; the arguments are those of `onnx`."""
     from ai_edge_litert.interpreter import Interpreter
 
-    runner = Interpreter(path, num_threads=os.cpu_count()).get_signature_runner("serve")
+    runner = Interpreter(path, num_threads=threads or os.cpu_count()).get_signature_runner("serve")
     return lambda images: runner(images=images)
 
 

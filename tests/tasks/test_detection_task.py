@@ -12,15 +12,18 @@ import ml_collections
 import numpy as np
 import pytest
 from helpers.detection import detection_config, squares
+from helpers.exports import LITERT, ONNX, OUTPUTS
 from PIL import Image
 
 import aa_keras
 from aa_keras.applications import AAResNet, BoTNet26t, create_model
 from aa_keras.commands.evaluate import evaluate_run
+from aa_keras.commands.trained import config_of_run, servable_of_run
 from aa_keras.data import BadBoxes, Categories, DetectionDataset
 from aa_keras.data.coco import annotated_image
 from aa_keras.data.coco_folder import FileDetections
 from aa_keras.errors import UserError
+from aa_keras.export import export_servable
 from aa_keras.export.loading import load_export
 from aa_keras.tasks import detection, resolved, task_for
 from aa_keras.training import callbacks, train_and_evaluate
@@ -162,6 +165,20 @@ def test_the_saved_model_finds_the_same_with_tensorflow_alone(finished, folder, 
     measured = evaluate_run(saved_model=workdir / "saved_model", output=tmp_path / "served")
     assert measured.ap == pytest.approx(result["ap"], abs=1e-3)
     assert (workdir / "saved_model" / "labels.txt").read_text() == "blue\nred\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EXPORTS, reason="exported from TensorFlow alone")
+@pytest.mark.parametrize("export_format", [ONNX, LITERT])
+def test_an_export_has_the_average_precision_of_its_network(finished, tmp_path, export_format):
+    workdir, result = finished
+    path = tmp_path / OUTPUTS[export_format]
+    export_servable(servable_of_run(str(workdir)), path, export_format)
+    config = config_of_run(workdir)
+    measured = evaluate_run(config, **{export_format: path}, output=tmp_path / "evaluated", report=True)
+    # The images are rounded to whole pixel values before.
+    assert measured.ap == pytest.approx(result["ap"], abs=0.02)
+    assert (tmp_path / "evaluated" / "report.html").exists()
 
 
 def test_training_begins_with_the_weights_of_the_backbone(folder, tmp_path):

@@ -11,9 +11,11 @@ import pytest
 from helpers.training import tiny_config
 
 from aa_keras.commands.evaluate import evaluate_run
+from aa_keras.commands.trained import servable_of_run
 from aa_keras.complexity import model_complexity
 from aa_keras.data import LabelledImages, load_dataset
 from aa_keras.errors import UserError
+from aa_keras.export import load_predictor
 from aa_keras.tasks import Classification
 from aa_keras.training import train_and_evaluate
 
@@ -103,6 +105,18 @@ def test_a_finished_run_reports_and_trains_no_more(finished, monkeypatch, capsys
     assert train_and_evaluate(tiny_config(), workdir) == result
     assert f"the finished run: top-1 {result['top1']:.2%}" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in workdir.rglob("*")} == before
+
+
+def test_a_run_predicts_without_its_task(finished):
+    workdir, _ = finished
+    by_task = servable_of_run(str(workdir))
+    for name in (workdir, workdir / "best.keras"):
+        predictor = load_predictor(name)
+        assert predictor.spec == by_task.spec
+    image = DIGITS.test.images[0]
+    (expected,) = by_task.predictor().predict([image])
+    (found,) = load_predictor(workdir).predict([image])
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-6)
 
 
 def test_another_config_is_refused(finished):
