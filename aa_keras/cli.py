@@ -1,43 +1,17 @@
 """The commands of the program, and their flags."""
 
-import dataclasses
 import difflib
 import importlib
-import math
 import sys
-from collections.abc import Callable
 
 from absl import flags
 
 import aa_keras
 from aa_keras import _startup
-from aa_keras.commands import command_line, help_pages
+from aa_keras.commands import command_line, help_pages, options
 from aa_keras.errors import UserError
 
 FLAGS = flags.FLAGS
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """A command of the program.
-
-    Attributes:
-        summary: what it does, in a sentence.
-        details: further sentences for the help, or "".
-        flags: its own flags, a list of pairs: a function of absl such as `flags.DEFINE_string`, and its arguments.
-        run: function of the config, or of None where there is none, that runs the command, and may return its status.
-        default_recipe: the recipe that it uses without --config, or None.
-        takes_recipe: whether there is a flag --config.
-        operands: what may follow the flags, as the help shows it, or "". `run` gets the list of them as its argument.
-    """
-
-    summary: str
-    details: str
-    flags: list[tuple[Callable, tuple]]
-    run: Callable
-    default_recipe: str | None = None
-    takes_recipe: bool = True
-    operands: str = ""
 
 
 def _import_quietly(*names):
@@ -108,128 +82,108 @@ def _recipes(_):
     print_recipes(FLAGS.show)
 
 
-def _float(name, *arguments):
-    """Defines a flag of a number that must be finite: absl takes NaN whatever the bounds."""
-    flags.DEFINE_float(name, *arguments)
-    is_finite = lambda value: value is None or math.isfinite(value)  # noqa: E731
-    flags.register_validator(name, is_finite, f"--{name} must be a finite number")
-
-
-_string, _integer, _switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool
-_choice, _strings = flags.DEFINE_enum, flags.DEFINE_multi_string
-_WORKDIR = (_string, ("workdir", None, "Run directory of a finished run."))
-_MODEL = (
-    _string,
-    ("model", None, "File .keras, in a run directory or not; folder of save_pretrained; hf://USER/REPOSITORY."),
-)
-_BUILDER = (_string, ("builder", None, "Network of the library, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'."))
-_WEIGHTS = (_string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY."))
-_DATASET = (
-    _string,
-    (
-        "dataset",
-        None,
-        "Data set whose normalization --model or --builder needs, if its name does not say: imagenet2012, cifar100, "
-        "coco, bccd, or none for a model that takes pixels from 0 to 255.",
-    ),
-)
-_EXPORTS = [
-    (_string, ("saved_model", None, "Folder of a SavedModel that export or train wrote.")),
-    (_string, ("onnx", None, "ONNX file that export wrote.")),
-    (_string, ("litert", None, "LiteRT file that export wrote.")),
-]
-_LABELS = (_string, ("labels", None, "File with the name of a class on each line, for --model or --builder."))
-
 COMMANDS = {
-    "train": Command(
+    "train": options.Command(
         "Trains a network with a recipe and evaluates it.",
         "Without flags it trains on the digits that scikit-learn ships, into runs/digits. The same command given again "
         "resumes after the last finished epoch. On several hosts (--config.distribution=multihost) each host runs the "
         "same command: with its own --process_id, or without it where JAX detects the cluster, for example Slurm.",
         [
-            (_string, ("workdir", None, "Run directory; by default runs/NAME, with the name of the recipe.")),
-            (_switch, ("overwrite", False, "Replace another run in the run directory.")),
+            (options.string, ("workdir", None, "Run directory; by default runs/NAME, with the name of the recipe.")),
+            (options.switch, ("overwrite", False, "Replace another run in the run directory.")),
             (
-                _switch,
+                options.switch,
                 ("dry_run", False, "Check everything, train a few steps, print what to expect, and write nothing."),
             ),
-            (_string, ("output", None, "With --dry_run: folder for augmented.png, images as the network gets them.")),
-            (_string, ("coordinator_address", None, "HOST:PORT of process 0, to train on several hosts.")),
-            (_integer, ("num_processes", None, "Number of processes.", 1)),
-            (_integer, ("process_id", None, "Number of this process, from 0.", 0)),
+            (
+                options.string,
+                ("output", None, "With --dry_run: folder for augmented.png, images as the network gets them."),
+            ),
+            (options.string, ("coordinator_address", None, "HOST:PORT of process 0, to train on several hosts.")),
+            (options.integer, ("num_processes", None, "Number of processes.", 1)),
+            (options.integer, ("process_id", None, "Number of this process, from 0.", 0)),
         ],
         _train,
         default_recipe="digits_aa_wide_resnet10_2",
     ),
-    "evaluate": Command(
+    "evaluate": options.Command(
         "Evaluates a trained network on its test images.",
         "The network is that of --workdir, of --weights (with --config), or an export, which runs in its own runtime "
         "(with --config, unless it is in the run directory that it was exported to).",
         [
-            _WORKDIR,
-            (_string, ("weights", None, "Weights for the model of --config: a file, timm/NAME, hf://USER/REPOSITORY.")),
-            *_EXPORTS,
-            (_string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
+            options.WORKDIR,
             (
-                _string,
+                options.string,
+                ("weights", None, "Weights for the model of --config: a file, timm/NAME, hf://USER/REPOSITORY."),
+            ),
+            *options.EXPORTS,
+            (options.string, ("output", None, "Folder for the results; by default the run directory, or evaluation/.")),
+            (
+                options.string,
                 (
                     "data_dir",
                     None,
                     "Folder of the data, instead of the config's; other images are all evaluated.",
                 ),
             ),
-            (_switch, ("report", False, "Also write report.html: recipe, curves, results and pictures in one file.")),
             (
-                _integer,
+                options.switch,
+                ("report", False, "Also write report.html: recipe, curves, results and pictures in one file."),
+            ),
+            (
+                options.integer,
                 ("bootstrap", 0, "For detectors: samples of the images for 95 % intervals of AP, such as 200.", 0),
             ),
         ],
         _evaluate,
     ),
-    "export": Command(
+    "export": options.Command(
         "Exports a trained network as a SavedModel, for ONNX Runtime or for LiteRT.",
         "The network is that of --workdir, --model or --builder. The export takes raw uint8 images, in batches of any "
         "size, and returns probabilities or boxes. It is first run on some images in a separate process, with its own "
         "runtime alone; if its answers differ from those of the network, nothing is written.",
         [
-            _WORKDIR,
-            _MODEL,
-            _BUILDER,
-            _WEIGHTS,
-            (_choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "Format to write.")),
-            (_string, ("output", None, "Folder of the SavedModel, or file in the other formats, to write.")),
+            options.WORKDIR,
+            options.MODEL,
+            options.BUILDER,
+            options.WEIGHTS,
+            (options.choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "Format to write.")),
+            (options.string, ("output", None, "Folder of the SavedModel, or file in the other formats, to write.")),
             (
-                _string,
+                options.string,
                 ("size", None, "HEIGHTxWIDTH of the images that the export takes, instead of the network's own."),
             ),
-            (_choice, ("quantize", "none", ["none", "float16", "int8"], "For LiteRT: weights with fewer bits.")),
-            (_string, ("calibration", None, "Folder of images, to quantize activations too with --quantize=int8.")),
-            (_string, ("images", None, "Folder of images to compare on, instead of random ones.")),
-            _DATASET,
-            _LABELS,
-            (_float, ("tolerance", None, "Largest difference of a probability that is accepted.", 0.0)),
-            (_switch, ("overwrite", False, "Replace an existing export.")),
+            (options.choice, ("quantize", "none", ["none", "float16", "int8"], "For LiteRT: weights with fewer bits.")),
+            (
+                options.string,
+                ("calibration", None, "Folder of images, to quantize activations too with --quantize=int8."),
+            ),
+            (options.string, ("images", None, "Folder of images to compare on, instead of random ones.")),
+            options.DATASET,
+            options.LABELS,
+            (options.number, ("tolerance", None, "Largest difference of a probability that is accepted.", 0.0)),
+            (options.switch, ("overwrite", False, "Replace an existing export.")),
         ],
         _export,
         takes_recipe=False,
     ),
-    "predict": Command(
+    "predict": options.Command(
         "Prints what a trained network sees in images.",
         "The network is that of --workdir, --model, --builder, --saved_model, --onnx or --litert. Images are files, or "
         "folders, which are searched at any depth. Those that cannot be read are named and skipped, and the status of "
         "the program is 3 then.",
         [
-            _WORKDIR,
-            _MODEL,
-            _BUILDER,
-            _WEIGHTS,
-            *_EXPORTS,
-            _DATASET,
-            _LABELS,
-            (_integer, ("top", 5, "Number of classes to print for each image.", 1)),
-            (_float, ("min_score", 0.5, "Least score of the boxes to print.", 0.0, 1.0)),
+            options.WORKDIR,
+            options.MODEL,
+            options.BUILDER,
+            options.WEIGHTS,
+            *options.EXPORTS,
+            options.DATASET,
+            options.LABELS,
+            (options.integer, ("top", 5, "Number of classes to print for each image.", 1)),
+            (options.number, ("min_score", 0.5, "Least score of the boxes to print.", 0.0, 1.0)),
             (
-                _string,
+                options.string,
                 (
                     "output",
                     None,
@@ -237,12 +191,12 @@ COMMANDS = {
                     "in COCO, is written at the end.",
                 ),
             ),
-            (_switch, ("resume", False, "Continue --output after the last batch that it has.")),
-            (_switch, ("overwrite", False, "Replace an existing --output.")),
-            (_string, ("draw", None, "Folder for pictures of the images with their boxes.")),
-            (_integer, ("batch_size", 32, "Number of images in a batch.", 1)),
+            (options.switch, ("resume", False, "Continue --output after the last batch that it has.")),
+            (options.switch, ("overwrite", False, "Replace an existing --output.")),
+            (options.string, ("draw", None, "Folder for pictures of the images with their boxes.")),
+            (options.integer, ("batch_size", 32, "Number of images in a batch.", 1)),
             (
-                _string,
+                options.string,
                 ("examples", None, "Folder to write three handwritten digits into, to try --workdir=runs/digits."),
             ),
         ],
@@ -250,41 +204,50 @@ COMMANDS = {
         takes_recipe=False,
         operands="IMAGE_OR_FOLDER ...",
     ),
-    "explain": Command(
+    "explain": options.Command(
         "Shows what a trained network looks at in an image.",
         "The network is that of --workdir, --model or --builder. Pictures show where pixels look in each head of a "
         "layer, the same for all layers, how far heads look, and what speaks for the most probable classes. --html "
         "writes a page to explore attention in a browser. Pixels are those of the image that the network takes.",
         [
-            (_string, ("image", None, "File of the image.")),
-            _WORKDIR,
-            _MODEL,
-            _BUILDER,
-            _WEIGHTS,
-            (_string, ("layer", None, "Name of the layer; by default the deepest of those with the largest maps.")),
-            (_strings, ("query", None, "Y,X of a pixel to look from; may be given several times. By default a grid.")),
-            (_string, ("output", None, "Folder for the pictures; by default explanation/, or none with --html.")),
-            (_string, ("html", None, "File of the page, .html.")),
-            _DATASET,
-            _LABELS,
+            (options.string, ("image", None, "File of the image.")),
+            options.WORKDIR,
+            options.MODEL,
+            options.BUILDER,
+            options.WEIGHTS,
+            (
+                options.string,
+                ("layer", None, "Name of the layer; by default the deepest of those with the largest maps."),
+            ),
+            (
+                options.strings,
+                ("query", None, "Y,X of a pixel to look from; may be given several times. By default a grid."),
+            ),
+            (
+                options.string,
+                ("output", None, "Folder for the pictures; by default explanation/, or none with --html."),
+            ),
+            (options.string, ("html", None, "File of the page, .html.")),
+            options.DATASET,
+            options.LABELS,
         ],
         _explain,
         takes_recipe=False,
     ),
-    "models": Command(
+    "models": options.Command(
         "Lists the networks of the library: parameters, FLOPs, trained weights.",
         "",
         [
-            (_string, ("filter", "*", "Pattern that names must match, such as 'AA*', or a part of a name.")),
-            (_switch, ("pretrained", False, "Only those with trained weights.")),
+            (options.string, ("filter", "*", "Pattern that names must match, such as 'AA*', or a part of a name.")),
+            (options.switch, ("pretrained", False, "Only those with trained weights.")),
         ],
         _models,
         takes_recipe=False,
     ),
-    "recipes": Command(
+    "recipes": options.Command(
         "Lists the recipes that come with the library.",
         "A file of your own can be a recipe: start from what --show prints, and pass its path to --config.",
-        [(_string, ("show", None, "Name of a recipe whose file to print."))],
+        [(options.string, ("show", None, "Name of a recipe whose file to print."))],
         _recipes,
         takes_recipe=False,
     ),

@@ -139,6 +139,14 @@ def exports():
     return (RESULTS / "exports.md").read_text(encoding="utf-8")
 
 
+def export_latency():
+    return (RESULTS / "export_latency.md").read_text(encoding="utf-8")
+
+
+def predict():
+    return (RESULTS / "predict.md").read_text(encoding="utf-8")
+
+
 def scaling():
     """Images a second with more devices, and their ratio to one."""
     cases = _read("scaling.json")["cases"]
@@ -207,7 +215,7 @@ TABLES = {
     },
     "docs/models.md": {"paper tables": paper_tables.markdown},
     "docs/weights.md": {"timm parity": timm_parity},
-    "docs/exporting.md": {"exports": exports},
+    "docs/exporting.md": {"exports": exports, "latency": export_latency, "predict": predict},
     "docs/distributed.md": {"scaling": scaling},
     "docs/performance.md": {
         "attention of AAResNet50": functools.partial(attention, 0),

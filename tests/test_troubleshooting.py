@@ -11,12 +11,15 @@ import urllib.request
 import keras
 import numpy as np
 import pytest
+from helpers import odd_images
+from helpers.runs import finished_run
 
 from aa_keras import errors, explain
 from aa_keras.applications import AAResNet50, AARetinaNet50, AAWideResNet, WideResNet
 from aa_keras.commands.export import export_network
+from aa_keras.commands.predict import predict_images
 from aa_keras.data import CorruptFiles, LabelledImages, load_dataset
-from aa_keras.export import export_model
+from aa_keras.export import export_model, load_predictor
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.recipes import checks, default_config, find_recipe
 from aa_keras.tasks import class_balance, task_for
@@ -146,6 +149,23 @@ def of_an_unknown_network(folder):
     export_network(model=str(folder / "model.keras"), output=str(folder / "saved_model"))
 
 
+def predicted(folder, **flags):
+    """Predictions of two images with a network of the mean colour."""
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
+    model.save(folder / "model.keras")
+    (folder / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / "images" / name).write_bytes(odd_images.encode(odd_images.picture(), "PNG"))
+    arguments = {"model": str(folder / "model.keras"), "dataset": "none", "output": str(folder / "a.csv")}
+    predict_images([str(folder / "images")], **arguments)
+    (folder / "images" / "a.png").unlink()
+    predict_images([str(folder / "images")], **arguments, **flags)
+
+
+def of_an_earlier_run(folder):
+    load_predictor(finished_run(folder / "run", network(classes=4)))
+
+
 def of_a_download_without_a_network(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(urllib.request, "urlopen", lambda *_, **__: pathlib.Path("/nowhere").read_bytes())
@@ -179,6 +199,9 @@ MISTAKES = {
     "Nothing to stop by": without_validation_images,
     "The outputs are not probabilities": of_logits,
     "The export needs a data set": of_an_unknown_network,
+    "Predictions are there already": predicted,
+    "Predictions of other images": lambda folder: predicted(folder, resume=True),
+    "A run of an earlier version": of_an_earlier_run,
     "A network without attention": lambda _: explain.attention_scores(
         WideResNet(10, 1, classes=4, input_shape=(8, 8, 3)), np.zeros((1, 8, 8, 3))
     ),

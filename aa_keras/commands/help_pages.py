@@ -11,7 +11,7 @@ from aa_keras.recipes.fields import GROUPS
 
 
 def overview(commands):
-    """Returns the page of all commands, a dictionary from names to `aa_keras.cli.Command`s."""
+    """Returns the page of all commands, a dictionary from names to `options.Command`s."""
     lines = [f"  {name:<10} {command.summary}" for name, command in commands.items()]
     return "\n".join(
         [
@@ -27,7 +27,7 @@ def overview(commands):
 
 
 def help_page(program, command):
-    """Returns the page of a command, an `aa_keras.cli.Command`, which is called as `program`."""
+    """Returns the page of a command, an `options.Command`, which is called as `program`."""
     columns = min(shutil.get_terminal_size().columns, 120)
     lines = [f"Usage: {program} [--FLAG=VALUE ...] {command.operands}".rstrip(), "", command.summary]
     lines += textwrap.wrap(command.details, columns)

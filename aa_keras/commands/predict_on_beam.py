@@ -13,6 +13,7 @@ import tempfile
 
 import apache_beam as beam
 from apache_beam.io import fileio
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.ml.inference.base import ModelHandler, RunInference
@@ -23,7 +24,7 @@ from aa_keras.commands.trained import naming_flags
 from aa_keras.commands.writers import as_csv, csv_lines
 from aa_keras.data.decoding import CorruptImageError
 from aa_keras.data.reading import ImageReader
-from aa_keras.errors import UserError
+from aa_keras.errors import UserError, described
 from aa_keras.export import Prediction, load_predictor
 from aa_keras.files import ANY_TEXT
 
@@ -131,6 +132,15 @@ def _encoded(lines):
     return lines.removesuffix("\n").encode("utf-8", errors=ANY_TEXT)
 
 
+def _require_files(pattern):
+    try:
+        (found,) = FileSystems.match([pattern], limits=[1])
+    except (ValueError, BeamIOError) as error:
+        raise UserError(f"--images={pattern} cannot be read: {described(error)}") from None
+    if not found.metadata_list:
+        raise UserError(f"--images must match files. Received: --images={pattern}, which matches none")
+
+
 def main(arguments=None):
     """Runs the program, and returns its status: 0, or that of `aa-keras predict` if images were skipped."""
     parser = argparse.ArgumentParser(
@@ -146,12 +156,11 @@ def main(arguments=None):
     parser.add_argument("--min_score", type=float, default=0.5, help="least score of boxes (0.5)")
     parser.add_argument("--batch_size", type=int, default=32, help="number of images in a batch (32)")
     values, of_beam = parser.parse_known_args(arguments)
+    if min(values.top, values.batch_size) < 1:
+        parser.error("--top and --batch_size must be 1 or more")
     try:
-        for pattern, found in zip(
-            values.images, FileSystems.match(values.images, limits=[1] * len(values.images)), strict=True
-        ):
-            if not found.metadata_list:
-                raise UserError(f"--images must match files. Received: --images={pattern}, which matches none")
+        for pattern in values.images:
+            _require_files(pattern)
         handler = PredictorHandler(values.network, values.batch_size)
         with naming_flags(path="network"):
             spec = handler.load_model().spec

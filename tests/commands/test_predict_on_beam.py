@@ -113,11 +113,9 @@ def test_a_network_on_a_file_system_of_beam(network):
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
-        (["--network=missing.onnx", "--images={folder}/**"], "--network must be .*missing.onnx"),
-        (
-            ["--network={network}", "--images={folder}/**", "--images=nothing/*"],
-            "--images=nothing/*, which matches none",
-        ),
+        (["--network=missing.onnx", "--images={folder}/**"], "--network must be that of a trained network. Received: "),
+        (["--network={network}", "--images={folder}/**", "--images=a/*"], "--images=a/*, which matches none"),
+        (["--network={network}", "--images=nowhere://a/*"], "--images=nowhere://a/* cannot be read: ValueError: "),
     ],
 )
 def test_mistakes_are_one_line(network, photographs, tmp_path, flags, error):
@@ -125,5 +123,5 @@ def test_mistakes_are_one_line(network, photographs, tmp_path, flags, error):
     with pytest.raises(SystemExit) as raised:
         predict_on_beam.main([*flags, f"--output={tmp_path}/part"])
     assert "\n" not in raised.value.code
-    assert error.split(".*")[-1] in raised.value.code
+    assert error in raised.value.code
     assert not list(tmp_path.iterdir())
