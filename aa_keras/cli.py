@@ -141,7 +141,7 @@ COMMANDS = {
         "Exports a trained network as a SavedModel, for ONNX Runtime or for LiteRT.",
         "The network is that of --workdir, --model or --builder. The export takes raw uint8 images, in batches of any "
         "size, and returns probabilities or boxes. It is first run on some images in a separate process, with its own "
-        "runtime alone; if its answers differ from those of the network, nothing is written.",
+        "runtime alone; if its predictions differ from those of the network, nothing is written.",
         [
             options.WORKDIR,
             options.MODEL,

@@ -14,6 +14,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -151,11 +152,15 @@ def peak_memory(network, paths):
     """Returns the peak memory of the command for a folder in megabytes."""
     folder = paths[0].parent
     command = [sys.executable, "-m", "aa_keras", "predict", f"--onnx={network}", f"--output={folder}.csv", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    process, peak = subprocess.Popen(command, stdout=subprocess.DEVNULL), 0
+    # Not `os.wait4`, whose figure has the memory of this process, too.
+    while process.poll() is None:
+        found = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii"))
+        peak = max(peak, int(found[1]) if found else 0)
+        time.sleep(0.05)
+    if process.returncode:
         raise RuntimeError(f"{command} failed")
-    return usage.ru_maxrss / 1e3
+    return peak * 1024 / 1e6
 
 
 def markdown(rows, memory):

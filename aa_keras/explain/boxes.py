@@ -4,12 +4,12 @@ import matplotlib.patches
 from matplotlib.figure import Figure
 
 
-def draw_boxes(image, answer, class_names, path):
+def draw_boxes(image, outputs, class_names, path):
     """Draws an image with boxes, at its own size.
 
     Args:
         image: uint8 array (height, width, 3).
-        answer: "boxes" (objects, 4), the pixels top, left, bottom and right; "confidence" and "labels" (objects,).
+        outputs: "boxes" (objects, 4), the pixels top, left, bottom and right; "confidence" and "labels" (objects,).
         class_names: names of the classes.
         path: PNG file to write.
     """
@@ -18,7 +18,7 @@ def draw_boxes(image, answer, class_names, path):
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     axes.imshow(image, aspect="auto")
-    for box, confidence, label in zip(answer["boxes"], answer["confidence"], answer["labels"], strict=True):
+    for box, confidence, label in zip(outputs["boxes"], outputs["confidence"], outputs["labels"], strict=True):
         draw_box(axes, box, label, f"{class_names[label]} {confidence:.2f}")
     figure.savefig(path)
 

@@ -1,4 +1,4 @@
-"""The check of an export: a fresh process runs it, with its own runtime alone, and its answers are compared."""
+"""The check of an export: a fresh process runs it, with its own runtime alone, and its predictions are compared."""
 
 import dataclasses
 import itertools
@@ -21,7 +21,7 @@ IMAGES, BATCH = 12, 3
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """The agreement of the answers of an export with those of its network.
+    """The agreement of the predictions of an export with those of its network.
 
     Attributes:
         images: number of images that it was run on.
@@ -64,7 +64,7 @@ def images_for(servable, raw_images=None):
     return chosen
 
 
-def compare(spec, export_format, path, images, answers, predictor):
+def compare(spec, export_format, path, images, predictions, predictor):
     """Returns the `Agreement` of an export with its network.
 
     Args:
@@ -72,7 +72,7 @@ def compare(spec, export_format, path, images, answers, predictor):
         export_format: one of `runtimes.RUNTIMES`.
         path: the export.
         images: images that `images_for` returned.
-        answers: the network's answers for them.
+        predictions: the network's predictions for them.
         predictor: the `Predictor` of the network, in Keras.
 
     Raises:
@@ -86,7 +86,7 @@ def compare(spec, export_format, path, images, answers, predictor):
     for number, part in enumerate(slices):
         for index, image in enumerate(range(len(images))[part]):
             outputs = {name: found[f"{number}/{name}"][index] for name in spec.outputs}
-            pairs.append((answers[image], spec.postprocess(outputs, images[image], scales[image])))
+            pairs.append((predictions[image], spec.postprocess(outputs, images[image], scales[image])))
     _check_top(found, spec.class_names)
     one = np.stack([predictor.spec.preprocess(images[0])[0]])
     difference, same, compared = _compared(spec, pairs)
@@ -102,7 +102,7 @@ def compare(spec, export_format, path, images, answers, predictor):
 
 
 def compare_with_itself(predictor, images):
-    """Returns how much a network's answers differ between one image at a time and all at once.
+    """Returns how much a network's predictions differ between one image at a time and all at once.
 
     Three numbers, as in `Agreement`: the largest difference, the share that is the same, and the number compared.
     """
@@ -111,7 +111,7 @@ def compare_with_itself(predictor, images):
 
 
 def _run(export_format, path, batches):
-    """Returns the answers of an export for batches, from a separate process: a dictionary of arrays."""
+    """Returns the predictions of an export for batches, from a separate process: a dictionary of arrays."""
     with tempfile.TemporaryDirectory() as folder:
         files = [pathlib.Path(folder) / name for name in ("batches.npz", "results.npz")]
         np.savez(files[0], **batches)
@@ -140,7 +140,7 @@ def _check_top(found, class_names):
 
 
 def _compared(spec, pairs):
-    """Returns the largest difference in pairs of answers, the share that is the same, and the number of pairs."""
+    """Returns the largest difference in pairs of predictions, the share that is the same, and the number of pairs."""
     differences, same, weights = zip(*(spec.compare(*pair) for pair in pairs), strict=True)
     compared = sum(weights)
     return max(differences), float(np.average(same, weights=weights)) if compared else 1.0, compared

@@ -79,7 +79,7 @@ class DetectionSpec(ServingSpec):
 
     @staticmethod
     def compare(outputs, found):
-        """Returns the largest difference in confidence, the share of boxes in both answers, and their number."""
+        """Returns the largest difference in confidence, the share of boxes in both predictions, and their number."""
         confidences, left = [], list(range(len(found["labels"])))
         for box, confidence, label in zip(outputs["boxes"], outputs["confidence"], outputs["labels"], strict=True):
             candidates = [index for index in left if found["labels"][index] == label]

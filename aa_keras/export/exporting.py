@@ -113,7 +113,8 @@ def export_model(
 
     Raises:
         ValueError: for an argument that cannot be used, if the format has no operators for the network, and if the
-            answers of the export differ from those of the network. Then no file is left, and no existing file is lost.
+            predictions of the export differ from those of the network. Then no file is left, and no existing file is
+            lost.
         ModuleNotFoundError: without the extra `onnx` or `litert`.
 
     Example:
@@ -173,18 +174,18 @@ def export_servable(
     # If the size is the same, the export must agree with the network as it was given.
     by_keras = (given if size is None else servable).predictor()
     images = calibration if images is None else images
-    asked = check.images_for(servable, images)
+    compared = check.images_for(servable, images)
     with Progress(f"Running {given.model.name} in Keras"):
-        answers = by_keras.predict(asked)
+        predictions = by_keras.predict(compared)
     parent = next(folder for folder in path.absolute().parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=parent, prefix=".aa-keras-") as folder:
         staged = pathlib.Path(folder) / path.name
         with Progress(f"Writing the {kind.title}"):
             _write(servable, staged, format, quantize, calibration)
         with Progress(f"Checking the {kind.title}"):
-            agreement = check.compare(servable.spec, format, staged, asked, answers, by_keras)
+            agreement = check.compare(servable.spec, format, staged, compared, predictions, by_keras)
         tolerance = TOLERANCES[quantize] if tolerance is None else tolerance
-        _check_agreement(agreement, by_keras, asked, kind, tolerance, servable.spec.least_same(quantize))
+        _check_agreement(agreement, by_keras, compared, kind, tolerance, servable.spec.least_same(quantize))
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():  # moved away first: at every moment, one of the two exists
             os.replace(path, staged.with_name(f"{path.name}.old"))
@@ -271,8 +272,8 @@ def _prepared(servable, kind, size):
     return servable, notes
 
 
-def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
-    """Raises UserError if the answers of an export differ from those of its network."""
+def _check_agreement(agreement, by_keras, compared, kind, tolerance, least):
+    """Raises UserError if the predictions of an export differ from those of its network."""
 
     def is_close(difference, same):
         return difference <= tolerance and same >= least
@@ -288,11 +289,12 @@ def _check_agreement(agreement, by_keras, asked, kind, tolerance, least):
             f"The {kind.title} finds only {agreement.same:.1%} of the network's boxes, and at least {least:.0%} are "
             "required"
         )
-    own, own_same, _ = check.compare_with_itself(by_keras, asked)
+    own, own_same, _ = check.compare_with_itself(by_keras, compared)
     by_itself = ""
     if not is_close(own, own_same):
         by_itself = (
-            f". In Keras, the network's own answers differ by {own:.2g} between batches of 1 and of {len(asked)} images"
+            f". In Keras, the network's own predictions differ by {own:.2g} between batches of 1 and of "
+            f"{len(compared)} images"
         )
         if own > TOLERANCES["none"]:
             by_itself += ": they depend on rounding. Is it trained?"

@@ -1,4 +1,4 @@
-"""The agreement of the answers of an export with those of its network."""
+"""The agreement of the predictions of an export with those of its network."""
 
 import numpy as np
 import pytest

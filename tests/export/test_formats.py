@@ -1,4 +1,4 @@
-"""Every format: exported, run in a separate process, loaded again, and refused if its answers differ."""
+"""Every format: exported, run in a separate process, loaded again, and refused if its predictions differ."""
 
 import json
 import subprocess

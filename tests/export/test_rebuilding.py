@@ -1,4 +1,4 @@
-"""Networks rebuilt for an export: the same answers in float32, other sizes, dense attention."""
+"""Networks rebuilt for an export: the same predictions in float32, other sizes, dense attention."""
 
 import warnings
 

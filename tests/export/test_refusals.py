@@ -64,7 +64,7 @@ def test_a_tolerance_that_is_too_small_is_not_the_networks_fault(tmp_path, monke
         export_servable(network, tmp_path / "exported", tolerance=0.0)
     assert str(raised.value) == (
         "The SavedModel differs from the network by 1.2e-07 in a probability, and at most 0 is allowed: nothing was "
-        "written. In Keras, the network's own answers differ by 6e-08 between batches of 1 and of 12 images"
+        "written. In Keras, the network's own predictions differ by 6e-08 between batches of 1 and of 12 images"
     )
     for tolerance in (float("nan"), float("inf"), -1.0):
         with pytest.raises(UserError, match=f"tolerance must be a number, at least 0. Received: tolerance={tolerance}"):
