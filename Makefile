@@ -9,7 +9,7 @@ WORKERS ?= 2
 # TORCH="--index-url=https://download.pytorch.org/whl/cpu torch" does not.
 TORCH ?= torch
 
-.PHONY: help train test test-slow test-tenth test-torch test-timm test-browser torch lint tables stubs docs clean
+.PHONY: help train test test-slow test-tenth test-torch test-beam test-timm test-browser torch beam lint tables stubs docs clean
 
 help:  # this list
 	@grep -E "^[a-z-]+:.*  #" Makefile | sed -E "s/^([a-z-]+):.*  # /\1	/" | expand -t 14
@@ -26,6 +26,13 @@ torch: $(VENV)/installed
 
 test-torch: torch  # the tests that must pass on every backend, on PyTorch
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -n $(WORKERS) -m "backend and not slow"
+
+# Not in the environment from the start, since it needs an older protobuf.
+beam: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[beam]"
+
+test-beam: beam  # predicting with Apache Beam
+	$(BIN)/python -m pytest tests/commands/test_predict_on_beam.py
 
 test-timm: torch  # converted networks compared with timm's own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "timm>=1,<2" --no-deps
@@ -63,7 +70,7 @@ docs: $(VENV)/installed  # the documentation as a site in build/site, and the no
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[beam,detection,docs,litert,onnx,timm,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,docs,litert,onnx,timm,test]"
 	touch $@
 
 clean:  # removes everything that was made, except runs
