@@ -43,6 +43,7 @@ def onnx(path, threads=0):
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors alone: it warns of constants that it does not need
     # Threads that spin until the next call would take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
