@@ -70,7 +70,7 @@ docs: $(VENV)/installed  # the documentation as a site in build/site, and the no
 $(VENV)/installed: requirements.txt pyproject.toml
 	@echo "Installing requirements.txt into $(VENV); this takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[detection,docs,litert,onnx,timm,test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e ".[demo,detection,docs,litert,onnx,timm,test]"
 	touch $@
 
 clean:  # removes everything that was made, except runs

@@ -69,6 +69,13 @@ def _explain(_):
     explain_image(**_values("explain"))
 
 
+def _demo(_):
+    _import_quietly("keras", "tensorflow")
+    from aa_keras.commands.demo import serve_page
+
+    serve_page(**_values("demo"))
+
+
 def _models(_):
     _import_quietly("keras")
     from aa_keras.commands.models import print_models
@@ -143,10 +150,7 @@ COMMANDS = {
         "size, and returns probabilities or boxes. It is first run on some images in a separate process, with its own "
         "runtime alone; if its predictions differ from those of the network, nothing is written.",
         [
-            options.WORKDIR,
-            options.MODEL,
-            options.BUILDER,
-            options.WEIGHTS,
+            *options.NETWORK,
             (options.choice, ("format", "saved_model", ["saved_model", "onnx", "litert"], "Format to write.")),
             (options.string, ("output", None, "Folder of the SavedModel, or file in the other formats, to write.")),
             (
@@ -173,10 +177,7 @@ COMMANDS = {
         "folders, which are searched at any depth. Those that cannot be read are named and skipped, and the status of "
         "the program is 3 then.",
         [
-            options.WORKDIR,
-            options.MODEL,
-            options.BUILDER,
-            options.WEIGHTS,
+            *options.NETWORK,
             *options.EXPORTS,
             options.DATASET,
             options.LABELS,
@@ -211,10 +212,7 @@ COMMANDS = {
         "writes a page to explore attention in a browser. Pixels are those of the image that the network takes.",
         [
             (options.string, ("image", None, "File of the image.")),
-            options.WORKDIR,
-            options.MODEL,
-            options.BUILDER,
-            options.WEIGHTS,
+            *options.NETWORK,
             (
                 options.string,
                 ("layer", None, "Name of the layer; by default the deepest of those with the largest maps."),
@@ -232,6 +230,30 @@ COMMANDS = {
             options.LABELS,
         ],
         _explain,
+        takes_recipe=False,
+    ),
+    "demo": options.Command(
+        "Serves a page to try a trained network in a browser.",
+        "The network is that of --workdir, --model, --builder, --saved_model, --onnx or --litert. The page shows its "
+        "classes or boxes and, unless it is an export, Grad-CAM and attention. Only this machine reaches it without "
+        "--host.",
+        [
+            *options.NETWORK,
+            *options.EXPORTS,
+            options.DATASET,
+            options.LABELS,
+            (options.string, ("examples", None, "Folder of images to offer on the page.")),
+            (
+                options.string,
+                ("host", None, "Address to listen at, 127.0.0.1 by default; 0.0.0.0 lets others use the page."),
+            ),
+            (options.integer, ("port", None, "Port to listen at, by default the first free one from 7860.", 1, 65535)),
+            (
+                options.string,
+                ("save", None, "Folder to write the page into instead, for `python app.py` or a Hugging Face Space."),
+            ),
+        ],
+        _demo,
         takes_recipe=False,
     ),
     "models": options.Command(

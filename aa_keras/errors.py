@@ -55,6 +55,7 @@ _EXTRAS = {
     **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), ("onnx", "ONNX needs")),
     "apache_beam": ("beam", "predicting with Apache Beam needs"),
     "ai_edge_litert": ("litert", "LiteRT needs"),
+    "gradio": ("demo", "the page to try a network needs"),
 }
 _BACKENDS = ("jax", "torch")
 

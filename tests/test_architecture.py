@@ -21,7 +21,7 @@ ROOMS = [
     ("explain",),
     ("evaluation", "export", "configs"),
     ("tasks",),
-    ("training",),
+    ("training", "demo"),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -13,7 +13,7 @@ from aa_keras.data import Progress
 from aa_keras.errors import UserError
 from aa_keras.explain import figures
 from aa_keras.explain.explorer import explorer_page
-from aa_keras.export.rebuilding import rebuilt
+from aa_keras.explain.scores import attention_map_sizes, deepest_of_largest
 from aa_keras.files import as_text, local_path, write_whole
 
 FIGURES = ("heads.png", "layers.png", "distances.png", "grad_cam.png")
@@ -86,7 +86,7 @@ def explain_image(
 
 
 class _Seen:
-    """An image as a network takes it, with the network's answer.
+    """An image as a network takes it, with the network's predictions.
 
     Args:
         servable: the `Servable`.
@@ -95,20 +95,16 @@ class _Seen:
     """
 
     def __init__(self, servable, image, name):
-        servable = servable.with_model(rebuilt(servable.model)).at_fixed_size()
-        spec = servable.spec
-        self.model, self.class_names = servable.model, spec.class_names
+        predictor = servable.predictor()
+        spec = predictor.spec
+        self.model, self.class_names = predictor.model, spec.class_names
         self.name, self.title = as_text(name), f"{self.model.name}, {as_text(name)}"
         self.image, _ = spec.preprocess(image)
         self.pixels = np.asarray(spec.preprocessing.normalize(tf.constant(self.image[None])))
-        answer = servable.predictor().predict([image])[0]
-        seen = spec.seen(answer)
-        self.predictions = [(spec.class_names[number], share) for number, share in seen[:TOP]]
-        self.classes = best_of_each(seen)[:TOP]
-        self.sizes = {}  # size of the maps of each layer, in positions
-        if explain.attention_layers(self.model):
-            maps = explain.attention_at(self.model, self.pixels, [(0, 0)])
-            self.sizes = {layer: array[0, 0, 0].size for layer, array in maps.items()}
+        (outputs,) = predictor.predict([image])
+        self.predictions = [(spec.class_names[number], share) for number, share in spec.seen(outputs)[:TOP]]
+        self.classes = spec.best_of_each(outputs)[:TOP]
+        self.sizes = attention_map_sizes(self.model, self.pixels)
 
     def checked_layer(self, layer, pixels, page):
         """Returns the name of the layer to show, or None for none; raises UserError if there is no such layer."""
@@ -132,7 +128,7 @@ class _Seen:
             raise UserError(
                 f"--layer must name a layer with attention of {self.model.name!r}. Received: --layer={layer}. {hint}"
             )
-        return layer or [name for name, size in self.sizes.items() if size == max(self.sizes.values())][-1]
+        return layer or deepest_of_largest(self.sizes)
 
     def draw(self, folder, layer, pixels):
         """Writes the pictures into a folder, and returns their names."""
@@ -164,14 +160,6 @@ class _Seen:
         height, width = self.image.shape[:2]
         subtitle = f"Attention of {self.model.name}, which takes {height}x{width} pixels"
         return explorer_page(self.model, self.pixels, self.image, self.predictions, self.name, subtitle, layer)
-
-
-def best_of_each(seen):
-    """Returns each class with its best score, from pairs of the two in the order of scores: a detector's boxes."""
-    best = {}
-    for number, score in seen:
-        best.setdefault(number, score)
-    return list(best.items())
 
 
 def _parsed_pixel(text):

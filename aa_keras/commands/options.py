@@ -46,6 +46,7 @@ MODEL = (
 )
 BUILDER = (string, ("builder", None, "Network of the library, such as AAResNet50 or 'AAMnasNet(alpha=1.0)'."))
 WEIGHTS = (string, ("weights", None, "Weights for --builder: a name, a file, timm/NAME, hf://USER/REPOSITORY."))
+NETWORK = [WORKDIR, MODEL, BUILDER, WEIGHTS]
 DATASET = (
     string,
     (

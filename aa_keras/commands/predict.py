@@ -11,7 +11,6 @@ from aa_keras.data import Progress
 from aa_keras.data.decoding import CorruptImageError, decode_image, displayed_and_stored
 from aa_keras.data.image_files import find_images
 from aa_keras.errors import UserError
-from aa_keras.export.loading import load_export
 from aa_keras.files import local_path
 
 # The status of the program if images were skipped.
@@ -67,11 +66,12 @@ def predict_images(
     Raises:
         UserError: if the flags do not name a network, or no image can be read.
     """
-    exports = {"saved_model": saved_model, "onnx": onnx, "litert": litert}
-    networks = {"workdir": workdir, "model": model, "builder": builder, **exports}
-    given = [name for name, value in networks.items() if value is not None]
-    if len(given) > 1 or (not given and examples is None):
-        raise UserError(f"exactly one of {', '.join(f'--{name}' for name in networks)} must be given")
+    networks = {
+        **{"workdir": workdir, "model": model, "builder": builder},
+        **{"saved_model": saved_model, "onnx": onnx, "litert": litert},
+    }
+    only_examples = examples is not None and all(value is None for value in networks.values())
+    network = None if only_examples else trained.named_network(**networks)
     if not paths and examples is None:
         raise UserError("an image, or a folder of images, must be given")
     trained.check_companions(builder, weights, model, dataset, labels)
@@ -82,15 +82,11 @@ def predict_images(
     roots = [pathlib.Path(local_path("an image", path)) for path in paths]
     if examples is not None:
         roots.append(write_examples(local_path("--examples", examples)))
-    if not given:
+    if network is None:
         return Counts()
     images = find_images(roots)
-    (kind,) = given
-    if kind in exports:
-        with trained.naming_flags(path=kind):
-            predictor = load_export(kind, local_path(f"--{kind}", exports[kind]))
-    else:
-        predictor = trained.servable_of_flags(workdir, model, builder, weights, dataset, labels).predictor()
+    name, value = network
+    predictor = trained.predictor_of_flags(name, value, weights, dataset, labels)
     if drawings is not None and not predictor.spec.draws:
         raise UserError(f"--draw is for detectors. Received: --draw={draw}, and a network for {predictor.spec.task}")
     targets = {} if drawings is None else dict(zip(images, _targets(drawings, images, roots), strict=True))

@@ -16,16 +16,18 @@ from aa_keras._keras_compat import all_layers
 from aa_keras.applications import pretrained
 from aa_keras.data import Progress
 from aa_keras.errors import UserError, described
-from aa_keras.export import Servable, servable_for
-from aa_keras.export.loading import servable_of_weights, servable_with, weights_at
+from aa_keras.export import Predictor, Servable, servable_for
+from aa_keras.export.loading import load_export, servable_of_weights, servable_with, weights_at
 from aa_keras.export.servable import DATASETS, drawn_images
 from aa_keras.files import local_path, read_fields, read_json, read_text
 from aa_keras.recipes.fields import default_config
 from aa_keras.tasks import task_for, task_type
 from aa_keras.training.run_directory import is_run
 
+# The flags of exports.
+EXPORTS = ("saved_model", "onnx", "litert")
 # Arguments of the library's functions that flags set, in a message.
-_ARGUMENTS = "class_names|calibration|dataset|format|output|overwrite|path|quantize|size|tolerance"
+_ARGUMENTS = "class_names|calibration|dataset|format|host|output|overwrite|path|port|quantize|save|size|tolerance"
 _ARGUMENT = re.compile(rf"(?<![\w.`-])({_ARGUMENTS})(?==| must| could| is for| is given)")
 
 
@@ -43,6 +45,27 @@ def naming_flags(path="path"):
         raise UserError(_ARGUMENT.sub(lambda found: f"--{names.get(found[1], found[1])}", str(error))) from None
 
 
+def named_network(**flags):
+    """Returns the name and the value of the one flag that is given, of those that name a network, or raises UserError.
+
+    Args:
+        **flags: their values, or None.
+    """
+    given = [(name, value) for name, value in flags.items() if value is not None]
+    if len(given) != 1:
+        *names, last = (f"--{name}" for name in flags)
+        raise UserError(f"exactly one of {', '.join(names)} and {last} must be given")
+    return given[0]
+
+
+def predictor_of_flags(name, value, weights=None, dataset=None, labels=None) -> Predictor:
+    """Returns the `Predictor` of the network that a flag names; further arguments are those of `servable_of_flags`."""
+    if name in EXPORTS:
+        with naming_flags(path=name):
+            return load_export(name, local_path(f"--{name}", value))
+    return servable_of_flags(**{name: value}, weights=weights, dataset=dataset, labels=labels).predictor()
+
+
 def servable_of_flags(workdir=None, model=None, builder=None, weights=None, dataset=None, labels=None) -> Servable:
     """Returns the network that exactly one of --workdir, --model and --builder names, or raises UserError.
 
@@ -54,8 +77,7 @@ def servable_of_flags(workdir=None, model=None, builder=None, weights=None, data
         dataset: likewise, for --model and --builder.
         labels: likewise.
     """
-    if sum(flag is not None for flag in (workdir, model, builder)) != 1:
-        raise UserError("exactly one of --workdir, --model and --builder must be given")
+    named_network(workdir=workdir, model=model, builder=builder)
     check_companions(builder, weights, model, dataset, labels)
     class_names = read_labels(labels)
     with naming_flags(path="model"):

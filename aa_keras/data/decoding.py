@@ -158,6 +158,17 @@ def most_pixels():
     return 2 * (_pillow().MAX_IMAGE_PIXELS or sys.maxsize)
 
 
+def has_more_pixels(encoded, limit):
+    """Whether an image has more than `limit` pixels, as its first bytes say; False for what Pillow cannot open."""
+    try:
+        with _pillow().open(io.BytesIO(encoded), formats=image_formats()) as image:
+            return image.width * image.height > limit
+    except _pillow().DecompressionBombError:
+        return True
+    except Exception:  # decoding words it
+        return False
+
+
 def _check_pixels(encoded):
     """Raises CorruptImageError for an image of more than `most_pixels`, of which only the size is read."""
     try:

@@ -104,6 +104,27 @@ def attention_scores(
     return AttentionScores(scores, image_size, queries)
 
 
+def attention_map_sizes(model: keras.Layer, images: Any) -> dict[str, tuple[int, int]]:
+    """Returns the (height, width) of the map that each attention layer attends within.
+
+    Args:
+        model: Keras model, as for `attention_scores`; one without attention has no such maps.
+        images: input of the model, as for `attention_scores`.
+
+    Returns:
+        A dictionary from the names of layers, in the order in which they run.
+    """
+    if not attention_layers(model):
+        return {}
+    return {name: array.shape[-2:] for name, array in attention_at(model, images, [(0, 0)]).items()}
+
+
+def deepest_of_largest(sizes: dict[str, tuple[int, int]]) -> str:
+    """Returns the deepest of the layers with the largest maps, from what `attention_map_sizes` returns."""
+    largest = max(height * width for height, width in sizes.values())
+    return [name for name, (height, width) in sizes.items() if height * width == largest][-1]
+
+
 def attention_at(
     model: keras.Layer, images: Any, pixels: Sequence[tuple[int, int]], layers: Iterable[str] | None = None
 ) -> dict[str, np.ndarray]:

@@ -117,6 +117,10 @@ class DetectionSpec(ServingSpec):
         best = np.argsort(-outputs["confidence"], kind="stable")
         return [(int(outputs["labels"][index]), float(outputs["confidence"][index])) for index in best]
 
+    def resized(self, outputs, factor):
+        """Returns the boxes in an image whose sides are `factor` times as long."""
+        return {**outputs, "boxes": outputs["boxes"] * factor}
+
     def draw(self, image, outputs, path):
         """Draws the boxes into an image, as a PNG file."""
         from aa_keras.explain.boxes import draw_boxes

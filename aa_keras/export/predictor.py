@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 
+import keras
 import numpy as np
 
 from aa_keras.data.decoding import CorruptImageError
@@ -23,11 +24,13 @@ class Predictor:
         spec: its `ServingSpec`.
         run: function of a uint8 array (batch, *image_shape) that returns the outputs, a dictionary of arrays.
         sum_tolerance: by how much the sum of the probabilities of an image may differ from 1.
+        model: the Keras model of normalized images, in float32; None for an export.
     """
 
     spec: ServingSpec
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
     sum_tolerance: float = SUM_TOLERANCE
+    model: keras.Model | None = None
 
     def predict(self, images: Iterable[np.ndarray]) -> list[dict[str, np.ndarray]]:
         """Predicts with a batch of raw images.

@@ -78,7 +78,7 @@ class Servable:
         def run(images):
             return servable.spec.named(servable.model.predict_on_batch(np.asarray(normalize(tf.constant(images)))))
 
-        return Predictor(servable.spec, run)
+        return Predictor(servable.spec, run, model=servable.model)
 
 
 def servable_for(model: keras.Model, dataset: str | None = None, class_names: Any = None) -> Servable:

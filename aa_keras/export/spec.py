@@ -207,6 +207,17 @@ class ServingSpec(abc.ABC):
         """Returns what outputs have of classes: pairs of the number of a class and its score, the best first."""
         return []
 
+    def best_of_each(self, outputs):
+        """Returns each class of `seen` once, with its best score: a detector may see several objects of a class."""
+        best = {}
+        for number, score in self.seen(outputs):
+            best.setdefault(number, score)
+        return list(best.items())
+
+    def resized(self, outputs, factor):
+        """Returns the outputs for an image whose sides are `factor` times as long."""
+        return outputs
+
     @abc.abstractmethod
     def rows(self, predictions, top):
         """Yields the predictions for images as tuples of values, one for each of `columns`.

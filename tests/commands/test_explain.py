@@ -11,9 +11,11 @@ from helpers.runs import CLASSES, finished_run
 from PIL import Image
 
 from aa_keras.applications import WideResNet
-from aa_keras.commands.explain import FIGURES, best_of_each, explain_image
+from aa_keras.commands.explain import FIGURES, explain_image
+from aa_keras.data import DetectionPreprocessing
 from aa_keras.errors import UserError
 from aa_keras.explain import figures
+from aa_keras.export import DetectionSpec
 
 
 @pytest.fixture(scope="module")
@@ -128,4 +130,6 @@ def test_the_image_is_not_overwritten(run, tmp_path):
 
 def test_a_class_has_its_best_score():
     """As a detector's classes, of which there may be several boxes."""
-    assert best_of_each([(2, 0.9), (0, 0.8), (2, 0.7), (0, 0.3)]) == [(2, 0.9), (0, 0.8)]
+    spec = DetectionSpec(("a", "b", "c"), (8, 8, 3), DetectionPreprocessing((0,), (1,), (8, 8)))
+    outputs = {"labels": np.array([2, 0, 2, 0]), "confidence": np.array([0.9, 0.8, 0.7, 0.3])}
+    assert spec.best_of_each(outputs) == [(2, 0.9), (0, 0.8)]

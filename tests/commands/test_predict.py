@@ -266,7 +266,7 @@ def fails(error, paths=("a.jpg",), **arguments):
 
 def test_mistakes_of_asking_are_reported(run, photographs, tmp_path):
     workdir, image = str(run), str(photographs / "a.jpg")
-    fails("exactly one of --workdir, --model, --builder, --saved_model, --onnx, --litert must be given")
+    fails("exactly one of --workdir, --model, --builder, --saved_model, --onnx and --litert must be given")
     fails("exactly one of --workdir", workdir=workdir, onnx="x")
     fails("an image, or a folder of images, must be given", (), workdir=workdir)
     fails("There is no image and no folder 'a.jpg'", workdir=workdir)

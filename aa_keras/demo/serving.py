@@ -1,0 +1,139 @@
+"""The page, served to a browser until the program is interrupted."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+
+from aa_keras.data.image_files import find_images
+from aa_keras.demo.functions import PageFunctions
+from aa_keras.errors import UserError
+from aa_keras.export import Predictor
+
+LOCAL = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0", "::")
+# Of a folder of examples.
+MAX_EXAMPLES = 48
+MAX_FILE_SIZE = "100mb"
+# Visitors whose query and head are kept.
+MAX_SESSIONS = 1000
+
+
+def serve(
+    predictor: Predictor,
+    title: str = "A network to try",
+    about: str = "",
+    examples: str | os.PathLike | None = None,
+    host: str | None = None,
+    port: int | None = None,
+):
+    """Serves a page to try a network, until Ctrl-C or SIGTERM, and removes the uploaded files then.
+
+    Args:
+        predictor: what `aa_keras.export.load_predictor` returns.
+        title: title of the page.
+        about: what the network is, in Markdown.
+        examples: folder of images to try, of which the first 48 are shown; or None.
+        host: address to listen at. None takes that of the environment variable `GRADIO_SERVER_NAME`, as Hugging Face
+            Spaces set it, or else 127.0.0.1, which this machine alone reaches.
+        port: port to listen at. None takes that of `GRADIO_SERVER_PORT`, or else the first free one from 7860.
+
+    Raises:
+        UserError: if there is no such address or port, or no image in the folder.
+
+    Example:
+
+    >>> serve(aa_keras.export.load_predictor("runs/digits"))
+    """
+    _on_signals(signal.SIGTERM, handler=signal.default_int_handler)  # as Ctrl-C does
+    with running(predictor, title, about, examples, host, port) as address:
+        listened = host or os.environ.get("GRADIO_SERVER_NAME", LOCAL)
+        if listened in EVERYWHERE:
+            print(f"Everyone in the networks of this machine can use the page: it listens at {listened}")
+        elif listened not in (LOCAL, "localhost", "::1"):
+            print(f"Everyone who can reach {listened} can use the page")
+        print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        _on_signals(signal.SIGTERM, signal.SIGINT, handler=signal.SIG_IGN)  # while files are removed
+    print("The page has ended, and the uploaded files are removed")
+
+
+@contextlib.contextmanager
+def running(
+    predictor: Predictor,
+    title: str = "A network to try",
+    about: str = "",
+    examples: str | os.PathLike | None = None,
+    host: str | None = None,
+    port: int | None = None,
+) -> Iterator[str]:
+    """A context in which the page is served: yields its address. The arguments are those of `serve`."""
+    _check_address(host, port)
+    paths = [] if examples is None else find_images([pathlib.Path(examples)])[:MAX_EXAMPLES]
+    with (
+        tempfile.TemporaryDirectory(prefix="aa_keras_demo_") as folder,
+        _environment(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False"),
+    ):
+        from aa_keras.demo.page import THEME, build_page  # Gradio, which takes two seconds
+
+        page = build_page(PageFunctions(predictor), title, about, paths)
+        try:
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                theme=THEME,
+                footer_links=["api"],
+                run_history=False,
+                enable_monitoring=False,
+                max_file_size=MAX_FILE_SIZE,
+                state_session_capacity=MAX_SESSIONS,
+            )
+            yield address
+        finally:
+            page.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _environment(**variables):
+    """A context with environment variables: Gradio reads its settings from there."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _on_signals(*signals, handler):
+    """Sets a handler of signals, which the main thread alone may do."""
+    if threading.current_thread() is threading.main_thread():
+        for number in signals:
+            signal.signal(number, handler)
+
+
+def _check_address(host, port):
+    """Raises UserError unless this machine can listen at an address: Gradio would try a hundred ports first."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host or LOCAL, port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except (OSError, UnicodeError) as error:
+        used_by = {errno.EADDRINUSE: "another program uses", errno.EACCES: "only the administrator may use"}
+        code = getattr(error, "errno", None)
+        if code in used_by:
+            raise UserError(f"port must be free. Received: port={port}, which {used_by[code]}") from None
+        raise UserError(f"host must be an address of this machine. Received: host={host}") from None
