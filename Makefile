@@ -39,7 +39,7 @@ test-timm: torch  # converted networks compared with timm's own
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torchvision --no-deps
 	$(BIN)/python benchmarks/timm_parity.py
 
-test-browser: $(VENV)/installed  # the explorer in Chromium, with the system packages chromium and chromium-driver
+test-browser: $(VENV)/installed  # the pages in Chromium, with the system packages chromium and chromium-driver
 	$(BIN)/python -m pytest -m browser tests/browser
 
 test-slow: $(VENV)/installed  # the slow tests

@@ -147,6 +147,23 @@ def predict():
     return (RESULTS / "predict.md").read_text(encoding="utf-8")
 
 
+def demo():
+    """How long the page takes to answer, and its memory."""
+    measured = _read("demo.json")
+    asked = measured["requests"]
+    first, second = asked["seconds"]
+    before, between, after = asked["megabytes"]
+    rows = [(name, f"{seconds:.2f} s") for name, seconds in measured["seconds"].items()]
+    rows += [
+        (
+            f"{asked['asked']} requests at once: answered",
+            f"{asked['answered']}, in {first:.1f} s; again, in {second:.1f} s",
+        ),
+        ("memory before, between and after them", f"{before:,}, {between:,} and {after:,} MB"),
+    ]
+    return table((measured["device"].split(", Keras")[0], ""), *rows)
+
+
 def scaling():
     """Images a second with more devices, and their ratio to one."""
     cases = _read("scaling.json")["cases"]
@@ -216,6 +233,7 @@ TABLES = {
     "docs/models.md": {"paper tables": paper_tables.markdown},
     "docs/weights.md": {"timm parity": timm_parity},
     "docs/exporting.md": {"exports": exports, "latency": export_latency, "predict": predict},
+    "docs/demo.md": {"demo": demo},
     "docs/distributed.md": {"scaling": scaling},
     "docs/performance.md": {
         "attention of AAResNet50": functools.partial(attention, 0),

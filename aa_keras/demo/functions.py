@@ -21,6 +21,8 @@ from aa_keras.export import Prediction, Predictor
 MAX_PIXELS = 50_000_000
 # The longer side of the picture with boxes: that of a photograph would take seconds to draw.
 MAX_SIDE = 1024
+# The least longer side of the pictures of all heads.
+SMALL_SIDE = 160
 # Numbers of images, and of maps of attention, that are kept: a click on a picture does not predict again.
 KEPT = 16
 
@@ -125,8 +127,8 @@ class PageFunctions:
             pixel: its place, (y, x) in parts of the height and of the width.
 
         Returns:
-            The attention of the head over the image as the network takes it, and a list of pairs: the same of each
-            head, and its number with its largest attention.
+            The attention of the head over the image as the network takes it, and a list of pairs: a smaller picture of
+            each head, and its number with its largest attention.
         """
         fitted = self.seen(path).fitted
         sides = zip(pixel, fitted.shape[:2], strict=True)
@@ -134,13 +136,14 @@ class PageFunctions:
         maps = self._attention(path, layer, y, x)
         size = maps.shape[1:]
         query = tuple(place * cells // length for place, cells, length in zip((y, x), size, fitted.shape, strict=False))
-        image = enlarged(fitted)
-        pictures = []
-        for number, values in enumerate(maps, 1):
-            largest = max(float(values.max()), 1e-12)
-            picture = with_query(overlay(image, values / largest), query, size)
-            pictures.append((picture, f"{number}: {largest:.0%}"))
-        return pictures[head][0], pictures
+        largest = np.maximum(maps.max(axis=(1, 2)), 1e-12)
+
+        def picture(image, number):
+            return with_query(overlay(image, maps[number] / largest[number]), query, size)
+
+        small = enlarged(fitted, SMALL_SIDE)
+        pictures = [(picture(small, number), f"{number + 1}: {largest[number]:.0%}") for number in range(len(maps))]
+        return picture(enlarged(fitted), head), pictures
 
     def _seen(self, path):
         name = pathlib.Path(path).name

@@ -22,6 +22,7 @@ MAX_EXAMPLES = 48
 MAX_FILE_SIZE = "100mb"
 # Visitors whose query and head are kept.
 MAX_SESSIONS = 1000
+_PAGE = threading.Lock()
 
 
 def serve(
@@ -73,10 +74,18 @@ def running(
     host: str | None = None,
     port: int | None = None,
 ) -> Iterator[str]:
-    """A context in which the page is served: yields its address. The arguments are those of `serve`."""
+    """A context in which the page is served: yields its address. A process serves one page at a time.
+
+    The arguments are those of `serve`.
+
+    Raises:
+        UserError: as `serve` does.
+        RuntimeError: if another page is served.
+    """
     _check_address(host, port)
     paths = [] if examples is None else find_images([pathlib.Path(examples)])[:MAX_EXAMPLES]
     with (
+        _only_page(),
         tempfile.TemporaryDirectory(prefix="aa_keras_demo_") as folder,
         _environment(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False"),
     ):
@@ -100,6 +109,17 @@ def running(
             yield address
         finally:
             page.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _only_page():
+    """A context for one page at a time, since the folder of Gradio's files is that of the process."""
+    if not _PAGE.acquire(blocking=False):
+        raise RuntimeError("This process serves a page already: end it first, or start another process")
+    try:
+        yield
+    finally:
+        _PAGE.release()
 
 
 @contextlib.contextmanager

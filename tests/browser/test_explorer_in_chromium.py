@@ -1,8 +1,6 @@
 """The explorer in a real browser: Chromium without a window. Run by `make test-browser`."""
 
-import os
 import pathlib
-import shutil
 
 import numpy as np
 import pytest
@@ -11,25 +9,6 @@ from helpers.explain import SHIFT, shifting_network
 from aa_keras.explain.explorer import explorer_page
 
 pytestmark = pytest.mark.browser
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
-DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    if not CHROMIUM or not DRIVER:
-        pytest.fail("There is no chromium or no chromedriver: CHROMIUM and CHROMEDRIVER may name them")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")

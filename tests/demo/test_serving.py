@@ -30,6 +30,8 @@ def test_it_serves_a_page_and_leaves_nothing(tmp_path, monkeypatch):
             page = response.read().decode()
         assert "About it" in page
         assert "<b>title" not in page
+        with pytest.raises(RuntimeError, match="a page already"), running(shifting_predictor()):
+            pass
         for service in ("googleapis", "gstatic", "cdnjs", "huggingface.co"):
             assert service not in page
     assert [path.name for path in tmp_path.iterdir()] == ["examples"]
