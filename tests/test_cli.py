@@ -58,8 +58,8 @@ def test_the_help_lists_flags_recipes_and_fields(printed):
         ("trian", "aa-keras: there is no command 'trian'. Did you mean \"train\"?"),
         (
             "x",
-            "aa-keras: there is no command 'x'. The commands are train, evaluate, export, predict, explain, models, "
-            "recipes.",
+            "aa-keras: there is no command 'x'. The commands are train, evaluate, export, predict, explain, demo, "
+            "models, recipes.",
         ),
         ("train --epochs=3", "aa-keras train: flags: Unknown command line flag 'epochs'"),
         ("train --config=digits_of_pi", "Received: --config=digits_of_pi"),

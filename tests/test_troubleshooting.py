@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,8 @@ from aa_keras.applications import AAResNet50, AARetinaNet50, AAWideResNet, WideR
 from aa_keras.commands.export import export_network
 from aa_keras.commands.predict import predict_images
 from aa_keras.data import CorruptFiles, LabelledImages, load_dataset
+from aa_keras.demo import running
+from aa_keras.demo.space import save_space
 from aa_keras.export import export_model, load_predictor
 from aa_keras.layers import AttentionAugmentedConv2D
 from aa_keras.recipes import checks, default_config, find_recipe
@@ -166,6 +169,11 @@ def of_an_earlier_run(folder):
     load_predictor(finished_run(folder / "run", network(classes=4)))
 
 
+def at_a_port_in_use(folder):
+    with socket.create_server(("127.0.0.1", 0)) as server, running(None, port=server.getsockname()[1]):
+        pass
+
+
 def of_a_download_without_a_network(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(urllib.request, "urlopen", lambda *_, **__: pathlib.Path("/nowhere").read_bytes())
@@ -202,6 +210,8 @@ MISTAKES = {
     "Predictions are there already": predicted,
     "Predictions of other images": lambda folder: predicted(folder, resume=True),
     "A run of an earlier version": of_an_earlier_run,
+    "The page cannot listen": at_a_port_in_use,
+    "The page would replace files": lambda folder: save_space(pathlib.Path(__file__).parent, None, "", ""),
     "A network without attention": lambda _: explain.attention_scores(
         WideResNet(10, 1, classes=4, input_shape=(8, 8, 3)), np.zeros((1, 8, 8, 3))
     ),

@@ -33,12 +33,12 @@ class SeenImage:
 
     Attributes:
         image: uint8 array (height, width, 3) of at most `MAX_SIDE` pixels a side.
-        fitted: uint8 array of the network's input shape.
+        fitted: uint8 array of the network's input shape; None for an export, which nothing explains.
         prediction: the `Prediction`, in pixels of the whole image.
     """
 
     image: np.ndarray
-    fitted: np.ndarray
+    fitted: np.ndarray | None
     prediction: Prediction
 
 
@@ -154,7 +154,7 @@ class PageFunctions:
             image = self._read.decode(name, encoded)
         except CorruptImageError as error:
             raise UserError(f"{name} cannot be read: {error}") from None
-        fitted, _ = self.spec.preprocess(image)
+        fitted = self.spec.preprocess(image)[0] if self.explains else None
         (outputs,) = self._predictor.predict([image])
         prediction = Prediction(name, image.shape[:2], outputs)
         factor = MAX_SIDE / max(image.shape[:2])

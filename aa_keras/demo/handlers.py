@@ -58,18 +58,18 @@ class Handlers:
 
     @_in_a_sentence
     def explain_best(self, image):
-        """Returns Grad-CAM of the best class; nothing for an image that cannot be read, which `show` has said."""
-        return self._explain(image, 0)
+        """Returns Grad-CAM of the best class; nothing for an image that cannot be read."""
+        return self._explain(image, 0) if self._is_readable(image) else None
 
     @_in_a_sentence
     def explain_clicked(self, image, event: gr.SelectData):
-        """Returns Grad-CAM of the class that was clicked."""
+        """Returns Grad-CAM of the class that was clicked, which is one of those of the image."""
         return self._explain(image, event.index)
 
     @_in_a_sentence
     def attend(self, image, layer, head, query):
-        """Returns the attention of the query in a head, and in all heads."""
-        if image is None:
+        """Returns the attention of the query in a head, and in all heads; nothing for an image that cannot be read."""
+        if not self._is_readable(image):
             return None, None
         return self._page.attention(_path(image), layer, head, query)
 
@@ -93,9 +93,14 @@ class Handlers:
             raise UserError("An image must be given")
         return self._page.predictions(_path(image), min_score)
 
+    def _is_readable(self, image):
+        """Whether there is an image that can be read: `show` has said why not."""
+        try:
+            return image is not None and bool(self._page.seen(_path(image)))
+        except UserError:
+            return False
+
     def _explain(self, image, rank):
-        if image is None:
-            return None
         path = _path(image)
         classes = self._page.classes(path)
         if rank >= len(classes):

@@ -17,7 +17,7 @@ from aa_keras.export import Predictor
 
 LOCAL = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0", "::")
-# Of a folder of examples.
+# The number of images to show, of a folder of examples.
 MAX_EXAMPLES = 48
 MAX_FILE_SIZE = "100mb"
 # Visitors whose query and head are kept.

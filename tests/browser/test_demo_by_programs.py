@@ -1,6 +1,10 @@
 """The page to try a network, called by programs. Run by `make test-browser`."""
 
 import concurrent.futures
+import dataclasses
+import itertools
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,13 +15,13 @@ from aa_keras.demo import PageFunctions, running
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def address():
     with running(shifting_predictor()) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(address):
     import gradio_client
 
@@ -71,3 +75,22 @@ def test_requests_that_are_refused_leave_the_page_as_it_is(client, images, addre
     with pytest.raises(ValueError, match="find"):
         gradio_client.Client(address, verbose=False).predict(None, api_name="/show")
     assert len(predicted(client, images / "first.png")) == 3
+
+
+def test_the_queue_is_bounded(images, monkeypatch):
+    """While one request is under way, three wait, and the others are answered that the queue is full."""
+    import gradio_client
+
+    predictor, go_on = shifting_predictor(), threading.Event()
+    monkeypatch.setattr("aa_keras.demo.page.MAX_WAITING", 3)
+    slow = dataclasses.replace(predictor, run=lambda images: go_on.wait(60) and predictor.run(images))
+    with running(slow) as address:
+        client = gradio_client.Client(address, verbose=False)
+        with concurrent.futures.ThreadPoolExecutor(12) as threads:
+            asked = [threads.submit(predicted, client, images / "first.png")]
+            time.sleep(1)  # until it is under way
+            asked += [threads.submit(predicted, client, images / "second.png") for _ in range(8)]
+            refused = list(itertools.islice(concurrent.futures.as_completed(asked, timeout=30), 5))
+            go_on.set()
+            assert sum(each.exception() is None for each in asked) == 4
+    assert all("queue is full" in str(each.exception()).lower() for each in refused)

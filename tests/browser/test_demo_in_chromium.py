@@ -77,6 +77,8 @@ def test_a_file_that_is_no_image_is_answered_in_a_sentence(page, images):
     assert not page.all("#classes .confidence-set")  # nothing of the image before
     assert not page.source("#grad_cam")
     assert not page.source("#attention")
+    page.rest()
+    assert not page.all(".toast-body")  # said once
     page.upload(images / "second.png")
     assert len(page.classes()) == 3
     page.wait(lambda: not page.text("#message"))
