@@ -49,7 +49,8 @@ def serve_page(
     folder = None if save is None else local_path("--save", save)
     predictor = trained.predictor_of_flags(kind, source, weights, dataset, labels)
     title = source.partition("(")[0] if kind == "builder" else pathlib.Path(source).resolve().name
-    named = source if weights is None else f"{source}, weights {weights}"
+    # Paths are those of this machine, which are not for visitors.
+    named = title if kind != "builder" else source if weights is None else f"{source}, weights {weights}"
     about = describe(predictor, named, _accuracy(kind, source, weights, predictor.model))
     with trained.naming_flags():
         if folder is None:

@@ -13,7 +13,7 @@ def describe(predictor: Predictor, source: str, accuracy: str = "") -> str:
 
     Args:
         predictor: its `Predictor`.
-        source: where it is from, such as "runs/digits".
+        source: its name, such as that of its run.
         accuracy: its accuracy in words, or "" if it is not known.
     """
     spec, model = predictor.spec, predictor.model
@@ -30,7 +30,7 @@ def describe(predictor: Predictor, source: str, accuracy: str = "") -> str:
 
 def as_markdown(text: str) -> str:
     """Returns a text for Markdown in which no character has a meaning: names may be those of a stranger."""
-    return re.sub(r"([^\w\s.,:;/%-]|_)", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([^\w\s.,:;/%()-]|_)", r"\\\1", " ".join(text.split()))
 
 
 def _images(spec):

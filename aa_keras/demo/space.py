@@ -95,7 +95,7 @@ def save_space(
         _copy_library(partial)
         shown = 'folder / "examples"' if examples is not None else "None"
         texts = {
-            "app.py": APP.format(network=network, title=repr(title), examples=shown),
+            "app.py": APP.format(network=network, title=json.dumps(title), examples=shown),
             "about.md": f"{about}\n",
             "requirements.txt": "".join(f"{line}\n" for line in requirements),
             "README.md": _readme(title),

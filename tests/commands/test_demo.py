@@ -39,8 +39,9 @@ def test_a_run_has_its_name_its_accuracy_and_its_classes(run, served):
     (call,) = served
     assert call["title"] == "animals"
     lines = call["about"].splitlines()
-    assert lines[0] == f"- **Network**: {as_markdown(str(run))}"
-    assert lines[1] == r"- **Accuracy**: top-1 75.00% \(1,234 test images\)"
+    assert lines[0] == "- **Network**: animals"  # and no path of this machine
+    assert str(run.parent) not in call["about"]
+    assert lines[1] == "- **Accuracy**: top-1 75.00% (1,234 test images)"
     model = keras.models.load_model(run / "model.keras")
     parameters = sum(np.prod(weight.shape) for weight in model.trainable_weights)
     assert lines[2:] == [
@@ -118,6 +119,6 @@ def test_the_address_is_named_by_its_flag(run):
 
 def test_no_character_of_a_name_has_a_meaning():
     assert as_markdown("[a](http://b) <img> *c* `d` $e$\n# f_g") == (
-        r"\[a\]\(http://b\) \<img\> \*c\* \`d\` \$e\$ \# f\_g"
+        r"\[a\](http://b) \<img\> \*c\* \`d\` \$e\$ \# f\_g"
     )
     assert as_markdown("Ölbaum, 5 %: a.b-c/d") == "Ölbaum, 5 %: a.b-c/d"
