@@ -67,7 +67,7 @@ def test_a_folder_has_the_accuracy_of_its_card(tmp_path, served):
     scores = {"top1": 81.256, "top5": 99.0}
     aa_keras.save_pretrained(model, tmp_path / "mine", class_names=("a", "b"), scores=scores, reported="by us")
     demo.serve_page(model=str(tmp_path / "mine"))
-    assert "**Accuracy**: top1 81.26 %, top5 99.00 % \\(by us\\)" in served[0]["about"]
+    assert "**Accuracy**: top1 81.26 %, top5 99.00 % (by us)" in served[0]["about"]
     assert served[0]["title"] == "mine"
 
 
