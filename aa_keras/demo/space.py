@@ -26,7 +26,10 @@ NETWORKS = {"saved_model": "network", "onnx": "network.onnx", "litert": "network
 APP = '''\
 """A page to try a network: `pip install -r requirements.txt`, then `python app.py`."""
 
+import os
 import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # keeps TensorFlow quiet
 
 from aa_keras.demo import serve
 from aa_keras.export import load_predictor

@@ -15,6 +15,7 @@ from aa_keras.demo.functions import KEPT
 from aa_keras.errors import UserError
 from aa_keras.explain.figures import COLORS
 
+FRAME = (0x19, 0xE3, 0xFF)
 BRIGHTEST = np.rint(255 * np.array(COLORS(1.0)[:3]))
 
 
@@ -59,6 +60,17 @@ def test_a_pixel_looks_where_the_network_says(page, path, pixel, cell):
     assert [brightest(picture) for picture, _ in pictures] == [brightest(first), brightest(second)]
     assert pictures[0][1] == "1: 100%"
     assert first.shape[:2] == page.shown_size(path)
+    for picture in (first, second, pictures[1][0]):
+        rows, columns = np.nonzero((picture == FRAME).all(axis=-1))
+        frame = (rows.mean() * 4 // picture.shape[0], columns.mean() * 6 // picture.shape[1])
+        assert frame == cell
+
+
+def test_maps_are_scaled_to_their_largest_value(page, path):
+    """A pixel that looks everywhere alike, in each of two heads."""
+    picture, pictures = page.attention(path, "even", 1, (0.9, 0.9))
+    assert len(brightest(picture)) == 4 * 6
+    assert [caption for _, caption in pictures] == ["1: 4%", "2: 4%"]
 
 
 def test_a_pixel_at_the_last_edge_is_in_the_image(page, path):
