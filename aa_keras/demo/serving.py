@@ -2,8 +2,12 @@
 
 import contextlib
 import errno
+import functools
 import os
 import pathlib
+import queue
+import secrets
+import shutil
 import signal
 import socket
 import tempfile
@@ -51,7 +55,7 @@ def serve(
 
     >>> serve(aa_keras.export.load_predictor("runs/digits"))
     """
-    _on_signals(signal.SIGTERM, handler=signal.default_int_handler)  # as Ctrl-C does
+    _on_signals(signal.SIGTERM, handler=signal.default_int_handler)  # as Ctrl-C does, so that files are removed
     with running(predictor, title, about, examples, host, port) as address:
         listened = host or os.environ.get("GRADIO_SERVER_NAME", LOCAL)
         if listened in EVERYWHERE:
@@ -59,9 +63,9 @@ def serve(
         elif listened not in (LOCAL, "localhost", "::1"):
             print(f"Everyone who can reach {listened} can use the page")
         print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
-        _on_signals(signal.SIGTERM, signal.SIGINT, handler=signal.SIG_IGN)  # while files are removed
+        asked: queue.SimpleQueue = queue.SimpleQueue()  # which handlers of signals may use
+        _on_signals(signal.SIGTERM, signal.SIGINT, handler=lambda number, _: asked.put(number))
+        asked.get()
     print("The page has ended, and the uploaded files are removed")
 
 
@@ -86,7 +90,7 @@ def running(
     paths = [] if examples is None else find_images([pathlib.Path(examples)])[:MAX_EXAMPLES]
     with (
         _only_page(),
-        tempfile.TemporaryDirectory(prefix="aa_keras_demo_") as folder,
+        _upload_folder() as folder,
         _environment(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False"),
     ):
         from aa_keras.demo.page import THEME, build_page  # Gradio, which takes two seconds
@@ -120,6 +124,22 @@ def _only_page():
         yield
     finally:
         _PAGE.release()
+
+
+@functools.cache
+def folder_name() -> str:
+    """Returns the path of the folder for uploads: one for the process, since Gradio keeps it for the next page."""
+    return os.path.join(tempfile.gettempdir(), f"aa_keras_demo_{secrets.token_hex(8)}")
+
+
+@contextlib.contextmanager
+def _upload_folder():
+    """A context with the folder for uploads, of this user alone."""
+    os.mkdir(folder_name(), mode=0o700)
+    try:
+        yield folder_name()
+    finally:
+        shutil.rmtree(folder_name())
 
 
 @contextlib.contextmanager

@@ -1,43 +1,46 @@
 """The page's server: where it listens, and what it leaves behind."""
 
 import os
+import pathlib
 import socket
+import stat
 import urllib.request
 
 import pytest
 from helpers.demo import shifting_predictor, write_image
 
 from aa_keras.demo import running
-from aa_keras.demo.serving import MAX_EXAMPLES
+from aa_keras.demo.serving import MAX_EXAMPLES, folder_name
 from aa_keras.errors import UserError
 
 pytest.importorskip("gradio")
 
 
 def test_it_serves_a_page_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)  # so that it is read
+    """Twice: Gradio remembers the folder of the first page."""
     monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
-    (tmp_path / "examples").mkdir()
     for seed in range(MAX_EXAMPLES + 1):
-        write_image(tmp_path / "examples" / f"{seed:02}.png", seed=seed)
-    with running(shifting_predictor(), "A <b>title</b>", "- About it", tmp_path / "examples") as address:
-        assert address.startswith("http://127.0.0.1:")
-        (folder,) = tmp_path.glob("aa_keras_demo_*")
-        assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
-        assert len(list(folder.rglob("*.png"))) == MAX_EXAMPLES
-        with urllib.request.urlopen(address) as response:
-            page = response.read().decode()
+        write_image(tmp_path / f"{seed:02}.png", seed=seed)
+    folder = pathlib.Path(folder_name())
+    for _ in range(2):
+        assert not folder.exists()
+        with running(shifting_predictor(), "A <b>title</b>", "- About it", tmp_path) as address:
+            assert address.startswith("http://127.0.0.1:")
+            assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert len(list(folder.rglob("*.png"))) == MAX_EXAMPLES
+            with urllib.request.urlopen(address) as response:
+                page = response.read().decode()
+            with pytest.raises(RuntimeError, match="a page already"), running(shifting_predictor()):
+                pass
         assert "About it" in page
         assert "<b>title" not in page
-        with pytest.raises(RuntimeError, match="a page already"), running(shifting_predictor()):
-            pass
         for service in ("googleapis", "gstatic", "cdnjs", "huggingface.co"):
             assert service not in page
-    assert [path.name for path in tmp_path.iterdir()] == ["examples"]
-    assert "GRADIO_TEMP_DIR" not in os.environ
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(address)
+        assert not folder.exists()
+        assert "GRADIO_TEMP_DIR" not in os.environ
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(address)
 
 
 def refuses(**arguments):
