@@ -13,11 +13,13 @@ from PIL import Image
 from aa_keras import explain
 from aa_keras.data.decoding import CorruptImageError, has_more_pixels
 from aa_keras.data.reading import ImageReader
-from aa_keras.errors import UserError, described
+from aa_keras.errors import UserError, described, is_number
 from aa_keras.explain.overlays import enlarged, overlay, with_query
 from aa_keras.explain.scores import attention_layers, attention_map_sizes, deepest_of_largest
 from aa_keras.export import Prediction, Predictor
 
+# The number of classes to show.
+TOP = 5
 MAX_PIXELS = 50_000_000
 # The longer side of the picture with boxes: that of a photograph would take seconds to draw.
 MAX_SIDE = 1024
@@ -83,10 +85,16 @@ class PageFunctions:
         return self.spec.best_of_each(self.seen(path).prediction.outputs)
 
     def predictions(self, path: str, min_score: float) -> list[dict]:
-        """Returns the predictions for an image as `aa-keras predict` writes them: classes, or boxes."""
+        """Returns the predictions for an image as `aa-keras predict` writes them: classes, or boxes.
+
+        Raises:
+            UserError: if `min_score` is not a number from 0 to 1.
+        """
+        if not is_number(min_score) or not 0 <= min_score <= 1:
+            raise UserError(f"min_score must be a number from 0 to 1. Received: min_score={min_score!r:.100}")
         prediction = self.seen(path).prediction
         outputs = self.spec.confident(prediction.outputs, min_score)
-        return self.spec.as_line(dataclasses.replace(prediction, outputs=outputs), top=5)["predictions"]
+        return self.spec.as_line(dataclasses.replace(prediction, outputs=outputs), TOP)["predictions"]
 
     def drawn(self, path: str, min_score: float) -> np.ndarray:
         """Returns the image with its boxes, a uint8 array (height, width, 3), if the task `draws`."""
@@ -123,7 +131,7 @@ class PageFunctions:
         Args:
             path: the file of the image.
             layer: the name of a layer.
-            head: number of a head of it, from 0.
+            head: number of a head of it, from 0; the last one if it has fewer.
             pixel: its place, (y, x) in parts of the height and of the width.
 
         Returns:
@@ -142,12 +150,16 @@ class PageFunctions:
             return with_query(overlay(image, maps[number] / largest[number]), query, size)
 
         small = enlarged(fitted, SMALL_SIDE)
-        pictures = [(picture(small, number), f"{number + 1}: {largest[number]:.0%}") for number in range(len(maps))]
-        return picture(enlarged(fitted), head), pictures
+        captions = [f"{number}: {100 * share:.3g} %" for number, share in enumerate(largest, 1)]
+        pictures = [(picture(small, number), caption) for number, caption in enumerate(captions)]
+        return picture(enlarged(fitted), min(head, len(maps) - 1)), pictures
 
     def _seen(self, path):
         name = pathlib.Path(path).name
-        encoded = pathlib.Path(path).read_bytes()
+        try:
+            encoded = pathlib.Path(path).read_bytes()
+        except OSError:
+            raise UserError(f"{name} is not there any more: upload it again") from None
         if has_more_pixels(encoded, MAX_PIXELS):
             raise UserError(f"{name} has more than {MAX_PIXELS // 10**6} megapixels: make it smaller")
         try:

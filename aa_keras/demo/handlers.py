@@ -2,6 +2,7 @@
 
 import functools
 
+from aa_keras.demo.description import as_markdown
 from aa_keras.demo.functions import PageFunctions
 from aa_keras.errors import UserError, importing_extra
 
@@ -44,7 +45,7 @@ class Handlers:
             path = _path(image)
             seen = self._page.classes(path)
         except UserError as error:
-            return _message(f"{error}."), *nothing
+            return _message(f"{as_markdown(str(error))}."), *nothing
         classes = {self._page.names[number]: score for number, score in seen} if self._page.names else None
         rows = None if self._page.names else self._page.predictions(path, min_score)
         message = "" if seen or rows else "There is nothing that the network knows in this image."
@@ -52,7 +53,7 @@ class Handlers:
 
     def draw(self, image, min_score):
         """Returns the picture with the boxes of a score of at least `min_score`, for a task that draws."""
-        if image is None or not self._page.spec.draws:
+        if not self._page.spec.draws or not self._is_readable(image):
             return None
         return self._page.drawn(_path(image), min_score)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aa_keras.demo.description import as_markdown
-from aa_keras.demo.functions import PageFunctions
+from aa_keras.demo.functions import TOP, PageFunctions
 from aa_keras.demo.handlers import Handlers
 from aa_keras.errors import importing_extra
 
@@ -14,7 +14,6 @@ with importing_extra():
 
 # Requests that may wait, those of all visitors together; others are answered that the queue is full.
 MAX_WAITING = 100
-TOP = 5
 MAX_COLUMNS = 8
 MIN_SCORE = 0.5
 CENTER = (0.5, 0.5)

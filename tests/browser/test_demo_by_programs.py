@@ -60,6 +60,10 @@ def test_requests_that_are_refused_leave_the_page_as_it_is(client, images, addre
 
     with pytest.raises(Exception, match=r"corrupt.png cannot be read: it is not an image of a known format"):
         predicted(client, images / "corrupt.png")
+    with pytest.raises(Exception, match=r"min_score must be a number from 0 to 1. Received: min_score=2"):
+        client.predict(gradio_client.handle_file(str(images / "first.png")), 2, api_name="/predict")
+    with pytest.raises(Exception, match="An image must be given"):
+        client.predict(None, 0.5, api_name="/predict")
     file = {"meta": {"_type": "gradio.FileData"}}
     for path, reason in (("http://203.0.113.7/image.png", "addresses are not fetched"), ("/etc/hostname", "")):
         posted = httpx.post(f"{address}gradio_api/call/predict", json={"data": [{**file, "path": path}, 0.5]})

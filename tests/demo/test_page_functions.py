@@ -58,7 +58,7 @@ def test_a_pixel_looks_where_the_network_says(page, path, pixel, cell):
     assert brightest(first) == [cell]
     assert brightest(second) == [(cell[0] + SHIFT[0], cell[1] + SHIFT[1])]
     assert [brightest(picture) for picture, _ in pictures] == [brightest(first), brightest(second)]
-    assert pictures[0][1] == "1: 100%"
+    assert pictures[0][1] == "1: 100 %"
     assert first.shape[:2] == page.shown_size(path)
     for picture in (first, second, pictures[1][0]):
         rows, columns = np.nonzero((picture == FRAME).all(axis=-1))
@@ -70,11 +70,23 @@ def test_maps_are_scaled_to_their_largest_value(page, path):
     """A pixel that looks everywhere alike, in each of two heads."""
     picture, pictures = page.attention(path, "even", 1, (0.9, 0.9))
     assert len(brightest(picture)) == 4 * 6
-    assert [caption for _, caption in pictures] == ["1: 4%", "2: 4%"]
+    assert [caption for _, caption in pictures] == ["1: 4.17 %", "2: 4.17 %"]
 
 
 def test_a_pixel_at_the_last_edge_is_in_the_image(page, path):
     assert brightest(page.attention(path, "shifting", 0, (1.0, 1.0))[0]) == [(3, 5)]
+
+
+def test_the_last_head_stands_for_one_that_a_layer_lacks(page, path):
+    """Which another layer has."""
+    last, beyond = (page.attention(path, "shifting", head, (0.3, 0.5))[0] for head in (1, 7))
+    np.testing.assert_array_equal(beyond, last)
+
+
+@pytest.mark.parametrize("min_score", [-0.1, 1.5, "0.5", None, float("nan"), [0.5]])
+def test_scores_must_be_from_0_to_1(page, path, min_score):
+    with pytest.raises(UserError, match="min_score must be a number from 0 to 1"):
+        page.predictions(path, min_score)
 
 
 def test_layers_and_heads_are_those_of_the_network(page):
@@ -176,5 +188,7 @@ def test_images_that_cannot_be_read_are_named(page, tmp_path):
         with pytest.raises(UserError) as raised:
             page.classes(str(tmp_path / name))
         assert str(raised.value).startswith(reason)
+    with pytest.raises(UserError, match=r"gone.png is not there any more: upload it again"):
+        page.classes(str(tmp_path / "gone.png"))  # deleted after an hour
     Image.new("1", (8000, 6250)).save(tmp_path / "large.png")
     assert len(page.classes(str(tmp_path / "large.png"))) == 3

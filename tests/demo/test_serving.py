@@ -22,6 +22,10 @@ def test_it_serves_a_page_and_leaves_nothing(tmp_path, monkeypatch):
     for seed in range(MAX_EXAMPLES + 1):
         write_image(tmp_path / f"{seed:02}.png", seed=seed)
     folder = pathlib.Path(folder_name())
+    asked, look_up = set(), socket.getaddrinfo
+    monkeypatch.setattr(
+        "socket.getaddrinfo", lambda host, *rest, **more: asked.add(host) or look_up(host, *rest, **more)
+    )
     for _ in range(2):
         assert not folder.exists()
         with running(shifting_predictor(), "A <b>title</b>", "- About it", tmp_path) as address:
@@ -41,6 +45,7 @@ def test_it_serves_a_page_and_leaves_nothing(tmp_path, monkeypatch):
         assert "GRADIO_TEMP_DIR" not in os.environ
         with pytest.raises(OSError, match="refused"):
             urllib.request.urlopen(address)
+    assert asked == {"127.0.0.1"}  # no other server, such as that of Gradio's analytics
 
 
 def refuses(**arguments):
