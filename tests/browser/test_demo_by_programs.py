@@ -94,7 +94,9 @@ def test_the_queue_is_bounded(images, monkeypatch):
             asked = [threads.submit(predicted, client, images / "first.png")]
             time.sleep(1)  # until it is under way
             asked += [threads.submit(predicted, client, images / "second.png") for _ in range(8)]
-            refused = list(itertools.islice(concurrent.futures.as_completed(asked, timeout=30), 5))
-            go_on.set()
+            try:
+                refused = list(itertools.islice(concurrent.futures.as_completed(asked, timeout=15), 5))
+            finally:
+                go_on.set()
             assert sum(each.exception() is None for each in asked) == 4
     assert all("queue is full" in str(each.exception()).lower() for each in refused)
