@@ -80,6 +80,12 @@ def checksum(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size_of(path):
+    """Returns the number of bytes of a file, or of all files in a folder."""
+    path = pathlib.Path(path)
+    return sum(each.stat().st_size for each in ([path] if path.is_file() else path.rglob("*")) if each.is_file())
+
+
 def read_json(path):
     """Reads a JSON file, or raises UserError naming it."""
     if os.path.exists(path) and not os.path.isfile(path):

@@ -8,7 +8,7 @@ from aa_keras.demo import serve
 from aa_keras.demo.description import describe
 from aa_keras.demo.space import save_space
 from aa_keras.errors import UserError
-from aa_keras.files import local_path, read_json
+from aa_keras.files import local_path, read_json, size_of
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
 
@@ -51,7 +51,8 @@ def serve_page(
     title = source.partition("(")[0] if kind == "builder" else pathlib.Path(source).resolve().name
     # Paths are those of this machine, which are not for visitors.
     named = title if kind != "builder" else source if weights is None else f"{source}, weights {weights}"
-    about = describe(predictor, named, _accuracy(kind, source, weights, predictor.model))
+    size = size_of(source) if kind in trained.EXPORTS else None
+    about = describe(predictor, named, _accuracy(kind, source, weights, predictor.model), size)
     with trained.naming_flags():
         if folder is None:
             serve(predictor, title, about, examples, host or HOST, port)

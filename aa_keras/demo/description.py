@@ -8,18 +8,21 @@ from aa_keras.export import Predictor
 MAX_NAMES = 20
 
 
-def describe(predictor: Predictor, source: str, accuracy: str = "") -> str:
+def describe(predictor: Predictor, source: str, accuracy: str = "", size: int | None = None) -> str:
     """Returns what a network is, as a list in Markdown.
 
     Args:
         predictor: its `Predictor`.
         source: its name, such as that of its run.
         accuracy: its accuracy in words, or "" if it is not known.
+        size: number of bytes of an export, or None.
     """
     spec, model = predictor.spec, predictor.model
     lines = {"Network": as_markdown(source), "Accuracy": as_markdown(accuracy) or "not recorded"}
     if model is not None:
         lines["Parameters"] = f"{sum(math.prod(weight.shape) for weight in model.trainable_weights):,}"
+    if size is not None:
+        lines["Size"] = f"{size / 1e6:.1f} MB"
     lines["Images"] = _images(spec)
     if spec.class_names:
         names = spec.class_names[:MAX_NAMES]

@@ -17,6 +17,7 @@ from aa_keras.errors import UserError, missing_extra
 from aa_keras.export import check, saved_model
 from aa_keras.export.rebuilding import not_dense, rebuilt
 from aa_keras.export.servable import Servable, servable_for
+from aa_keras.files import size_of
 
 PRECISIONS = {"none": "float32", "float16": "weights in float16", "int8": "weights in int8"}
 # The largest difference of a probability.
@@ -194,7 +195,7 @@ def export_servable(
     drawn = images is None
     precision = "int8" if calibration is not None else PRECISIONS[quantize]
     return ExportReport(
-        path, kind.title, spec.task, precision, spec.image_shape, _size(path), agreement, drawn, tuple(notes)
+        path, kind.title, spec.task, precision, spec.image_shape, size_of(path), agreement, drawn, tuple(notes)
     )
 
 
@@ -299,8 +300,3 @@ def _check_agreement(agreement, by_keras, compared, kind, tolerance, least):
         if own > TOLERANCES["none"]:
             by_itself += ": they depend on rounding. Is it trained?"
     raise UserError(f"{differs}: nothing was written{by_itself}")
-
-
-def _size(path):
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)

@@ -12,8 +12,10 @@ from helpers.runs import CLASSES, finished_run
 import aa_keras
 from aa_keras.applications import AAWideResNet
 from aa_keras.commands import demo
+from aa_keras.commands.trained import servable_of_run
 from aa_keras.demo.description import as_markdown
 from aa_keras.errors import UserError
+from aa_keras.export import export_servable
 
 pytest.importorskip("gradio")
 
@@ -80,6 +82,16 @@ def test_named_weights_have_the_accuracy_of_their_card(served):
     assert lines[2] == "- **Parameters**: 2,735,156"
     assert lines[4].startswith(r"- **Classes**: 100: apple, aquarium\_fish, ")
     assert lines[4].endswith(", ...")
+
+
+def test_an_export_has_its_size(run, served, tmp_path):
+    servable = servable_of_run(str(run))
+    export_servable(servable, str(tmp_path / "exported"), "saved_model")
+    demo.serve_page(saved_model=str(tmp_path / "exported"))
+    lines = served[0]["about"].splitlines()
+    size = sum(path.stat().st_size for path in (tmp_path / "exported").rglob("*") if path.is_file())
+    assert lines[:3] == ["- **Network**: exported", "- **Accuracy**: not recorded", f"- **Size**: {size / 1e6:.1f} MB"]
+    assert lines[3] == "- **Images**: 24x24 pixels, in color; others are resized"
 
 
 def test_save_writes_the_page_and_starts_none(run, served, tmp_path, capsys):
