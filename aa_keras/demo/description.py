@@ -33,7 +33,7 @@ def describe(predictor: Predictor, source: str, accuracy: str = "", size: int | 
 
 def as_markdown(text: str) -> str:
     """Returns a text for Markdown in which no character has a meaning: names may be those of a stranger."""
-    return re.sub(r"([^\w\s.,:;/%()-]|_)", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>#!|~$&])", r"\\\1", " ".join(text.split()))
 
 
 def _images(spec):

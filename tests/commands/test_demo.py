@@ -133,4 +133,4 @@ def test_no_character_of_a_name_has_a_meaning():
     assert as_markdown("[a](http://b) <img> *c* `d` $e$\n# f_g") == (
         r"\[a\](http://b) \<img\> \*c\* \`d\` \$e\$ \# f\_g"
     )
-    assert as_markdown("Ölbaum, 5 %: a.b-c/d") == "Ölbaum, 5 %: a.b-c/d"
+    assert as_markdown("Ölbaum's 5 %: a.b-c/d °") == "Ölbaum's 5 %: a.b-c/d °"
