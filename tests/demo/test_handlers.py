@@ -98,3 +98,10 @@ def test_a_task_without_classes_has_rows(image, monkeypatch):
     assert visible["Predictions"]
     assert not visible["Classes"]
     assert not visible["Boxes"]
+
+
+def test_boxes_are_those_of_the_slider(image):
+    handlers = handlers_of(box_predictor())
+    few, more = (handlers.show(image, min_score)[3] for min_score in (0.5, 0.1))
+    assert (few != more).any()
+    np.testing.assert_array_equal(handlers.draw(image, 0.1), more)
