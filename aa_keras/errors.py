@@ -1,6 +1,7 @@
 """Errors that are not defects of the program, and what a value must be to cause none."""
 
 import contextlib
+import importlib.util
 import numbers
 import operator
 
@@ -73,11 +74,17 @@ def missing_extra(error):
 
 @contextlib.contextmanager
 def importing_extra():
-    """A context for imports of an extra: without the extra, ImportError says in one line what to install."""
+    """A context for imports of an extra: without it, ModuleNotFoundError says in one line what to install."""
     try:
         yield
     except ImportError as error:
         message = missing_extra(error)
         if message is None:
             raise
-        raise ImportError(message, name=error.name) from None
+        raise ModuleNotFoundError(message, name=error.name) from None  # which the program words in the same way
+
+
+def require_package(name):
+    """Raises ModuleNotFoundError, as `importing_extra` does, unless a package is installed; it is not imported."""
+    if importlib.util.find_spec(name) is None:
+        raise ModuleNotFoundError(missing_extra(ModuleNotFoundError(name=name)), name=name)

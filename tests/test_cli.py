@@ -94,10 +94,21 @@ def test_networks_are_listed_with_their_numbers_and_weights(printed):
     assert len(rows) == len([name for name in applications.__all__ if "Wide" in name])
 
 
+DETECTOR = "export --builder=AARetinaNet50 --output=exported"
+SHARED = "export --builder=AAResNet50 --weights=hf://a/b --output=exported"
+
+
 @pytest.mark.parametrize(
-    ("package", "command"), [("absl", "train"), ("matplotlib", "evaluate --workdir=nowhere"), ("tensorflow", "train")]
+    ("package", "command", "extra"),
+    [
+        ("absl", "train", "train"),
+        ("matplotlib", "evaluate --workdir=nowhere", "train"),
+        ("tensorflow", "train", "train"),
+        ("keras_hub", DETECTOR, "detection"),
+        ("huggingface_hub", SHARED, "timm"),
+    ],
 )
-def test_a_missing_extra_is_named(tmp_path, package, command):
+def test_a_missing_extra_is_named(tmp_path, package, command, extra):
     (tmp_path / "packages" / package).mkdir(parents=True)
     (tmp_path / "packages" / package / "__init__.py").write_text(f"raise ModuleNotFoundError(name={package!r})")
     completed = subprocess.run(
@@ -111,7 +122,7 @@ def test_a_missing_extra_is_named(tmp_path, package, command):
     assert (completed.returncode, completed.stdout) == (1, "")
     (line,) = completed.stderr.splitlines()
     assert f"the package {package} is missing" in line
-    assert 'pip install "aa-keras[train]"' in line
+    assert f'pip install "aa-keras[{extra}]"' in line
 
 
 def test_recipes_are_found_by_path_before_they_are_by_name(tmp_path, monkeypatch):

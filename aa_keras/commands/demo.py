@@ -7,7 +7,7 @@ from aa_keras.commands import trained
 from aa_keras.demo import serve
 from aa_keras.demo.description import describe
 from aa_keras.demo.space import save_space
-from aa_keras.errors import UserError
+from aa_keras.errors import UserError, require_package
 from aa_keras.files import local_path, read_json, size_of
 from aa_keras.tasks import task_for
 from aa_keras.training.run_directory import is_run
@@ -37,6 +37,7 @@ def serve_page(
     Raises:
         UserError: if the flags do not name a network, an address to listen at, or a folder.
     """
+    require_package("gradio")
     networks = {
         **{"workdir": workdir, "model": model, "builder": builder},
         **{"saved_model": saved_model, "onnx": onnx, "litert": litert},

@@ -50,6 +50,7 @@ def serve(
 
     Raises:
         UserError: if there is no such address or port, or no image in the folder.
+        ModuleNotFoundError: without Gradio, which the extra `demo` installs.
 
     Example:
 

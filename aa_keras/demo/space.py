@@ -12,7 +12,7 @@ import aa_keras
 from aa_keras import applications
 from aa_keras.data.image_files import find_images
 from aa_keras.demo.serving import MAX_EXAMPLES
-from aa_keras.errors import UserError
+from aa_keras.errors import UserError, require_package
 from aa_keras.export import Predictor
 from aa_keras.export.saved_model import SPEC
 from aa_keras.files import partial_path
@@ -80,7 +80,9 @@ def save_space(
 
     Raises:
         UserError: if the folder has files, or the library is not installed.
+        ModuleNotFoundError: without Gradio, which the extra `demo` installs.
     """
+    require_package("gradio")
     folder = pathlib.Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"save must be a new folder, or an empty one. Received: save={folder}")

@@ -1,7 +1,6 @@
 """Exports in any format, which are checked before they are put in their place."""
 
 import dataclasses
-import importlib.util
 import math
 import os
 import pathlib
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 
 from aa_keras.data import Progress
-from aa_keras.errors import UserError, missing_extra
+from aa_keras.errors import UserError, require_package
 from aa_keras.export import check, saved_model
 from aa_keras.export.rebuilding import not_dense, rebuilt
 from aa_keras.export.servable import Servable, servable_for
@@ -168,8 +167,7 @@ def export_servable(
     path = pathlib.Path(path)
     _check_free(path, format, overwrite)
     for package in kind.packages:
-        if importlib.util.find_spec(package) is None:
-            raise ModuleNotFoundError(missing_extra(ModuleNotFoundError(name=package)), name=package)
+        require_package(package)
     given = servable
     servable, notes = _prepared(given, kind, size)
     # If the size is the same, the export must agree with the network as it was given.

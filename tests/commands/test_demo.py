@@ -1,5 +1,6 @@
 """`aa-keras demo`: its flags, and what it says about a network."""
 
+import importlib.util
 import json
 
 import keras
@@ -134,3 +135,14 @@ def test_no_character_of_a_name_has_a_meaning():
         r"\[a\](http://b) \<img\> \*c\* \`d\` \$e\$ \# f\_g"
     )
     assert as_markdown("Ölbaum's 5 %: a.b-c/d °") == "Ölbaum's 5 %: a.b-c/d °"
+
+
+def test_the_page_without_its_extra(served, monkeypatch):
+    """Before the network is loaded."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name, *rest: None if name == "gradio" else found(name, *rest)
+    )
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "aa-keras\[demo\]" installs what the page'):
+        demo.serve_page(builder="AAResNet50")
+    assert not served
