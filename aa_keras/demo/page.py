@@ -17,8 +17,6 @@ MAX_WAITING = 100
 MAX_COLUMNS = 8
 MIN_SCORE = 0.5
 CENTER = (0.5, 0.5)
-# System fonts, since others would be fetched from another server.
-THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 # In seconds: uploads and pictures are removed after an hour.
 DELETE_EVERY, DELETE_AFTER = 600, 3600
 # ORIGIN is the address of the page, which the browser knows.

@@ -94,7 +94,7 @@ def running(
         _upload_folder() as folder,
         _environment(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False"),
     ):
-        from aa_keras.demo.page import THEME, build_page  # Gradio, which takes two seconds
+        from aa_keras.demo.page import build_page  # Gradio, which takes two seconds
 
         page = build_page(PageFunctions(predictor), title, about, paths)
         try:
@@ -104,7 +104,6 @@ def running(
                 prevent_thread_lock=True,
                 quiet=True,
                 share=False,
-                theme=THEME,
                 footer_links=["api"],
                 run_history=False,
                 enable_monitoring=False,
