@@ -82,6 +82,11 @@ PRETRAINED = (
 )
 
 
+def named(builder, weights):
+    """Returns the entry of a builder with some name, or None: `weights` may be anything else."""
+    return next((entry for entry in PRETRAINED if (entry.builder, entry.name) == (builder, weights)), None)
+
+
 def find(builder, weights, argument="weights"):
     """Returns the entry of the name that a builder's argument is, or None if it is the path of a file.
 
@@ -93,16 +98,14 @@ def find(builder, weights, argument="weights"):
     Raises:
         ValueError: if there is no such name or file.
     """
-    for entry in PRETRAINED:
-        if (entry.builder, entry.name) == (builder, weights):
-            return entry
-    if not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
+    entry = named(builder, weights)
+    if entry is None and not (isinstance(weights, (str, os.PathLike)) and os.path.isfile(weights)):
         raise ValueError(
             f"`{argument}` must be None, the path of a file of weights (.weights.h5 or .keras), of a checkpoint of "
             "timm or of a folder that `aa_keras.save_pretrained` wrote, 'timm/NAME', 'hf://USER/REPOSITORY', a URL "
             f"with a checksum, or the name of trained weights ({listed()}). Received: {argument}={weights!r}"
         )
-    return None
+    return entry
 
 
 def listed():

@@ -111,8 +111,7 @@ def at_once(address, paths, process):
 
 
 def megabytes(process):
-    status = pathlib.Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    return round(int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1e3)
+    return round(measure.process_memory("VmRSS", process) / 1e6)
 
 
 if __name__ == "__main__":

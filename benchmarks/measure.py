@@ -144,7 +144,7 @@ class PeakMemory:
             tf.config.experimental.reset_memory_stats("GPU:0")
             return tf.config.experimental.get_memory_info("GPU:0")["current"]
         pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak to the current memory
-        return _process_memory("VmRSS")
+        return process_memory("VmRSS")
 
     def _peak(self):
         if _on_gpu() and BACKEND == "jax":
@@ -157,11 +157,12 @@ class PeakMemory:
             import tensorflow as tf
 
             return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-        return _process_memory("VmHWM")
+        return process_memory("VmHWM")
 
 
-def _process_memory(field):
-    lines = pathlib.Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+def process_memory(field, process="self"):
+    """Returns the bytes of a field in the status of a process, such as "VmRSS", its memory, or "VmHWM", the peak."""
+    lines = pathlib.Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 

@@ -1,5 +1,6 @@
 """A page to try a trained network."""
 
+import os
 import pathlib
 
 from aa_keras.applications import pretrained
@@ -38,16 +39,16 @@ def serve_page(
         UserError: if the flags do not name a network, an address to listen at, or a folder.
     """
     require_package("gradio")
-    networks = {
-        **{"workdir": workdir, "model": model, "builder": builder},
-        **{"saved_model": saved_model, "onnx": onnx, "litert": litert},
-    }
-    kind, source = trained.named_network(**networks)
+    kind, source = trained.named_network(
+        workdir=workdir, model=model, builder=builder, saved_model=saved_model, onnx=onnx, litert=litert
+    )
     trained.check_companions(builder, weights, model, dataset, labels)
     if save is not None and (host is not None or port is not None):
         raise UserError("--host and --port go without --save, which starts no page")
     examples = None if examples is None else local_path("--examples", examples)
     folder = None if save is None else local_path("--save", save)
+    if kind != "builder":
+        source = os.path.expanduser(source)
     predictor = trained.predictor_of_flags(kind, source, weights, dataset, labels)
     title = source.partition("(")[0] if kind == "builder" else pathlib.Path(source).resolve().name
     # Paths are those of this machine, which are not for visitors.
@@ -73,8 +74,8 @@ def _accuracy(kind, source, weights, model):
         return task_for(trained.config_of_run(run)).describe(read_json(run / "result.json"))
     info = getattr(model, "weights_info", None)
     scores, reported = ({}, "") if info is None else (info.scores, info.reported)
-    for entry in pretrained.PRETRAINED:
-        if kind == "builder" and (entry.builder, entry.name) == (source.partition("(")[0], weights):
-            scores = dict(entry.scores)
+    entry = pretrained.named(source.partition("(")[0], weights) if kind == "builder" else None
+    if entry is not None:
+        scores = dict(entry.scores)
     shown = ", ".join(f"{name} {value:.2f} %" for name, value in scores.items())
     return f"{shown} ({reported})" if shown and reported else shown

@@ -186,8 +186,8 @@ def servable_of_builder(call, weights=None, dataset=None, class_names=None) -> S
     except (TypeError, ValueError) as error:
         raise UserError(f"--builder={call}: {error}") from None
     if dataset is None:
-        names = [entry.name for entry in pretrained.PRETRAINED if (entry.builder, entry.name) == (name, weights)]
-        dataset = names[0] if names and names[0] in DATASETS else None
+        entry = pretrained.named(name, weights)
+        dataset = entry.name if entry is not None and entry.name in DATASETS else None
     servable = servable_for(model, dataset, class_names)
     if keywords.get("weights") is None:
         print(f"{name} has random weights, and batch statistics of random images: --weights sets trained ones")

@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import sys
+import tempfile
 
 import aa_keras
 from aa_keras import applications
@@ -15,7 +16,6 @@ from aa_keras.demo.serving import MAX_EXAMPLES
 from aa_keras.errors import UserError, require_package
 from aa_keras.export import Predictor
 from aa_keras.export.saved_model import SPEC
-from aa_keras.files import partial_path
 
 PACKAGE = "aa-keras"
 # Its own requirements are those of the page; of the others, the page needs what the network has imported.
@@ -88,16 +88,15 @@ def save_space(
         raise UserError(f"save must be a new folder, or an empty one. Received: save={folder}")
     requirements = _requirements()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_path(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        network = _copy_network(partial, predictor, export)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        whole = pathlib.Path(temporary) / "whole"
+        whole.mkdir()
+        network = _copy_network(whole, predictor, export)
         if examples is not None:
-            (partial / "examples").mkdir()
+            (whole / "examples").mkdir()
             for number, path in enumerate(find_images([pathlib.Path(examples)])[:MAX_EXAMPLES], 1):
-                shutil.copyfile(path, partial / "examples" / f"{number:02}_{pathlib.Path(path).name}")
-        _copy_library(partial)
+                shutil.copyfile(path, whole / "examples" / f"{number:02}_{pathlib.Path(path).name}")
+        _copy_library(whole)
         shown = 'folder / "examples"' if examples is not None else "None"
         texts = {
             "app.py": APP.format(network=network, title=json.dumps(title), examples=shown),
@@ -106,13 +105,10 @@ def save_space(
             "README.md": _readme(title),
         }
         for name, text in texts.items():
-            (partial / name).write_text(text, encoding="utf-8")
+            (whole / name).write_text(text, encoding="utf-8")
         if folder.exists():
             folder.rmdir()
-        os.replace(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        whole.rename(folder)
     return folder
 
 

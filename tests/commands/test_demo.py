@@ -12,11 +12,11 @@ from helpers.runs import CLASSES, finished_run
 
 import aa_keras
 from aa_keras.applications import AAWideResNet
-from aa_keras.commands import demo
+from aa_keras.commands import demo, trained
 from aa_keras.commands.trained import servable_of_run
 from aa_keras.demo.description import as_markdown
 from aa_keras.errors import UserError
-from aa_keras.export import export_servable
+from aa_keras.export import Predictor, export_servable
 
 pytest.importorskip("gradio")
 
@@ -93,6 +93,16 @@ def test_an_export_has_its_size(run, served, tmp_path):
     size = sum(path.stat().st_size for path in (tmp_path / "exported").rglob("*") if path.is_file())
     assert lines[:3] == ["- **Network**: exported", "- **Accuracy**: not recorded", f"- **Size**: {size / 1e6:.1f} MB"]
     assert lines[3] == "- **Images**: 24x24 pixels, in color; others are resized"
+
+
+def test_a_path_may_begin_with_the_users_home(run, served, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.parent))
+    demo.serve_page(workdir=f"~/{run.name}")
+    assert "top-1 75.00%" in served[0]["about"]
+    monkeypatch.setattr(trained, "load_export", lambda *_: Predictor(servable_of_run(str(run)).spec, None))
+    (run / "large.onnx").write_bytes(bytes(2_600_000))
+    demo.serve_page(onnx=f"~/{run.name}/large.onnx")
+    assert "- **Size**: 2.6 MB" in served[1]["about"].splitlines()
 
 
 def test_save_writes_the_page_and_starts_none(run, served, tmp_path, capsys):

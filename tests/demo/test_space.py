@@ -100,12 +100,14 @@ def test_exports_are_copied(kind, tmp_path, predictor):
 def test_nothing_is_overwritten(tmp_path, predictor):
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "mine.txt").write_text("mine")
+    (tmp_path / "new.partial").mkdir()  # as files are called while they are written
     for folder in (tmp_path / "page", tmp_path / "page" / "mine.txt"):
         with pytest.raises(UserError) as raised:
             save_space(folder, predictor, "page", "")
         assert str(raised.value) == f"save must be a new folder, or an empty one. Received: save={folder}"
     assert (tmp_path / "page" / "mine.txt").read_text() == "mine"
-    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+    save_space(tmp_path / "new", predictor, "page", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"page", "new", "new.partial"}
 
 
 def test_what_fails_leaves_nothing(tmp_path, predictor):
